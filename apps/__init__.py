@@ -1,0 +1,1 @@
+"""One Gradio demo per project, built from a Predictor."""

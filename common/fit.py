@@ -1,0 +1,198 @@
+"""From options to evidence: data, model, training, evaluation, report."""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from datasets import Dataset, disable_progress_bars
+
+from common import checkpoint, preflight
+from common.config import Config, parse
+from common.data import Data
+from common.evaluation.measure import calibrate, measure
+from common.hardware import Precision, describe, make_accelerator, peak_memory_bytes
+from common.predictor import Predictor
+from common.progress import is_main_process, say
+from common.run import Run, provenance, read_json, write_json
+from common.starters import Pretrained, pretrained
+from common.tables import cache_folder
+from common.task import Task, encoded
+from common.training import Trainer
+
+
+def fine_tune(task_class: type[Task], arguments: Sequence[str] | None = None) -> None:
+    """Fine-tune a project's model as the command line says, measure it, and write the report."""
+    from common.report import print_results, write_report
+
+    quiet_libraries()
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    config = parse(task_class.config_class, arguments, f"projects/{task_class.project}/train.py")
+    run = Run.of(config, task_class.project)
+    run.check_free(config)
+    if run.results.exists():
+        say(f"{run.folder} is finished: these are its results. Another --run_name trains again.\n")
+        print_results(run)
+        return
+    accelerator, precision = make_accelerator(config.precision, config.processes)
+    task = task_class(config)
+    source = pretrained(config.model, config.revision)
+    with accelerator.main_process_first():
+        data = task.data()
+    say_findings(data)
+    train_model(task, config, run, data, source, accelerator, precision, arguments)
+    predictor = Predictor.load(run.folder)
+    predictor.task.labels = task.labels
+    if measure(run, predictor.task, data, predictor, source.folder, accelerator):
+        write_report(run)
+        print_results(run)
+
+
+def train_model(
+    task: Task, config: Config, run: Run, data: Data, source: Pretrained, accelerator: Accelerator, precision: Precision, arguments: Sequence[str]
+) -> None:
+    """Train, and leave the best model in the run's folder with its manifest."""
+    started = time.perf_counter()
+    task.load_processor(source.folder)
+    with accelerator.main_process_first():
+        train, validation = (encode_split(task, data, split, source) for split in ("train", "validation"))
+    model = task.model(source.folder, train)
+    head_seconds = time.perf_counter() - started
+    fit = preflight.find_micro_batch(task, model, train, config, accelerator, precision)
+    if is_main_process():
+        run.open(config)
+    accelerator.wait_for_everyone()
+    identity = {**config.identity(), "data": data.fingerprint, "model_source": source.reference}
+    trainer = Trainer(task, model, train, validation, config, accelerator, run.folder, fit.micro_batch_size, identity)
+    hardware = describe(accelerator.device)
+    preflight.show(model, source.reference, trainer.plan, trainer.total_steps, fit, config, accelerator, precision, hardware["device"])
+    start_tracker(accelerator, config, task.project)
+    progress = trainer.run()
+    accelerator.end_training()
+
+    if accelerator.is_main_process:
+        draft = run.folder / ".model"
+        shutil.rmtree(draft, ignore_errors=True)
+        task.save(trainer.model, draft)
+    predictor = Predictor(task, trainer.model, task.labels)
+    calibrate(predictor, validation, accelerator)
+    if accelerator.is_main_process:
+        predictor.save_settings(draft)
+        shutil.rmtree(run.model, ignore_errors=True)
+        draft.rename(run.model)
+        training = {
+            "seconds": progress.seconds,
+            "seconds_with_evaluation": time.perf_counter() - started,
+            "seconds_before_first_step": head_seconds,
+            "steps": progress.step,
+            "best_step": progress.best_step,
+            "best_validation_loss": progress.best_loss,
+            "examples": progress.examples,
+            "train_rows": len(train),
+            "validation_rows": len(validation),
+            "examples_per_second": progress.examples / progress.seconds if progress.seconds else None,
+            "peak_memory_bytes": peak_memory_bytes(accelerator.device),
+            "processes": accelerator.num_processes,
+            "micro_batch_size": fit.micro_batch_size,
+            "precision": precision.name,
+            "precision_reason": precision.reason,
+            "seed": config.seed,
+            "device": hardware["device"],
+        }
+        write_json(
+            run.manifest,
+            {
+                **provenance(config),
+                "hardware": hardware,
+                "command": command_line(task.project, arguments),
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                "model": {
+                    "reference": source.reference,
+                    "origin": source.origin,
+                    "licence": source.licence,
+                    "weights_sha256": checkpoint.sha256(run.model / "model.safetensors"),
+                    "parameters": sum(p.numel() for p in trainer.model.parameters()),
+                },
+                "data": describe_data(data),
+                "training": training,
+            },
+        )
+    accelerator.wait_for_everyone()
+
+
+def evaluate_again(folder: Path) -> Run:
+    """Redo the evaluation of a run from its saved model."""
+    quiet_libraries()
+    run = Run(folder)
+    predictor = Predictor.load(folder)
+    task = predictor.task
+    source = pretrained(task.config.model, task.config.revision)
+    data = task.data()
+    if task.labels != predictor.labels or data.fingerprint != read_json(run.manifest)["data"]["fingerprint"]:
+        say("warning: the data are not those that the model was trained on; the results say so.")
+    measure(run, task, data, predictor, source.folder)
+    return run
+
+
+def encode_split(task: Task, data: Data, split: str, source: Pretrained) -> Dataset:
+    """The split's features in a memory-mapped file, named by what they are made of."""
+    import hashlib
+
+    made_of = json.dumps([data.fingerprint, split, source.reference, len(data.splits[split]), task.config.identity()], default=str, sort_keys=True)
+    name = hashlib.sha256(made_of.encode()).hexdigest()[:32]
+    folder = cache_folder() / "features"
+    folder.mkdir(exist_ok=True)
+    return encoded(task, data.splits[split], folder / f"{name}.arrow")
+
+
+def describe_data(data: Data) -> dict[str, Any]:
+    """What is known of the data, for manifest and report."""
+    return {
+        "reference": data.reference,
+        "terms": data.terms,
+        "fingerprint": data.fingerprint,
+        "rows": {name: len(rows) for name, rows in {**data.splits, **data.out_of_domain}.items()},
+        "findings": [{"severity": finding.severity, "where": finding.where, "rows": len(finding.rows), "text": str(finding)} for finding in data.findings],
+    }
+
+
+def say_findings(data: Data) -> None:
+    """Print the warnings of the checks."""
+    for finding in data.findings:
+        say(f"{finding.severity}: {finding}")
+
+
+def start_tracker(accelerator: Accelerator, config: Config, project: str) -> None:
+    """Send the curves to a tracker, too."""
+    from accelerate.tracking import filter_trackers
+
+    if config.tracker != "none":
+        accelerator.log_with = filter_trackers(config.tracker, Path(config.output_dir) / project / str(config.run_name))
+        plain = {key: value for key, value in config.identity().items() if isinstance(value, int | float | str | bool)}
+        accelerator.init_trackers(project, config=plain)
+
+
+def command_line(project: str, arguments: Sequence[str]) -> str:
+    """The command that makes the run again."""
+    import shlex
+
+    return shlex.join(["accelerate", "launch", f"projects/{project}/train.py", *arguments])
+
+
+def quiet_libraries() -> None:
+    """Leave the terminal to the kit's own lines."""
+    import logging
+    import warnings
+
+    import transformers
+
+    disable_progress_bars()
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")

@@ -1,0 +1,161 @@
+"""What is here: device, processes, which precision and why, memory."""
+
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import Accelerator
+
+# With these instructions bf16 halves the time of a step on a CPU; without them it is emulated and slower.
+BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+
+
+@dataclass(frozen=True)
+class Precision:
+    """A number format and the reason why it was chosen."""
+
+    name: str
+    reason: str
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bf16 matrices in hardware."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return any(name in flags for name in BF16_INSTRUCTIONS)
+
+
+def choose_precision(asked: str, device_type: str, launched_with: str = "") -> Precision:
+    """The precision for `asked` (auto, fp32, bf16, fp16) on a device type (cpu, cuda, mps, ...).
+
+    `launched_with` is what `accelerate launch` was told; `auto` honours it.
+    Raises UserError where the hardware cannot do what was asked.
+    """
+    import torch
+
+    if asked == "auto" and launched_with in ("fp16", "bf16"):
+        chosen = choose_precision(launched_with, device_type)
+        return Precision(chosen.name, "accelerate launch asked for it")
+    if device_type == "cpu":
+        if asked == "fp16":
+            raise UserError("--precision fp16 needs a GPU: on this CPU give --precision auto, fp32 or bf16.")
+        if asked == "auto":
+            if cpu_has_bf16():
+                return Precision("bf16", "this CPU multiplies bf16 in hardware")
+            return Precision("fp32", "this CPU has no bf16 instructions")
+    if device_type == "cuda" and asked in ("auto", "bf16"):
+        if torch.cuda.get_device_capability()[0] >= 8:
+            return Precision("bf16", "this GPU multiplies bf16 in hardware")
+        if asked == "bf16":
+            raise UserError("--precision bf16 needs a GPU of compute capability 8.0 or more: give --precision fp16.")
+        return Precision("fp16", "this GPU has fp16 but no bf16 units; the loss is scaled")
+    if asked == "auto":
+        return Precision("fp32", f"the safe choice on {device_type}")
+    return Precision(asked, "asked for")
+
+
+def autocast_dtype(precision: str) -> "torch.dtype | None":
+    """The dtype to autocast to; None for fp32."""
+    import torch
+
+    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def make_accelerator(precision: str, processes: int | None) -> "tuple[Accelerator, Precision]":
+    """The Accelerator of this process, and the precision it runs in.
+
+    Under torchrun on a machine without a GPU a plain Accelerator() makes two worlds of one process each;
+    `cpu=True` joins them. Raises UserError where the number of processes is not what was launched or asked.
+    """
+    from datetime import timedelta
+
+    import torch
+    from accelerate import Accelerator
+    from accelerate.utils import InitProcessGroupKwargs
+
+    on_cpu = not torch.accelerator.is_available()
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    device_type = "cpu" if on_cpu else torch.accelerator.current_accelerator().type  # type: ignore[union-attr]
+    chosen = choose_precision(precision, device_type, os.environ.get("ACCELERATE_MIXED_PRECISION", ""))
+    accelerator = Accelerator(
+        cpu=on_cpu,
+        mixed_precision="no" if chosen.name == "fp32" else chosen.name,
+        gradient_accumulation_steps=1,
+        # Rank 0 prepares the data while the others wait.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=6))],
+    )
+    expected = processes or world
+    if accelerator.num_processes != expected or world != expected:
+        raise UserError(f"{expected} processes were asked for but {accelerator.num_processes} run: start them with `kit train PROJECT --processes {expected}`.")
+    if accelerator.gradient_accumulation_steps != 1:
+        raise UserError("unset ACCELERATE_GRADIENT_ACCUMULATION_STEPS: --micro_batch_size decides the accumulation.")
+    return accelerator, chosen
+
+
+def anonymous_memory_bytes() -> int:
+    """Anonymous resident memory of this process (RssAnon): what it holds itself, without mapped files."""
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def peak_memory_bytes(device: "torch.device") -> int:
+    """Peak memory of this process: of the GPU where there is one, else resident (ru_maxrss)."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def available_memory_bytes(device: "torch.device") -> int:
+    """Memory that can still be taken on the device."""
+    import psutil
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)
+
+
+def describe(device: "torch.device") -> dict[str, Any]:
+    """The hardware in words and numbers, for the manifest."""
+    import platform
+
+    import psutil
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    return {
+        "device": name if device.type == "cuda" else f"{name}, {os.cpu_count()} cores",
+        "device_type": device.type,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def _cpu_name() -> str:
+    import platform
+
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,81 @@
+"""One value per feature, on however many processes: every feature exactly once."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object, send_to_device
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch import nn
+
+from common.batching import evaluation_batches, share
+from common.progress import track
+
+if TYPE_CHECKING:
+    from common.task import Task
+
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model says about a data set.
+
+    Attributes:
+        values: one array per feature, in the data set's order.
+        loss: mean loss per item over the whole data set; NaN where it was not asked for.
+        seconds: time of the forward passes of this process.
+    """
+
+    values: list[NDArray[np.float32]]
+    loss: float
+    seconds: float
+
+
+@torch.no_grad()
+def run(
+    task: "Task",
+    model: nn.Module,
+    features: Dataset,
+    device: torch.device,
+    *,
+    dtype: torch.dtype | None = None,
+    process: int = 0,
+    processes: int = 1,
+    batch_size: int = BATCH_SIZE,
+    with_loss: bool = False,
+    description: str = "",
+) -> Outputs:
+    """Ask `model` about every feature.
+
+    The batches are cut from the whole data set and dealt out whole, so the values do not depend on the
+    number of processes. The model is called without DDP around it: a process with fewer batches must not
+    wait for a collective of the others.
+
+    Raises RuntimeError if the gathered ids are not exactly the data set's.
+    """
+    model.eval()
+    lengths = np.asarray(features["length"], dtype=np.int64) if len(features) else np.zeros(0, np.int64)
+    batches = share(evaluation_batches(lengths, batch_size), process, processes)
+    mine: list[tuple[int, NDArray[np.float32]]] = []
+    sums = np.zeros(2)
+    started = time.perf_counter()
+    for indices in track(batches, description):
+        batch = send_to_device(task.collate(features[indices]), device)
+        with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+            outputs = task.forward(model, batch)
+        if with_loss:
+            sums += [float(task.loss(outputs, batch)), task.items(batch)]
+        mine += zip(indices.tolist(), task.values(outputs, batch), strict=True)
+    seconds = time.perf_counter() - started
+    if processes > 1:
+        mine = gather_object(mine)
+        sums = np.sum(gather_object([sums]), axis=0)
+    by_index = dict(mine)
+    if len(by_index) != len(mine) or by_index.keys() != set(range(len(features))):
+        raise RuntimeError(f"{len(mine)} predictions for {len(features)} features: each must be there exactly once")
+    loss = float(sums[0] / sums[1]) if with_loss and sums[1] else float("nan")
+    return Outputs([by_index[index] for index in range(len(features))], loss, seconds)

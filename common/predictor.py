@@ -1,0 +1,99 @@
+"""The one door to a fine-tuned model: evaluation, demo, card and export all ask here."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch import nn
+
+from common import inference
+from common.errors import UserError
+from common.evaluation import calibration
+from common.hardware import autocast_dtype, choose_precision
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from common.task import Task
+
+# Beside the weights: what the model needs to answer as it was measured.
+SETTINGS = "kit.json"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An answer: the label, its calibrated probability, and the probability of every label."""
+
+    label: str
+    confidence: float
+    probabilities: dict[str, float]
+
+
+class Predictor:
+    """A fine-tuned classifier that answers as it was measured.
+
+    Args:
+        task: knows how inputs are encoded; its `labels` are the model's classes in order.
+        model: on any device.
+        temperature: divides the logits, so that a probability of 0.9 is right nine times out of ten.
+        precision: `auto` takes bf16 where the hardware multiplies it, else fp32.
+    """
+
+    def __init__(self, task: "Task", model: nn.Module, labels: list[str], temperature: float = 1.0, precision: str = "auto"):
+        self.task, self.labels, self.temperature = task, labels, temperature
+        self.device = torch.device(torch.accelerator.current_accelerator() or "cpu")
+        self.precision = choose_precision(precision, self.device.type).name
+        self.model = model.to(self.device).eval()
+
+    @classmethod
+    def load(cls, run: str | Path, precision: str = "auto") -> "Predictor":
+        """The model of a run's folder.  Raises UserError where there is none."""
+        from common.config import load
+        from common.task import load_task_class
+
+        folder = Path(run)
+        if not (folder / "model" / SETTINGS).exists():
+            raise UserError(f"{folder} holds no finished model: train it first, or name another run.")
+        settings = json.loads((folder / "model" / SETTINGS).read_text(encoding="utf-8"))
+        task_class = load_task_class(settings["project"])
+        task = task_class(load(task_class.config_class, folder / "config.yaml"))
+        model = task.model(folder / "model")
+        return cls(task, model, settings["labels"], settings["temperature"], precision)
+
+    def save_settings(self, folder: Path) -> None:
+        """Write what `load` needs beside weights and configuration."""
+        settings = {"project": self.task.project, "labels": self.labels, "temperature": self.temperature}
+        (folder / SETTINGS).write_text(json.dumps(settings, indent=1, ensure_ascii=False), encoding="utf-8")
+
+    def predict(self, inputs: list[Any]) -> list[Prediction]:
+        """The answers to raw inputs, such as texts, in their order."""
+        if not inputs:
+            return []
+        return self.answers(self.logits(self.task.features(inputs)))
+
+    def logits(self, features: Dataset, accelerator: "Accelerator | None" = None, description: str = "") -> NDArray[np.float64]:
+        """(n, c) outputs for encoded features, batched by length, shared out over processes if there are several."""
+        outputs = inference.run(
+            self.task,
+            self.model,
+            features,
+            self.device,
+            dtype=autocast_dtype(self.precision),
+            process=accelerator.process_index if accelerator else 0,
+            processes=accelerator.num_processes if accelerator else 1,
+            description=description,
+        )
+        return np.stack(outputs.values).astype(np.float64)
+
+    def answers(self, logits: NDArray[np.float64]) -> list[Prediction]:
+        """Logits as labels with calibrated probabilities."""
+        answers = []
+        for row in calibration.probabilities(logits, self.temperature):
+            best = int(row.argmax())
+            answers.append(Prediction(self.labels[best], float(row[best]), dict(zip(self.labels, row.tolist(), strict=True))))
+        return answers

@@ -1,0 +1,104 @@
+"""Before training: does the largest micro-batch fit, and what will the run cost?"""
+
+import gc
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import send_to_device
+from datasets import Dataset
+from rich.table import Table
+from torch import nn
+
+from common.batching import Plan
+from common.config import Config
+from common.errors import UserError
+from common.hardware import Precision, autocast_dtype, available_memory_bytes, peak_memory_bytes
+from common.progress import console, is_main_process, say
+from common.task import Task
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The micro-batch that fits, and the memory that training will need at its peak."""
+
+    micro_batch_size: int
+    memory_bytes: int
+
+
+def find_micro_batch(task: Task, model: nn.Module, train: Dataset, config: Config, accelerator: Accelerator, precision: Precision) -> Fit:
+    """Try the plan's largest micro-batch forward and backward, and halve it until it fits on every process.
+
+    The global batch stays: smaller micro-batches are accumulated. Leaves no gradient and changes no weight.
+    Raises UserError where a single example does not fit.
+    """
+    processes = accelerator.num_processes
+    size = config.micro_batch_size or -(-config.global_batch_size // processes)
+    size = min(size, len(train))
+    model.to(accelerator.device)
+    longest = np.argsort(-np.asarray(train["length"]), kind="stable")
+    while True:
+        memory = _try(task, model, train, longest[:size], accelerator, precision)
+        fits = torch.tensor([memory is not None], dtype=torch.int32).to(accelerator.device)
+        if bool(accelerator.gather(fits).min()):
+            assert memory is not None
+            # Gradients are there already; AdamW keeps two numbers of four bytes for each trained weight.
+            trained = sum(p.numel() for name, p in model.named_parameters() if config.freeze == "none" or name.startswith(task.head(model)))
+            return Fit(size, memory + 8 * trained)
+        if size == 1:
+            raise UserError("not even one example fits into the memory: choose a smaller --model, or shorter inputs.")
+        size = -(-size // 2)
+        say(f"the micro-batch does not fit into the memory; trying {size}")
+
+
+def _try(
+    task: Task, model: nn.Module, train: Dataset, indices: "np.ndarray[tuple[int], np.dtype[np.int64]]", accelerator: Accelerator, precision: Precision
+) -> int | None:
+    """Peak memory of one forward and backward pass; None where it ran out."""
+    device, dtype = accelerator.device, autocast_dtype(precision.name)
+    model.train()
+    try:
+        batch = send_to_device(task.collate(train[indices]), device)
+        with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+            outputs = task.forward(model, batch)
+        task.loss(outputs, batch).backward()
+        return peak_memory_bytes(device)
+    except (torch.OutOfMemoryError, MemoryError):
+        return None
+    except RuntimeError as error:
+        if "alloc" not in str(error) and "memory" not in str(error):
+            raise
+        return None
+    finally:
+        model.zero_grad(set_to_none=True)
+        gc.collect()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def show(
+    model: nn.Module, model_name: str, plan: Plan, steps: int, fit: Fit, config: Config, accelerator: Accelerator, precision: Precision, device_name: str
+) -> None:
+    """Print the preflight table."""
+    if not is_main_process():
+        return
+    processes = accelerator.num_processes
+    accumulation = -(-config.global_batch_size // (fit.micro_batch_size * processes))
+    parameters = sum(p.numel() for p in model.parameters())
+    available = available_memory_bytes(accelerator.device)
+    rows = {
+        "device": device_name,
+        "processes": f"{processes}, {torch.get_num_threads()} threads each",
+        "precision": f"{precision.name}: {precision.reason}",
+        "model": f"{model_name}, {parameters / 1e6:.1f} million parameters",
+        "global batch": f"{config.global_batch_size} = micro-batches of {fit.micro_batch_size} x {accumulation} accumulated x {processes} processes",
+        "memory": f"about {fit.memory_bytes / GIB:.1f} GiB for each process, {available / GIB:.1f} GiB free",
+        "steps": f"{steps} ({len(plan.lengths)} examples, {plan.steps_per_epoch} steps an epoch)",
+    }
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console.print(table)

@@ -1,0 +1,117 @@
+"""A run's folder: what is where, written so that nothing is half there."""
+
+import json
+import os
+import subprocess
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from common.config import Config, load, save
+from common.errors import UserError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGES = ("torch", "transformers", "datasets", "accelerate", "evaluate", "scikit-learn", "numpy", "tokenizers", "safetensors")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Paths of one run."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, config: Config, project: str) -> "Run":
+        return cls(Path(config.output_dir) / project / str(config.run_name))
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / "manifest.json"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def predictions(self) -> Path:
+        return self.folder / "predictions.jsonl"
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results.json"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    def check_free(self, config: Config) -> None:
+        """Raise UserError where the folder holds something that this configuration must not touch."""
+        if not self.folder.exists() or not any(self.folder.iterdir()):
+            return
+        if not self.config.exists():
+            raise UserError(f"{self.folder} holds files that are no run: choose another --run_name or --output_dir.")
+        if config.resume == "never":
+            raise UserError(f"{self.folder} already holds a run: choose another --run_name, or leave out --resume never to go on with it.")
+        before = load(type(config), self.config).identity()
+        now = config.identity()
+        if different := sorted(key for key in now if now[key] != before.get(key)):
+            raise UserError(
+                f"{self.folder} holds a run with another configuration ({', '.join(different)}): choose another --run_name, or give the options of that run."
+            )
+
+    def open(self, config: Config) -> None:
+        """Make the folder and write the resolved configuration."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        save(config, self.config)
+
+
+def latest(project: str | None, output_dir: str = "runs") -> Path:
+    """The run whose results are newest.  Raises UserError where there is none."""
+    found = sorted(Path(output_dir).glob(f"{project or '*'}/*/results.json"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise UserError(f"there is no finished run in {output_dir}/{project or ''}: `kit train {project or 'PROJECT'}` makes one.")
+    return found[-1].parent
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file whole or not at all."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a text file whole or not at all."""
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        draft.write_text(content, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def provenance(config: Config) -> dict[str, Any]:
+    """Code, packages and options: what one needs to make the run again."""
+    return {
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(_git("status", "--porcelain")),
+        "packages": {name: version(name) for name in PACKAGES},
+        "config": asdict(config),
+    }
+
+
+def _git(*arguments: str) -> str:
+    asked = subprocess.run(["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=False)
+    return asked.stdout.strip()

@@ -1,0 +1,139 @@
+"""The contract between a project and everything in common: what a `task.py` has to say."""
+
+import importlib
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from common.config import Config, nearest
+from common.data import Data
+from common.errors import UserError
+
+PROJECTS = Path(__file__).resolve().parent.parent / "projects"
+
+Batch = dict[str, Any]
+
+
+class Task(ABC):
+    """One project: where its data come from, how a batch is made, which model, how outputs are scored.
+
+    Legend of shapes: n rows or features, b features in a batch, t tokens, c classes, k statistics.
+    """
+
+    project: ClassVar[str]
+    primary_metric: ClassVar[str]
+    config_class: ClassVar[type[Config]]
+    input_columns: ClassVar[tuple[str, ...]]
+
+    labels: list[str]
+
+    def __init__(self, config: Any):
+        self.config = config
+
+    @abstractmethod
+    def data(self) -> Data:
+        """Load, check and split the rows.  Raises UserError where they cannot be trained on."""
+
+    @abstractmethod
+    def load_processor(self, source: Path) -> None:
+        """Make ready to `encode`: the tokenizer or image processor of a model's folder."""
+
+    @abstractmethod
+    def model(self, source: Path, train: Dataset | None = None) -> nn.Module:
+        """The model of a folder; with `train` features a pretrained one made ready for them (its head started)."""
+
+    @abstractmethod
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """Write model and processor so that transformers' Auto classes load them."""
+
+    @abstractmethod
+    def head(self, model: nn.Module) -> tuple[str, ...]:
+        """Prefixes of the parameters that are new to the pretrained model."""
+
+    @abstractmethod
+    def encode(self, rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """A batch of rows as columns of features, `length` among them."""
+
+    def raw_input(self, row: dict[str, Any]) -> Any:
+        """What a visitor would give to ask about a row: its input column, or a dict of several."""
+        if len(self.input_columns) == 1:
+            return row[self.input_columns[0]]
+        return {name: row[name] for name in self.input_columns}
+
+    @abstractmethod
+    def features(self, inputs: list[Any]) -> Dataset:
+        """Raw inputs, as a visitor gives them, as encoded features."""
+
+    @abstractmethod
+    def collate(self, features: dict[str, list[Any]]) -> Batch:
+        """Columns of b features as padded tensors."""
+
+    @abstractmethod
+    def items(self, batch: Batch) -> int:
+        """What the loss is summed over, known before the forward pass: rows, or tokens that count."""
+
+    @abstractmethod
+    def forward(self, model: nn.Module, batch: Batch) -> Tensor:
+        """One forward pass: the outputs that `loss` and `values` read."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
+        """The loss *summed* over the batch's items, in fp32."""
+
+    @abstractmethod
+    def values(self, outputs: Tensor, batch: Batch) -> list[NDArray[np.float32]]:
+        """One unpadded CPU array per feature."""
+
+    @abstractmethod
+    def statistics(self, features: Dataset, values: list[NDArray[np.float32]]) -> Any:
+        """(n, k) per-example statistics, dense or sparse, whose sums decide every metric."""
+
+    @abstractmethod
+    def score(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Metrics from sums of statistics, (..., k) -> (...) each."""
+
+    @abstractmethod
+    def baselines(self, data: Data, source: Path) -> dict[str, dict[str, list[str]]]:
+        """{baseline: {test set: predicted labels}} of what a simpler method reaches with the same training rows."""
+
+    @abstractmethod
+    def slices(self, rows: Dataset, train: Dataset) -> dict[str, list[str]]:
+        """{slice: value of each row}: the parts of a test set that get a score of their own."""
+
+    @abstractmethod
+    def perturb(self, rows: Dataset) -> dict[str, list[Any]]:
+        """{perturbation: altered inputs}: what must not change the answer."""
+
+
+def encoded(task: Task, rows: Dataset, cache: Path | None = None) -> Dataset:
+    """The rows' features, with `id` and `label` kept; in a memory-mapped file if `cache` names one."""
+    keep = {"id", "label"}
+    return rows.map(
+        task.encode,
+        batched=True,
+        remove_columns=[name for name in rows.column_names if name not in keep],
+        cache_file_name=str(cache) if cache else None,
+        new_fingerprint=cache.stem if cache else None,
+        load_from_cache_file=cache is not None,
+        keep_in_memory=cache is None,
+    )
+
+
+def project_names() -> list[str]:
+    """The projects of this repository: the folders below projects/ that have a task.py."""
+    return sorted(folder.parent.name for folder in PROJECTS.glob("*/task.py"))
+
+
+def load_task_class(project: str) -> type[Task]:
+    """The Task of a project.  Raises UserError where there is none of that name."""
+    names = project_names()
+    if project not in names:
+        raise UserError(f"there is no project {project!r}{nearest(project, names)}: `kit list` shows them.")
+    module = importlib.import_module(f"projects.{project}.task")
+    found: type[Task] = module.TASK
+    return found

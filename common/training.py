@@ -1,0 +1,408 @@
+"""The one loop that fine-tunes every project's model.
+
+    for each step of the global plan:
+        take this process's micro-batches, forward, backward, clip, step, log, evaluate, checkpoint
+
+Loss is normalised by the items of the whole global step, randomness belongs to the micro-batch, and the
+learning rate is a function of the step. So the number of processes and the size of the micro-batches do
+not change what is learned, and no random state needs saving: a killed run resumes exactly.
+"""
+
+import contextlib
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import send_to_device
+from datasets import Dataset
+from torch import Tensor, nn
+
+from common import checkpoint, inference
+from common.batching import Indices, Plan, Slot, deal
+from common.config import Config
+from common.errors import Interrupted, UserError
+from common.optimization import freeze_backbone, make_optimizer, schedule, set_learning_rate
+from common.progress import bar, say
+from common.task import Task
+
+# So many steps in a row may be skipped by the fp16 loss scaler before the loss is called broken.
+SKIPPED_STEPS = 50
+# From so many steps on the speed is known well enough to say how long the rest takes.
+STEPS_BEFORE_ESTIMATE = 8
+
+
+@dataclass
+class Progress:
+    """Where the run stands: all that a resume needs beside weights and moments."""
+
+    step: int = 0
+    best_step: int = 0
+    best_loss: float = math.inf
+    evaluations_since_best: int = 0
+    seconds: float = 0.0
+    examples: int = 0
+    finished: bool = False
+
+
+@dataclass
+class Trainer:
+    """One training: `Trainer(...).run()` leaves the best weights in `model` and says how it went.
+
+    Args:
+        task: what is particular to the project.
+        model: on any device, ready to train.
+        train, validation: encoded features; without validation features the last weights are the best.
+        config: the options.
+        accelerator: device, precision, processes.
+        folder: the run's folder, for metrics.jsonl and checkpoints/.
+        micro_batch_size: examples in one forward pass of one process.
+        identity: what a checkpoint must have been made with to be resumed from.
+    """
+
+    task: Task
+    model: nn.Module
+    train: Dataset
+    validation: Dataset
+    config: Config
+    accelerator: Accelerator
+    folder: Path
+    micro_batch_size: int
+    identity: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        lengths = np.asarray(self.train["length"], dtype=np.int64)
+        self.plan = Plan(lengths, self.config.global_batch_size, self.config.seed)
+        self.total_steps = self.plan.steps_per_epoch * self.config.epochs
+        if self.config.max_steps:
+            self.total_steps = min(self.total_steps, self.config.max_steps)
+        self.progress = Progress()
+        self.checkpoints = self.folder / "checkpoints"
+        self.metrics = self.folder / "metrics.jsonl"
+
+    def run(self) -> Progress:
+        """Train to the end (or to the early stop), then load the best weights.
+
+        Raises UserError on a loss that is not finite, Interrupted after SIGTERM or Ctrl-C.
+        """
+        head = self.task.head(self.model)
+        if self.config.freeze == "backbone":
+            freeze_backbone(self.model, head)
+        optimizer = make_optimizer(self.model, head, self.config, self.accelerator.device.type)
+        self.prepared, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        self.model = self.accelerator.unwrap_model(self.prepared)
+        self._resume()
+        with _signals() as signals:
+            self._train(signals)
+        checkpoint.load_weights(self._path(self.progress.best_step), self.model)
+        return self.progress
+
+    def _train(self, signals: "_Signals") -> None:
+        """The loop."""
+        if self.progress.step == 0:
+            # The pretrained model with its head started is a candidate for the best model, too.
+            self._evaluate()
+            self._commit()
+        log = _Log(self)
+        # A run that was stopped by patience and resumed has nothing left to do.
+        last = self.progress.step if self.progress.finished else self.total_steps
+        with bar() as progress_bar:
+            bar_task = progress_bar.add_task("training", total=self.total_steps, completed=self.progress.step)
+            for step, batch in self.plan.steps(self.progress.step, last):
+                loss, norm, stop = self._step(step, batch, signals.received)
+                self.progress.step = step
+                self.progress.examples += len(batch)
+                log.add(step, loss, norm)
+                progress_bar.update(bar_task, completed=step)
+
+                at_epoch_end = step % self.plan.steps_per_epoch == 0
+                every = self.config.evaluate_every
+                if step == last or (step % every == 0 if every else at_epoch_end):
+                    log.write()
+                    self._evaluate()
+                    patience = self.config.early_stopping_patience
+                    impatient = bool(patience) and self.progress.evaluations_since_best >= patience
+                    self.progress.finished = impatient or step == last
+                    self._commit()
+                    if self.progress.finished:
+                        break
+                    log.restart_clock()
+                elif stop or (self.config.checkpoint_every and step % self.config.checkpoint_every == 0):
+                    log.write()
+                    self._commit()
+                if stop:
+                    raise Interrupted(
+                        f"stopped by {signal.Signals(stop).name} after step {step} of {self.total_steps}; the "
+                        f"checkpoint is {self._path(step)}: give the same command again to go on from it.",
+                        128 + stop,
+                    )
+
+    def _step(self, step: int, batch: Indices, received: int) -> tuple[Tensor, Tensor, int]:
+        """One optimizer step over a global batch.
+
+        Returns the step's loss per item over all processes and the gradient's norm (both on the device),
+        and the number of the signal that any process received (0 for none).
+        """
+        accelerator = self.accelerator
+        slots = deal(batch, self.micro_batch_size, accelerator.process_index, accelerator.num_processes)
+        micro_batches = [self.task.collate(self.train[slot.indices]) for slot in slots]
+        local = sum(slot.weight * self.task.items(mb) for slot, mb in zip(slots, micro_batches, strict=True))
+        items, stop = self._over_processes(local, received)
+        set_learning_rate(self.optimizer, schedule(step, self.total_steps, self.config))
+
+        self.prepared.train()
+        loss_sum = torch.zeros((), device=accelerator.device)
+        for place, (slot, micro_batch) in enumerate(zip(slots, micro_batches, strict=True)):
+            is_last = place == len(slots) - 1
+            with contextlib.nullcontext() if is_last else accelerator.no_sync(self.prepared):
+                loss = self._loss_sum(step, slot, micro_batch)
+                # DDP averages the gradients over the processes; the factor makes it a sum again.
+                accelerator.backward(loss * (accelerator.num_processes / items))
+            loss_sum += loss.detach()
+        norm = accelerator.clip_grad_norm_(self.prepared.parameters(), self.config.gradient_clip or math.inf)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return self._summed(loss_sum) / items, norm, stop
+
+    def _loss_sum(self, step: int, slot: Slot, micro_batch: dict[str, Any]) -> Tensor:
+        """The micro-batch's summed loss, its randomness drawn from (seed, step, number in the global step)."""
+        torch.manual_seed(int(np.random.SeedSequence([self.config.seed, step, slot.number]).generate_state(1)[0]))
+        batch = send_to_device(micro_batch, self.accelerator.device)
+        outputs = self.task.forward(self.prepared, batch)
+        return self.task.loss(outputs, batch, self.config.label_smoothing) * slot.weight
+
+    def _evaluate(self) -> None:
+        """Validation loss and metrics; remembers the best step."""
+        state = self.progress
+        if not len(self.validation):
+            state.best_step = state.step
+            return
+        accelerator = self.accelerator
+        outputs = inference.run(
+            self.task,
+            self.model,
+            self.validation,
+            accelerator.device,
+            process=accelerator.process_index,
+            processes=accelerator.num_processes,
+            with_loss=True,
+        )
+        if not math.isfinite(outputs.loss) and state.step:
+            raise UserError(f"the validation loss is {outputs.loss} after step {state.step}: {self._last_good()}")
+        if outputs.loss < state.best_loss:
+            state.best_loss, state.best_step, state.evaluations_since_best = outputs.loss, state.step, 0
+        else:
+            state.evaluations_since_best += 1
+        scores = self.task.score(self.task.statistics(self.validation, outputs.values).sum(axis=0))
+        primary = float(scores[self.task.primary_metric])
+        self._record({"step": state.step, "validation_loss": outputs.loss, f"validation_{self.task.primary_metric}": primary})
+        best = "  (best so far)" if state.best_step == state.step else ""
+        say(f"step {state.step:>6} of {self.total_steps}   validation loss {outputs.loss:.4f}   {self.task.primary_metric} {primary:.4f}{best}")
+
+    def _commit(self) -> None:
+        """Write a checkpoint, then remove those that neither it nor the one before needs."""
+        accelerator, state = self.accelerator, self.progress
+        if accelerator.is_main_process:
+            before, _ = _newest_step(self.checkpoints, below=state.step)
+            scaler = accelerator.scaler.state_dict() if accelerator.scaler else {}
+            content = {"progress": asdict(state), "identity": self.identity, "scaler": scaler}
+            checkpoint.commit(self.checkpoints, state.step, self.model, _inner(self.optimizer), content)
+            keep = {state.step, state.best_step}
+            if before is not None:
+                keep |= {before, checkpoint.read_state(self._path(before))["progress"]["best_step"]}
+            checkpoint.prune(self.checkpoints, keep)
+        accelerator.wait_for_everyone()
+
+    def _resume(self) -> None:
+        """Go on from the newest checkpoint that verifies, if the options say so and there is one."""
+        source = self._checkpoint_to_resume()
+        if source is None:
+            return
+        state = checkpoint.read_state(source)
+        different = sorted(k for k in self.identity if state["identity"].get(k) != self.identity[k])
+        if different:
+            raise UserError(
+                f"{self.folder} holds a run with another configuration ({', '.join(different)}): choose another --run_name, or give the options of that run."
+            )
+        checkpoint.load_weights(source, self.model)
+        checkpoint.load_optimizer(source, self.model, _inner(self.optimizer))
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.progress = Progress(**state["progress"])
+        if self.accelerator.is_main_process:
+            _forget_after(self.metrics, self.progress.step)
+        say(f"going on from {source}" + ("" if not self.progress.finished else ", which is the end of the training"))
+
+    def _checkpoint_to_resume(self) -> Path | None:
+        if self.config.resume == "never":
+            return None
+        if self.config.resume != "auto":
+            path = Path(self.config.resume)
+            checkpoint.verify(path)
+            return path
+        found, refused = checkpoint.newest(self.checkpoints)
+        for sentence in refused:
+            say(f"warning: {sentence}")
+        if refused and found:
+            say(f"the next older checkpoint is used: {found}")
+        return found
+
+    def _over_processes(self, items: float, received: int) -> tuple[float, int]:
+        """The items of the global step, and the signal that any process received."""
+        if self.accelerator.num_processes == 1:
+            return items, received
+        counts = torch.tensor([items, float(received)], dtype=torch.float64).to(self.accelerator.device)
+        total = self.accelerator.gather(counts.unsqueeze(0))
+        return float(total[:, 0].sum()), int(total[:, 1].max())
+
+    def _summed(self, value: Tensor) -> Tensor:
+        if self.accelerator.num_processes == 1:
+            return value
+        summed: Tensor = self.accelerator.reduce(value, reduction="sum")
+        return summed
+
+    def _record(self, line: dict[str, Any]) -> None:
+        """Append a line to metrics.jsonl and send it to the tracker."""
+        if self.accelerator.is_main_process:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        values = {key: value for key, value in line.items() if key != "step"}
+        self.accelerator.log(values, step=line["step"])
+
+    def _path(self, step: int) -> Path:
+        return self.checkpoints / f"step-{step:06d}"
+
+    def _last_good(self) -> str:
+        found, _ = _newest_step(self.checkpoints, below=self.progress.step)
+        kept = f"{self._path(found)} is kept; " if found is not None else ""
+        return f"{kept}start again with a lower --learning_rate and another --run_name."
+
+
+class _Log:
+    """Collects steps on the device and writes one line of metrics.jsonl for every `log_every` of them.
+
+    Losses are looked at only then, so that a GPU need not wait for the CPU in every step.
+    """
+
+    def __init__(self, trainer: Trainer):
+        self.trainer = trainer
+        self.pending: list[tuple[int, Tensor, Tensor, bool]] = []
+        self.since = time.perf_counter()
+        self.examples = trainer.progress.examples
+        self.first_step = trainer.progress.step
+        self.skipped = 0
+
+    def add(self, step: int, loss: Tensor, norm: Tensor) -> None:
+        skipped = bool(self.trainer.accelerator.scaler) and self.trainer.accelerator.optimizer_step_was_skipped
+        self.pending.append((step, loss, norm, skipped))
+        if step - self.first_step == STEPS_BEFORE_ESTIMATE:
+            self._estimate(step)
+        if step % self.trainer.config.log_every == 0:
+            self.write()
+
+    def restart_clock(self) -> None:
+        """Leave what happened since the last line, such as an evaluation, out of the speed."""
+        self.since = time.perf_counter()
+
+    def write(self) -> None:
+        """Check the pending losses and write their mean.  Raises UserError on one that is not finite."""
+        if not self.pending:
+            return
+        trainer, state = self.trainer, self.trainer.progress
+        losses = [self._checked(*entry) for entry in self.pending]
+        now = time.perf_counter()
+        seconds, examples = now - self.since, state.examples - self.examples
+        state.seconds += seconds
+        step, _, norm, _ = self.pending[-1]
+        trainer._record(
+            {
+                "step": step,
+                "epoch": step / trainer.plan.steps_per_epoch,
+                "loss": float(np.mean(losses)),
+                "learning_rate": trainer.config.learning_rate * schedule(step, trainer.total_steps, trainer.config),
+                "gradient_norm": float(norm),
+                "examples_per_second": examples / seconds,
+                "seconds": state.seconds,
+            }
+        )
+        self.pending.clear()
+        self.since, self.examples = now, state.examples
+
+    def _checked(self, step: int, loss: Tensor, norm: Tensor, skipped: bool) -> float:
+        """The step's loss.  A step that the fp16 scaler skipped is no error, unless it is one of very many."""
+        self.skipped = self.skipped + 1 if skipped else 0
+        value = float(loss)
+        if (math.isfinite(value) and math.isfinite(float(norm))) or (skipped and self.skipped < SKIPPED_STEPS):
+            return value
+        trainer = self.trainer
+        ids = trainer.train[trainer.plan.global_batch(step)]["id"]
+        shown = ", ".join(map(str, ids[:8])) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+        what = f"loss is {value}" if not math.isfinite(value) else f"gradient's norm is {float(norm)}"
+        raise UserError(f"the {what} in step {step} (examples {shown}): {trainer._last_good()}")
+
+    def _estimate(self, step: int) -> None:
+        per_step = (time.perf_counter() - self.since) / max(1, len(self.pending))
+        left = (self.trainer.total_steps - step) * per_step
+        say(f"about {left / 60:.1f} minutes for the remaining {self.trainer.total_steps - step} steps ({per_step:.2f} s each)")
+
+
+class _Signals:
+    """The number of the last SIGTERM or SIGINT; 0 for none."""
+
+    received = 0
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[_Signals]:
+    """Note SIGTERM and Ctrl-C for the end of the step; a second one stops at once."""
+    signals = _Signals()
+
+    def note(number: int, _: Any) -> None:
+        if signals.received:
+            os._exit(128 + number)
+        signals.received = number
+
+    try:
+        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not the main thread: nobody can send us a signal
+        before = {}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _newest_step(folder: Path, below: int) -> tuple[int | None, list[int]]:
+    """The newest checkpoint's step that is smaller than `below`, and all of them."""
+    steps = sorted(int(path.name.removeprefix("step-")) for path in folder.glob("step-*"))
+    older = [step for step in steps if step < below]
+    return (older[-1] if older else None), steps
+
+
+def _inner(optimizer: Any) -> torch.optim.Optimizer:
+    """The torch optimizer inside accelerate's wrapper."""
+    inner: torch.optim.Optimizer = getattr(optimizer, "optimizer", optimizer)
+    return inner
+
+
+def _forget_after(metrics: Path, step: int) -> None:
+    """Drop the lines of steps that will be done again, and a line that a kill cut short."""
+    if not metrics.exists():
+        return
+    kept = []
+    for line in metrics.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(ValueError):
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+    draft = metrics.with_suffix(".draft")
+    draft.write_text("".join(kept), encoding="utf-8")
+    draft.replace(metrics)

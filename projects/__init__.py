@@ -1,0 +1,1 @@
+"""One folder per project; each says only what is particular to it."""

@@ -1,0 +1,135 @@
+"""Text classification: which of a few labels fits a text?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from common.config import Config
+from common.data import Data
+from common.evaluation import metrics
+from common.task import Batch, Task, encoded
+
+
+@dataclass(frozen=True)
+class TextClassificationConfig(Config):
+    """Options of text classification.
+
+    Args:
+        text_column: column with the texts.
+        label_column: column with the labels.
+        max_length: tokens of a text that are read; what is longer is cut.
+    """
+
+    text_column: str = "text"
+    label_column: str = "label"
+    max_length: int = 256
+
+
+class TextClassification(Task):
+    """Encoder with a linear head over the mean of the token vectors."""
+
+    project = "text_classification"
+    primary_metric = "accuracy"
+    config_class: ClassVar[type[Config]] = TextClassificationConfig
+
+    input_columns = ("text",)
+
+    def data(self) -> Data:
+        from projects.text_classification.rows import load_rows
+
+        data, self.labels = load_rows(self.config)
+        return data
+
+    def model(self, source: Path, train: Dataset | None = None) -> nn.Module:
+        from transformers import AutoModelForSequenceClassification
+
+        from common.heads import start_head
+        from projects.text_classification.mean_pooling import add_mean_pooling, supports
+
+        self.load_processor(source)
+        if train is None:
+            model: nn.Module = AutoModelForSequenceClassification.from_pretrained(source)
+            return model
+        names = dict(enumerate(self.labels))
+        model = AutoModelForSequenceClassification.from_pretrained(
+            source, id2label=names, label2id={name: number for number, name in names.items()}, ignore_mismatched_sizes=True
+        )
+        if supports(model):
+            add_mean_pooling(model)
+        start_head(self, model, train, seed=self.config.seed)
+        return model
+
+    def load_processor(self, source: Path) -> None:
+        from transformers import AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(source)
+        self.tokenizer.model_max_length = min(self.tokenizer.model_max_length, self.config.max_length)
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        model.save_pretrained(folder)  # type: ignore[operator]
+        self.tokenizer.save_pretrained(folder)
+
+    def head(self, model: nn.Module) -> tuple[str, ...]:
+        return ("classifier", "score")
+
+    def encode(self, rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        tokens = self.tokenizer(rows["text"], truncation=True, return_attention_mask=False, return_token_type_ids=False)
+        return {"input_ids": tokens["input_ids"], "length": [len(ids) for ids in tokens["input_ids"]]}
+
+    def features(self, inputs: list[str]) -> Dataset:
+        return encoded(self, Dataset.from_dict({"text": inputs}))
+
+    def collate(self, features: dict[str, list[Any]]) -> Batch:
+        size = (len(features["input_ids"]), max(features["length"]))
+        input_ids = np.full(size, self.tokenizer.pad_token_id or 0, dtype=np.int64)  # (batch, tokens)
+        mask = np.zeros(size, dtype=np.int64)
+        for place, ids in enumerate(features["input_ids"]):
+            input_ids[place, : len(ids)] = ids
+            mask[place, : len(ids)] = 1
+        batch = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
+        if "label" in features:
+            batch["labels"] = torch.tensor(features["label"])
+        return batch
+
+    def items(self, batch: Batch) -> int:
+        return len(batch["input_ids"])
+
+    def forward(self, model: nn.Module, batch: Batch) -> Tensor:
+        logits: Tensor = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+        return logits  # (batch, classes)
+
+    def loss(self, outputs: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
+        return nn.functional.cross_entropy(outputs.float(), batch["labels"], label_smoothing=label_smoothing, reduction="sum")
+
+    def values(self, outputs: Tensor, batch: Batch) -> list[NDArray[np.float32]]:
+        return list(outputs.float().cpu().numpy())
+
+    def statistics(self, features: Dataset, values: list[NDArray[np.float32]]) -> Any:
+        return metrics.statistics(np.stack(values).argmax(axis=1), features["label"], len(self.labels))
+
+    def score(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        return metrics.score(sums)
+
+    def baselines(self, data: Data, source: Path) -> dict[str, dict[str, list[str]]]:
+        from projects.text_classification.baselines import measure
+
+        return measure(self, data, source)
+
+    def slices(self, rows: Dataset, train: Dataset) -> dict[str, list[str]]:
+        from projects.text_classification.slices import slices
+
+        return slices(self, rows, train)
+
+    def perturb(self, rows: Dataset) -> dict[str, list[str]]:
+        from projects.text_classification.slices import perturbed
+
+        return perturbed(rows["text"], self.config.seed)
+
+
+TASK = TextClassification

@@ -1,0 +1,98 @@
+"""A checkpoint is whole, or it is refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from common import checkpoint
+from common.checkpoint import BrokenCheckpoint
+from common.errors import UserError
+
+
+def trained(width: int = 4) -> tuple[nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(width, width), nn.BatchNorm1d(width), nn.Linear(width, 2))
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    model(torch.randn(8, width)).sum().backward()
+    optimizer.step()
+    return model, optimizer
+
+
+def test_everything_comes_back_to_the_bit(tmp_path: Path) -> None:
+    model, optimizer = trained()
+    path = checkpoint.commit(tmp_path, 7, model, optimizer, {"step": 7})
+    other, empty = trained()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    empty.state.clear()
+    checkpoint.verify(path)
+    checkpoint.load_weights(path, other)
+    checkpoint.load_optimizer(path, other, empty)
+    assert checkpoint.read_state(path) == {"step": 7}
+    for name, tensor in checkpoint.weights(model).items():
+        assert torch.equal(tensor, checkpoint.weights(other)[name]), name
+    pairs = list(zip(model.parameters(), other.parameters(), strict=True))
+    assert len(pairs) == 6
+    for mine, theirs in pairs:
+        assert optimizer.state[mine].keys() == empty.state[theirs].keys() == {"step", "exp_avg", "exp_avg_sq"}
+        assert all(torch.equal(optimizer.state[mine][key], empty.state[theirs][key]) for key in optimizer.state[mine])
+
+
+def test_tied_weights_are_saved_once(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    model[1].weight = model[0].weight
+    path = checkpoint.commit(tmp_path, 1, model, torch.optim.AdamW(model.parameters()), {})
+    checkpoint.load_weights(path, model)
+    assert len(checkpoint.weights(model)) == 1
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"])
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
+def test_damage_is_found_and_the_next_older_one_is_used(tmp_path: Path, name: str, damage: str) -> None:
+    model, optimizer = trained()
+    older = checkpoint.commit(tmp_path, 1, model, optimizer, {})
+    newer = checkpoint.commit(tmp_path, 2, model, optimizer, {})
+    file = newer / name
+    content = bytearray(file.read_bytes())
+    if damage == "remove":
+        file.unlink()
+    elif damage == "truncate":
+        file.write_bytes(content[: len(content) // 2])
+    else:
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    with pytest.raises(BrokenCheckpoint):
+        checkpoint.verify(newer)
+    found, refused = checkpoint.newest(tmp_path)
+    assert found == older
+    assert len(refused) == 1 and "step-000002" in refused[0]
+
+
+def test_a_full_disk_leaves_no_half_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    model, optimizer = trained()
+    checkpoint.commit(tmp_path, 1, model, optimizer, {})
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoint.commit(tmp_path, 2, model, optimizer, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
+
+
+def test_another_shape_is_refused(tmp_path: Path) -> None:
+    path = checkpoint.commit(tmp_path, 1, *trained(4), {})
+    with pytest.raises(UserError, match="another shape"):
+        checkpoint.load_weights(path, trained(5)[0])
+
+
+def test_pruning_keeps_what_is_asked_and_removes_drafts(tmp_path: Path) -> None:
+    model, optimizer = trained()
+    for step in (1, 2, 3):
+        checkpoint.commit(tmp_path, step, model, optimizer, {})
+    (tmp_path / ".writing-step-000004").mkdir()
+    checkpoint.prune(tmp_path, {1, 3})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000001", "step-000003"]

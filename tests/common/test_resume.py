@@ -1,0 +1,83 @@
+"""A run that is killed anywhere ends with the same bits as one that is not."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from common import checkpoint
+from tests.common import processes
+
+# 90 examples in micro-batches of 8 are 4 + 4 + 4 forward passes an epoch (32, 32 and 26 examples).
+CUT = ("--micro", "8", "--checkpoint_every", "1")
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    done = processes.start(folder, *CUT)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def assert_same_end(folder: Path, unbroken: Path) -> None:
+    assert processes.final(folder) == processes.final(unbroken)
+    assert processes.metrics(folder) == processes.metrics(unbroken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [2, 6, 18, 24], ids=["epoch 1, step 1", "epoch 1, mid-accumulation", "epoch 2, mid-accumulation", "last"])
+def test_killed_in_a_step(tmp_path: Path, unbroken: Path, at: int) -> None:
+    killed = processes.start(tmp_path / "run", *CUT, "--kill_at_loss", str(at))
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "run" / "final.json").exists()
+    resumed = processes.start(tmp_path / "run", *CUT)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "going on from" in resumed.stdout
+    assert_same_end(tmp_path / "run", unbroken)
+
+
+@pytest.mark.slow
+def test_killed_at_each_point_of_a_checkpoints_writing(tmp_path: Path, unbroken: Path) -> None:
+    """The operations of the first three checkpoints, one after the other, on one run that is killed at each."""
+    operations = 0
+    for at in range(1, 200):
+        folder = tmp_path / "probe"
+        killed = processes.start(folder, *CUT, "--kill_at_write", str(at * 3))
+        if killed.returncode == 0:
+            break
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        operations += 1
+        found, refused = checkpoint.newest(folder / "checkpoints")
+        assert refused == [], "a kill must not leave a damaged checkpoint"
+        assert found is not None or at == 1 or operations <= 4
+    assert operations >= 6
+    assert_same_end(tmp_path / "probe", unbroken)
+
+
+@pytest.mark.slow
+def test_a_flipped_bit_in_the_newest_checkpoint_uses_the_one_before(tmp_path: Path, unbroken: Path) -> None:
+    folder = tmp_path / "run"
+    processes.start(folder, *CUT, "--kill_at_loss", "18")
+    newest, _ = checkpoint.newest(folder / "checkpoints")
+    assert newest
+    weights = bytearray((newest / "model.safetensors").read_bytes())
+    weights[-5] ^= 4
+    (newest / "model.safetensors").write_bytes(weights)
+    resumed = processes.start(folder, *CUT)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "is damaged (model.safetensors)" in resumed.stdout and "next older checkpoint is used" in resumed.stdout
+    assert_same_end(folder, unbroken)
+
+
+@pytest.mark.slow
+def test_sigterm_commits_and_says_how_to_go_on(tmp_path: Path, unbroken: Path) -> None:
+    folder = tmp_path / "run"
+    stopped = processes.start(folder, "--micro", "8", "--checkpoint_every", "0", "--signal_at_loss", "6")
+    assert stopped.returncode == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM after step 2 of 6" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert (folder / "checkpoints" / "step-000002").is_dir()
+    resumed = processes.start(folder, "--micro", "8", "--checkpoint_every", "0")
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_end(folder, unbroken)

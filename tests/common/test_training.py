@@ -1,0 +1,147 @@
+"""The loop: one plan, losses normalised by the whole step, signals, losses that are not finite."""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+
+from common.config import Config
+from common.errors import UserError
+from common.optimization import make_optimizer, schedule
+from common.training import Progress, Trainer
+from tests.common.tiny import TinyClassifier, TinyLanguageModel, features
+
+CONFIG = Config(train_file="none", epochs=2, log_every=1, learning_rate=1e-2, head_learning_rate=None, early_stopping_patience=0, label_smoothing=0.0)
+
+
+def train(
+    folder: Path, task_class: type[TinyClassifier] = TinyClassifier, micro: int = 32, dropout: float = 0.0, **options: object
+) -> tuple[list[dict], Progress]:
+    folder.mkdir(exist_ok=True)
+    config = dataclasses.replace(CONFIG, **options)
+    task = task_class(config, dropout)
+    seen: list[list[str]] = []
+    collate = task.collate
+    task.collate = lambda rows: (seen.append(rows["id"]), collate(rows))[1]
+    trainer = Trainer(task, task.model(), features(90), features(40, seed=1), config, Accelerator(cpu=True), folder, micro)
+    progress = trainer.run()
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return lines, progress
+
+
+@pytest.mark.parametrize("task_class", [TinyClassifier, TinyLanguageModel])
+@pytest.mark.parametrize("micro", [16, 8, 5])
+def test_accumulation_changes_no_loss_also_in_the_partial_last_step(tmp_path: Path, task_class: type[TinyClassifier], micro: int) -> None:
+    whole, _ = train(tmp_path / "whole", task_class)
+    cut, _ = train(tmp_path / "cut", task_class, micro)
+    steps = [line for line in whole if "loss" in line]
+    assert len(steps) == 6, "90 examples are two whole steps of 32 and a partial one of 26, twice"
+    for one, other in zip(steps, [line for line in cut if "loss" in line], strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], abs=2e-5)
+        assert one["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=2e-3)
+    pairs = zip([line for line in whole if "validation_loss" in line], [line for line in cut if "validation_loss" in line], strict=True)
+    assert all(a["validation_loss"] == pytest.approx(b["validation_loss"], abs=2e-4) for a, b in pairs)
+
+
+def test_a_token_weighted_loss_is_the_mean_over_tokens_not_over_micro_batches(tmp_path: Path) -> None:
+    """The first step's loss equals the plain mean over all tokens of its examples."""
+    lines, _ = train(tmp_path, TinyLanguageModel, micro=5)
+    task = TinyLanguageModel(CONFIG, 0.0)
+    from common.batching import Plan
+
+    rows = features(90)
+    batch = task.collate(rows[Plan(np.asarray(rows["length"]), 32, 0).global_batch(1)])
+    with torch.no_grad():
+        logits = task.model()(batch["input_ids"])
+    mean = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten())
+    assert next(line for line in lines if "loss" in line)["loss"] == pytest.approx(float(mean), abs=1e-5)
+
+
+def test_it_learns_and_keeps_the_best_validation_loss(tmp_path: Path) -> None:
+    lines, progress = train(tmp_path, epochs=8)
+    losses = {line["step"]: line["validation_loss"] for line in lines if "validation_loss" in line}
+    assert len(losses) == 9
+    assert progress.best_loss == min(losses.values()) == losses[progress.best_step]
+    assert losses[progress.best_step] < 0.5 * losses[0]
+
+
+def test_early_stopping_waits_for_its_patience(tmp_path: Path) -> None:
+    lines, progress = train(tmp_path, epochs=30, learning_rate=0.5, scheduler="constant", warmup=0.0, early_stopping_patience=2)
+    evaluations = [line["step"] for line in lines if "validation_loss" in line]
+    assert progress.finished and progress.step < 90
+    assert evaluations.index(progress.best_step) == len(evaluations) - 3
+
+
+def test_a_finished_run_trains_no_further(tmp_path: Path) -> None:
+    before, one = train(tmp_path)
+    after, two = train(tmp_path)
+    assert before == after
+    assert dataclasses.asdict(one) == dataclasses.asdict(two)
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> None:
+    task = TinyClassifier(CONFIG)
+    arguments = (features(90), features(40, seed=1), CONFIG, Accelerator(cpu=True), tmp_path, 32)
+    Trainer(task, task.model(), *arguments, identity={"learning_rate": 1}).run()
+    with pytest.raises(UserError, match=r"another configuration \(learning_rate\)"):
+        Trainer(task, task.model(), *arguments, identity={"learning_rate": 2}).run()
+
+
+def test_a_loss_that_is_not_finite_names_step_and_examples_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+    class Poisoned(TinyClassifier):
+        calls = 0
+
+        def loss(self, outputs, batch, label_smoothing=0.0):
+            loss = super().loss(outputs, batch, label_smoothing)
+            if torch.is_grad_enabled():
+                self.calls += 1
+            return loss * float("nan") if self.calls == 5 else loss
+
+    with pytest.raises(UserError, match=r"the loss is nan in step 5 \(examples train:\d+, .* and 24 more\): .*step-000004 is kept"):
+        train(tmp_path, Poisoned, checkpoint_every=2)
+    assert (
+        sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-000003", "step-000004"]
+        or (tmp_path / "checkpoints" / "step-000004").exists()
+    )
+
+
+def test_frozen_backbone_stays_as_it_was(tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, freeze="backbone", head_learning_rate=1e-2)
+    task = TinyClassifier(config)
+    model = task.model()
+    before = {name: tensor.clone() for name, tensor in model.named_parameters()}
+    Trainer(task, model, features(90), features(40, seed=1), config, Accelerator(cpu=True), tmp_path, 32).run()
+    changed = {name for name, tensor in model.named_parameters() if not torch.equal(tensor, before[name])}
+    assert changed == {"head.weight", "head.bias"}
+
+
+def test_no_decay_on_biases_and_norms_and_two_rates() -> None:
+    config = dataclasses.replace(CONFIG, head_learning_rate=0.1)
+    model = TinyClassifier(config).model()
+    groups = make_optimizer(model, ("head",), config, "cpu").param_groups
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    seen = {names[id(p)]: (group["peak"], group["weight_decay"]) for group in groups for p in group["params"]}
+    assert len(seen) == 9
+    assert seen["head.weight"] == (0.1, 0.01) and seen["head.bias"] == (0.1, 0.0)
+    assert seen["norm.weight"] == (0.01, 0.0) and seen["embedding.weight"] == (0.01, 0.01)
+
+
+@pytest.mark.parametrize(("name", "middle", "end"), [("linear", 0.5, 0.01), ("cosine", 0.5, 0.001), ("constant", 1.0, 1.0)])
+def test_schedules(name: str, middle: float, end: float) -> None:
+    config = dataclasses.replace(CONFIG, scheduler=name, warmup=0.0)
+    values = [schedule(step, 101, config) for step in range(1, 102)]
+    assert values[0] == 1.0
+    assert values[50] == pytest.approx(middle, abs=0.01)
+    assert values[-1] == pytest.approx(end, abs=0.01)
+    warm = dataclasses.replace(config, warmup=0.5)
+    assert [schedule(step, 10, warm) for step in range(1, 6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    logging.getLogger("accelerate").setLevel(logging.ERROR)

@@ -1,0 +1,123 @@
+"""Train a tiny task in a process of its own, which tests kill, or start several of.
+
+Writes into its folder: metrics.jsonl, checkpoints/, and at the end `weights` (their sha256 and the final
+progress) and `predictions.json` (id and values of `--test` examples, gathered over the processes).
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+
+from common import checkpoint, inference
+from common.config import Config
+from common.hardware import make_accelerator
+from common.training import Trainer
+from tests.common.tiny import TinyClassifier, TinyLanguageModel, features
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kind", choices=["classifier", "language"], default="classifier")
+    parser.add_argument("--examples", type=int, default=90)
+    parser.add_argument("--test", type=int, default=0)
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--micro", type=int, default=32)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--checkpoint_every", type=int, default=1)
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--kill_at_loss", type=int, default=0, help="SIGKILL in the n-th forward pass")
+    parser.add_argument("--kill_at_write", type=int, default=0, help="SIGKILL before the n-th file operation of a checkpoint")
+    parser.add_argument("--signal_at_loss", type=int, default=0, help="SIGTERM in the n-th forward pass")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+
+    config = Config(
+        train_file="none",
+        epochs=options.epochs,
+        checkpoint_every=options.checkpoint_every,
+        log_every=1,
+        learning_rate=1e-2,
+        head_learning_rate=None,
+        early_stopping_patience=0,
+    )
+    accelerator, _ = make_accelerator(options.precision, None)
+    task = (TinyClassifier if options.kind == "classifier" else TinyLanguageModel)(config, options.dropout)
+    if options.kill_at_loss:
+        _count(task, "forward", options.kill_at_loss, signal.SIGKILL)
+    if options.signal_at_loss:
+        _count(task, "forward", options.signal_at_loss, signal.SIGTERM)
+    if options.kill_at_write:
+        _kill_at_write(options.kill_at_write)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    train, validation = features(options.examples), features(40, seed=1)
+    identity = {"config": dataclasses.asdict(config)["epochs"]}
+    trainer = Trainer(task, task.model(), train, validation, config, accelerator, options.folder, options.micro, identity)
+    progress = trainer.run()
+    if options.test:
+        _predict(task, trainer.model, features(options.test, seed=2), accelerator, options.folder)
+    if accelerator.is_main_process:
+        weights = {name: tensor.numpy().tobytes().hex() for name, tensor in checkpoint.weights(trainer.model).items()}
+        final = {"weights": weights, "step": progress.step, "best_step": progress.best_step, "best_loss": progress.best_loss}
+        (options.folder / "final.json").write_text(json.dumps(final))
+    accelerator.wait_for_everyone()
+
+
+def _predict(task: TinyClassifier, model: torch.nn.Module, test: Dataset, accelerator: object, folder: Path) -> None:
+    rank, world = accelerator.process_index, accelerator.num_processes
+    outputs = inference.run(task, model, test, accelerator.device, process=rank, processes=world, batch_size=8, with_loss=True)
+    scores = {name: float(value) for name, value in task.score(task.statistics(test, outputs.values).sum(axis=0)).items()}
+    if accelerator.is_main_process:
+        values = dict(zip(test["id"], [np.asarray(value).tolist() for value in outputs.values], strict=True))
+        (folder / "predictions.json").write_text(json.dumps({"values": values, "loss": outputs.loss, "scores": scores}))
+
+
+def _count(owner: object, name: str, at: int, number: signal.Signals) -> None:
+    """Send ourselves a signal in the `at`-th call of a method."""
+    original = getattr(owner, name)
+    calls = 0
+
+    def counted(*arguments: object, **options: object) -> object:
+        nonlocal calls
+        if torch.is_grad_enabled():
+            calls += 1
+            if calls == at:
+                os.kill(os.getpid(), number)
+        return original(*arguments, **options)
+
+    setattr(owner, name, counted)
+
+
+def _kill_at_write(at: int) -> None:
+    """SIGKILL before the `at`-th operation that a checkpoint's writing or pruning does."""
+    calls = 0
+
+    def killing(original):
+        def wrapped(*arguments, **options):
+            nonlocal calls
+            calls += 1
+            if calls == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*arguments, **options)
+
+        return wrapped
+
+    checkpoint.save_file = killing(checkpoint.save_file)
+    checkpoint._flush = killing(checkpoint._flush)
+    checkpoint.shutil.rmtree = killing(checkpoint.shutil.rmtree)
+    Path.rename = killing(Path.rename)
+    Path.mkdir = killing(Path.mkdir)
+    Path.write_text = killing(Path.write_text)
+
+
+if __name__ == "__main__":
+    from common.errors import exit_with_sentence
+
+    exit_with_sentence(main)

@@ -1,0 +1,84 @@
+"""Fixtures that several tests share.  Nothing here or in any test uses the network."""
+
+import csv
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+WORDS = {
+    "weather": ["rain", "sun", "wind", "cloud", "storm"],
+    "food": ["bread", "soup", "apple", "cheese", "pasta"],
+    "music": ["drum", "song", "piano", "choir", "guitar"],
+}
+FILLING = ["the", "a", "is", "was", "very", "today", "here", "and", "some", "more"]
+
+
+def sentences(count: int, seed: int = 0, labels: tuple[str, ...] = tuple(WORDS)) -> list[dict[str, str]]:
+    """Distinct sentences of 5 to 14 words with two words that tell their label."""
+    choose = random.Random(seed)
+    rows: dict[str, dict[str, str]] = {}
+    while len(rows) < count:
+        label = choose.choice(labels)
+        words = choose.choices(FILLING, k=choose.randint(3, 12)) + choose.choices(WORDS[label], k=2)
+        choose.shuffle(words)
+        text = " ".join(words) + f" {len(rows)}"
+        rows[text] = {"text": text, "label": label}
+    return list(rows.values())
+
+
+def write_csv(path: Path, rows: list[dict[str, str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random BERT of 2 layers and width 32, whose tokenizer knows the words of `sentences`."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-model")
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *FILLING, *(word for words in WORDS.values() for word in words)]
+    tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(vocabulary)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **special).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=64
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_tables(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the tests' tables out of the user's cache; the starters there are still found."""
+    from common.tables import cache_folder
+
+    own = tmp_path_factory.mktemp("cache")
+    for name in ("archives", "models"):
+        (cache_folder() / name).mkdir(exist_ok=True)
+        (own / name).symlink_to(cache_folder() / name)
+    os.environ["KIT_CACHE"] = str(own)
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder of real data sets."""
+    if "KIT_ASSETS" not in os.environ:
+        pytest.skip("KIT_ASSETS does not say where the real data sets are")
+    return Path(os.environ["KIT_ASSETS"])

@@ -1,0 +1,184 @@
+"""Data checks: every bad file gets its message, with file, rows and what to do."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.data import stratified_group_sample
+from common.errors import UserError
+from projects.text_classification.rows import load_rows
+from projects.text_classification.task import TextClassificationConfig
+from tests.conftest import sentences, write_csv
+
+GOOD = "text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in sentences(60))
+
+
+def load(tmp_path: Path, train: str | bytes, name: str = "train.csv", test: str | None = None, **options: object):
+    path = tmp_path / name
+    path.write_bytes(train if isinstance(train, bytes) else train.encode())
+    if test is not None:
+        (tmp_path / "test.csv").write_text(test, encoding="utf-8")
+        options["test_file"] = str(tmp_path / "test.csv")
+    return load_rows(TextClassificationConfig(train_file=str(path), **options))
+
+
+ERRORS: dict[str, tuple[str | bytes, str, dict, str]] = {
+    "missing column": (
+        "txt,label\na,b\n",
+        "train.csv",
+        {},
+        "has no column 'text' (did you mean txt?): its columns are 'txt', 'label'; name the right one with --text_column",
+    ),
+    "missing label column": (GOOD, "train.csv", {"label_column": "stars"}, "has no column 'stars'"),
+    "missing group column": (GOOD, "train.csv", {"group_column": "user"}, "name the right one with --group_column"),
+    "doubled column": ("text,text,label\na,b,c\n", "train.csv", {}, "has two columns called 'text'"),
+    "empty text": (GOOD + ",weather\n  ,food\n", "train.csv", {}, "train.csv, rows 61, 62: an empty text: fill in or remove these rows."),
+    "empty label": (GOOD + "some text,\n", "train.csv", {}, "train.csv, row 61: an empty label"),
+    "ragged row": (GOOD + "one, two, three\n", "train.csv", {}, "train.csv, row 61: not 2 cells like the header"),
+    "wrong encoding": (GOOD.encode() + "schön,food\n".encode("latin-1"), "train.csv", {}, "byte 0xf6 is no UTF-8: save the file with the encoding UTF-8"),
+    "open quotation mark": (GOOD + '"never closed,food\n', "train.csv", {}, "check the quotation marks"),
+    "NUL": (GOOD + "a\0b,food\n", "train.csv", {}, "a NUL character in the text"),
+    "numbers for texts": (
+        json.dumps([{"text": 3, "label": "a"}, {"text": "x y z", "label": "b"}]),
+        "train.json",
+        {},
+        "row 1: a text cell that holds int, not text",
+    ),
+    "list for a label": (json.dumps([{"text": "a b", "label": ["a"]}, {"text": "x", "label": "b"}]), "train.json", {}, "a label that is a list"),
+    "no JSON": ("{", "train.json", {}, "is no JSON"),
+    "JSON object": ('{"a": 1}', "train.json", {}, "must hold a list of objects"),
+    "bad line": ('{"text": "a", "label": "b"}\nnonsense\n', "train.jsonl", {}, "row 2: not a JSON object"),
+    "no Parquet": ("PAR1 nonsense", "train.parquet", {}, "is no Parquet file"),
+    "no gzip": ("text,label\n", "train.csv.gz", {}, "cannot be read on"),
+    "unknown format": ("text", "train.xlsx", {}, "is of no known format"),
+    "no rows": ("text,label\n", "train.csv", {}, "has no rows"),
+    "empty file": ("", "train.csv", {}, "has no column 'text'"),
+    "one label": ("text,label\na b c,x\nd e f,x\n", "train.csv", {}, "every row has the label 'x'"),
+    "labels that occur once": (
+        "text,label\n" + "".join(f"text {n},label {n}\n" for n in range(20)),
+        "train.csv",
+        {},
+        "20 of 20 labels occur once: is it the right column?",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_bad_files_get_their_message(tmp_path: Path, name: str) -> None:
+    content, file, options, message = ERRORS[name]
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, content, file, **options)
+    assert message in str(caught.value)
+
+
+def test_the_table_of_bad_files_is_whole() -> None:
+    assert len(ERRORS) == 22
+
+
+def test_a_missing_file_says_where_one_is() -> None:
+    with pytest.raises(UserError, match=r"there is no file none.csv: check the path \(you are in "):
+        load_rows(TextClassificationConfig(train_file="none.csv"))
+
+
+def test_a_label_only_in_test(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"test.csv, row 2: labels that no training row has \('sport'\)"):
+        load(tmp_path, GOOD, test="text,label\nrain again,weather\na ball,sport\n")
+
+
+def test_one_file_for_two_splits(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is given for train and for test"):
+        load(tmp_path, GOOD, test=GOOD)
+
+
+def test_groups_on_both_sides(tmp_path: Path) -> None:
+    grouped = "text,label,user\n" + "".join(f"{row['text']},{row['label']},{n % 7}\n" for n, row in enumerate(sentences(60)))
+    with pytest.raises(UserError, match=r"test.csv, rows 1, 2: groups that .*train.csv has too"):
+        load(tmp_path, grouped, test="text,label,user\nrain is here,weather,1\nmore soup now,food,2\n", group_column="user")
+
+
+def test_duplicates_are_counted_across_splits_and_nothing_is_dropped(tmp_path: Path) -> None:
+    rows = sentences(60)
+    long = "the rain was very heavy today and the wind was strong here and the sun was gone for some more days to come again"
+    train = GOOD + f"{rows[0]['text']},{rows[0]['label']}\n{long},weather\n"
+    test = f"text,label\n{rows[1]['text'].upper()},{rows[1]['label']}\n{long} soon,weather\nquite another thing,food\n"
+    data, _ = load(tmp_path, train, test=test)
+    texts = [str(finding) for finding in data.findings]
+    assert any("train.csv, row 61: texts that occurred before" in text for text in texts)
+    assert any("test.csv, row 1: texts that stand in" in text for text in texts)
+    assert any("test.csv, row 2: texts nearly equal to one in" in text for text in texts)
+    assert data.leaked["test"] == ["test:1", "test:2"]
+    assert len(data.splits["test"]) == 3 and len(data.splits["train"]) + len(data.splits["validation"]) == 62
+    assert all(finding.severity == "warning" for finding in data.findings)
+
+
+def test_contradictory_and_confusable_labels_are_warned_of(tmp_path: Path) -> None:
+    data, _ = load(tmp_path, GOOD + "the same words,food\nthe same words,music\nmore rain,Weather\nmore wind,Weather\n")
+    texts = " ".join(map(str, data.findings))
+    assert "rows 61, 62: equal texts with different labels" in texts
+    assert "labels that differ only by case or blanks ('Weather', 'weather')" in texts
+
+
+def test_missing_splits_are_made_stratified_and_always_the_same(tmp_path: Path) -> None:
+    first, labels = load(tmp_path, GOOD)
+    second, _ = load(tmp_path, GOOD)
+    assert labels == ["food", "music", "weather"]
+    ids = {name: list(rows["id"]) for name, rows in first.splits.items()}
+    assert ids == {name: list(rows["id"]) for name, rows in second.splits.items()}
+    assert sorted(row_id for split in ids.values() for row_id in split) == sorted(f"train:{n}" for n in range(1, 61))
+    assert {name: len(i) for name, i in ids.items()} == {"train": 43, "validation": 5, "test": 12}
+    shares = np.bincount(first.splits["test"]["label"]) / 12
+    assert shares == pytest.approx(np.bincount(first.splits["train"]["label"]) / 43, abs=0.08)
+
+
+def test_made_splits_keep_groups_and_equal_texts_together(tmp_path: Path) -> None:
+    rows = [{**row, "user": str(n % 15)} for n, row in enumerate(sentences(90))]
+    write_csv(tmp_path / "g.csv", rows)
+    data, _ = load_rows(TextClassificationConfig(train_file=str(tmp_path / "g.csv"), group_column="user"))
+    sets = [set(data.splits[name]["group"]) for name in ("train", "validation", "test")]
+    assert all(sets) and not (sets[0] & sets[1] or sets[0] & sets[2] or sets[1] & sets[2])
+    doubled = [row for row in sentences(40) for _ in range(2)]
+    write_csv(tmp_path / "d.csv", doubled)
+    data, _ = load_rows(TextClassificationConfig(train_file=str(tmp_path / "d.csv")))
+    texts = [set(data.splits[name]["text"]) for name in ("train", "validation", "test")]
+    assert not (texts[0] & texts[1] or texts[0] & texts[2] or texts[1] & texts[2])
+    assert data.leaked["test"] == []
+
+
+def test_a_sample_takes_whole_groups_and_leaves_single_ones_to_training() -> None:
+    labels = np.array(["a"] * 40 + ["b"] * 40 + ["c"])
+    groups = np.arange(81) // 2
+    chosen = stratified_group_sample(labels, groups, 0.25, seed=0)
+    assert chosen[:40].sum() == 10 and chosen[40:80].sum() == 10 and not chosen[80]
+    assert all(chosen[2 * n] == chosen[2 * n + 1] for n in range(40))
+
+
+def test_too_few_rows_to_split(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="too few to make a test split from"):
+        load(tmp_path, "text,label\nrain rain,a\nrain rain,a\nsoup soup,b\nsoup soup,b\n")
+
+
+def test_a_hub_data_set_with_its_own_splits_and_class_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+
+    rows = sentences(30)
+    names = ["food", "music", "weather"]
+    features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
+    content = {"text": [row["text"] for row in rows], "label": [names.index(row["label"]) for row in rows]}
+    loaded = DatasetDict(train=Dataset.from_dict(content, features=features), test=Dataset.from_dict({k: v[:2] for k, v in content.items()}, features=features))
+    monkeypatch.setattr("datasets.load_dataset", lambda name, revision: loaded)
+    data, labels = load_rows(TextClassificationConfig(dataset="some/where", dataset_revision="abc"))
+    assert labels == names and data.reference == "some/where@abc"
+    assert [row["label"] for row in data.splits["test"]] == content["label"][:2]
+
+
+def test_no_hub_says_how_to_work_without() -> None:
+    with pytest.raises(UserError, match=r"the data set 'no/where' cannot be loaded \(.*\): check the id, or give your own rows"):
+        load_rows(TextClassificationConfig(dataset="no/where"))
+
+
+def test_empty_cells_of_made_splits_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        load(tmp_path, GOOD + ",food\n", output_dir=str(tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
