@@ -40,11 +40,13 @@ class Plan:
         lengths: (examples,) length of each example, in tokens, pixels, or ones.
         global_batch_size: examples in one optimizer step.
         seed: decides the shuffling together with the epoch.
+        by_length: group similar lengths.
     """
 
     lengths: Indices
     global_batch_size: int
     seed: int
+    by_length: bool = True
 
     @property
     def steps_per_epoch(self) -> int:
@@ -61,8 +63,8 @@ class Plan:
         full = len(order) // self.global_batch_size * self.global_batch_size
         batches = []
         for pool in _cut(order[:full], POOL * self.global_batch_size):
-            by_length = pool[np.argsort(-self.lengths[pool], kind="stable")]
-            batches += _cut(by_length, self.global_batch_size)
+            grouped = pool[np.argsort(-self.lengths[pool], kind="stable")] if self.by_length else pool
+            batches += _cut(grouped, self.global_batch_size)
         batches = [batches[place] for place in random.permutation(len(batches))]
         if full < len(order):
             rest = order[full:]

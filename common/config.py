@@ -41,6 +41,7 @@ class Config:
         warmup: share of the steps in which the rate rises from zero.
         gradient_clip: largest norm of the gradient; 0 for no clipping.
         label_smoothing: share of the target spread over the other labels while training.
+        group_by_length: put examples of similar length into one batch, which saves padding.
         freeze: `backbone` trains the head alone.
         global_batch_size: examples in one optimizer step, over all processes.
         micro_batch_size: examples in one forward pass; null for the largest that fits.
@@ -79,6 +80,7 @@ class Config:
     warmup: float = 0.06
     gradient_clip: float = 1.0
     label_smoothing: float = 0.05
+    group_by_length: bool = True
     freeze: Literal["none", "backbone"] = "none"
 
     global_batch_size: int = 32
@@ -87,7 +89,7 @@ class Config:
     seed: int = 0
 
     evaluate_every: int = 0
-    early_stopping_patience: int = 2
+    early_stopping_patience: int = 3
     checkpoint_every: int = 0
     log_every: int = 10
     output_dir: str = "runs"

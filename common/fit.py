@@ -50,6 +50,7 @@ def fine_tune(task_class: type[Task], arguments: Sequence[str] | None = None) ->
     predictor.task.labels = task.labels
     if measure(run, predictor.task, data, predictor, source.folder, accelerator):
         write_report(run)
+        shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)  # the model and its evidence stand
         print_results(run)
 
 

@@ -57,6 +57,8 @@ class Progress:
 class Trainer:
     """One training: `Trainer(...).run()` leaves the best weights in `model` and says how it went.
 
+    Checkpoints are written at each evaluation and every `checkpoint_every` steps.
+
     Args:
         task: what is particular to the project.
         model: on any device, ready to train.
@@ -80,7 +82,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         lengths = np.asarray(self.train["length"], dtype=np.int64)
-        self.plan = Plan(lengths, self.config.global_batch_size, self.config.seed)
+        self.plan = Plan(lengths, self.config.global_batch_size, self.config.seed, self.config.group_by_length)
         self.total_steps = self.plan.steps_per_epoch * self.config.epochs
         if self.config.max_steps:
             self.total_steps = min(self.total_steps, self.config.max_steps)
@@ -102,12 +104,13 @@ class Trainer:
         self._resume()
         with _signals() as signals:
             self._train(signals)
-        checkpoint.load_weights(self._path(self.progress.best_step), self.model)
+        if self.progress.best_step != self.progress.step:
+            checkpoint.load_weights(self._path(self.progress.best_step), self.model)
         return self.progress
 
     def _train(self, signals: "_Signals") -> None:
         """The loop."""
-        if self.progress.step == 0:
+        if self.progress.step == 0 and len(self.validation):
             # The pretrained model with its head started is a candidate for the best model, too.
             self._evaluate()
             self._commit()
@@ -131,7 +134,8 @@ class Trainer:
                     patience = self.config.early_stopping_patience
                     impatient = bool(patience) and self.progress.evaluations_since_best >= patience
                     self.progress.finished = impatient or step == last
-                    self._commit()
+                    if len(self.validation) or self.config.checkpoint_every:
+                        self._commit()
                     if self.progress.finished:
                         break
                     log.restart_clock()
@@ -197,15 +201,17 @@ class Trainer:
         )
         if not math.isfinite(outputs.loss) and state.step:
             raise UserError(f"the validation loss is {outputs.loss} after step {state.step}: {self._last_good()}")
-        if outputs.loss < state.best_loss:
-            state.best_loss, state.best_step, state.evaluations_since_best = outputs.loss, state.step, 0
+        loss = self.task.selection_loss(self.validation, outputs.values, outputs.loss)
+        if loss < state.best_loss:
+            state.best_loss, state.best_step, state.evaluations_since_best = loss, state.step, 0
         else:
             state.evaluations_since_best += 1
         scores = self.task.score(self.task.statistics(self.validation, outputs.values).sum(axis=0))
         primary = float(scores[self.task.primary_metric])
-        self._record({"step": state.step, "validation_loss": outputs.loss, f"validation_{self.task.primary_metric}": primary})
+        line = {"step": state.step, "validation_loss": outputs.loss, "selection_loss": loss}
+        self._record({**line, f"validation_{self.task.primary_metric}": primary})
         best = "  (best so far)" if state.best_step == state.step else ""
-        say(f"step {state.step:>6} of {self.total_steps}   validation loss {outputs.loss:.4f}   {self.task.primary_metric} {primary:.4f}{best}")
+        say(f"step {state.step:>6} of {self.total_steps}   validation loss {loss:.4f}   {self.task.primary_metric} {primary:.4f}{best}")
 
     def _commit(self) -> None:
         """Write a checkpoint, then remove those that neither it nor the one before needs."""

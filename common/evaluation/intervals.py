@@ -56,9 +56,22 @@ class Bootstrap:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def intervals(self, statistics: csr_array, score: Score) -> dict[str, dict[str, float]]:
-        """{metric: {value, low, high}} with the 95 % percentile interval."""
+        """{metric: {value, low, high}} with the 95 % percentile interval.
+
+        A share of exactly 0 or 1 leaves a bootstrap without spread; there the exact binomial bound stands in
+        (Clopper & Pearson 1934), with the groups as trials.
+        """
+        groups = int(self._member_of.max()) + 1
         values = score(statistics.sum(axis=0))
-        return {name: {"value": float(values[name]), **_ends(scores)} for name, scores in self.scores(statistics, score).items()}
+        found = {}
+        for name, scores in self.scores(statistics, score).items():
+            interval = {"value": float(values[name]), **_ends(scores)}
+            if interval["low"] == interval["high"] == 1.0:
+                interval["low"] = ((1 - LEVEL) / 2) ** (1 / groups)
+            elif interval["low"] == interval["high"] == 0.0:
+                interval["high"] = 1 - ((1 - LEVEL) / 2) ** (1 / groups)
+            found[name] = interval
+        return found
 
     def difference(self, statistics: csr_array, other: csr_array, score: Score, metric: str) -> dict[str, float]:
         """Paired difference of one metric, {difference, low, high, p_value_bootstrap}.

@@ -1,0 +1,127 @@
+"""Numbers in a project's README come from projects/NAME/results/*.json, through `kit results NAME`."""
+
+import json
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+from common.errors import UserError
+from common.report import p_value, percent, points
+from common.run import Run, read_json, write_json, write_text
+
+BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+SEED = re.compile(r"(.+)-seed(\d+)$")
+
+
+def keep_results(run: Path, project: Path) -> Path:
+    """Copy a run's results beside its project, without the texts of its data, and return the file."""
+    results = read_json(Run(run).results)
+    for error in results["worst_errors"]:
+        error.pop("input", None)
+    target = project / "results" / f"{run.name}.json"
+    write_json(target, results)
+    return target
+
+
+def write_readme(project: Path, only_check: bool = False) -> str:
+    """Fill the blocks `<!-- results: NAME -->` of the project's README and say what changed.
+
+    Raises UserError where a block has an unknown name, or, with `only_check`, where the README is behind.
+    """
+    readme = project / "README.md"
+    before = readme.read_text(encoding="utf-8")
+    content = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((project / "results").glob("*.json"))}
+
+    def fill(match: re.Match[str]) -> str:
+        if match[2] not in TABLES:
+            raise UserError(f"{readme} asks for an unknown table {match[2]!r}: there is {', '.join(TABLES)}.")
+        return f"{match[1]}\n{TABLES[match[2]](content)}\n\n{match[3]}"
+
+    after = BLOCK.sub(fill, before)
+    if after == before:
+        return f"{readme} is up to date"
+    if only_check:
+        raise UserError(f"{readme} does not show what its results say: run `kit results {project.name}`.")
+    write_text(readme, after)
+    return f"{readme} was written from {len(content)} files"
+
+
+def _runs(content: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if "primary_metric" in value}
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def runs_table(content: dict[str, Any]) -> str:
+    """Each run on its test split, and on its out-of-domain sets."""
+    rows = []
+    for name, result in _runs(content).items():
+        metric = result["primary_metric"]
+        for part_name, part in {"test": result, **result["out_of_domain"]}.items():
+            baselines = [f"{100 * interval[metric]['value']:.1f} %" for interval in part["baselines"].values()]
+            comparison = part["comparison"]
+            verdict = f"{points(comparison)}, {p_value(comparison['p_value'])}"
+            rows.append([f"{name}: {part_name}", f"{part['examples']:,}", percent(part["metrics"][metric]), *baselines, verdict])
+    header = ["run: test set", "rows", "fine-tuned", "majority", "words", "frozen encoder", "against the best baseline"]
+    return _table(header, rows)
+
+
+def seeds_table(content: dict[str, Any]) -> str:
+    """Runs that differ only in their seed: each, and mean and standard deviation."""
+    groups: dict[str, list[tuple[str, Any]]] = {}
+    for name, result in _runs(content).items():
+        if match := SEED.match(name):
+            groups.setdefault(match[1], []).append((match[2], result))
+    rows = []
+    for name, runs in groups.items():
+        scores = []
+        for seed, result in runs:
+            metric, comparison, training = result["primary_metric"], result["comparison"], result["training"]
+            scores.append(result["metrics"][metric]["value"])
+            frozen = result["baselines"]["frozen_encoder_logistic_regression"][metric]["value"]
+            minutes = f"{training['seconds_with_evaluation'] / 60:.1f} min"
+            counts = f"{comparison['only_model_right']} : {comparison['only_baseline_right']}"
+            rows.append([f"{name}, seed {seed}", f"{scores[-1]:.4f}", f"{frozen:.4f}", counts, f"{comparison['p_value']:.2g}", minutes])
+        if len(scores) > 1:
+            rows.append([f"**{name}, mean ± sd**", f"**{statistics.mean(scores):.4f} ± {statistics.stdev(scores):.4f}**", "", "", "", ""])
+    return _table(["run", "test accuracy", "frozen encoder", "only one right", "McNemar p", "training"], rows)
+
+
+def ablation_table(content: dict[str, Any]) -> str:
+    """What each part of the recipe brings, on validation rows."""
+    ablation = content["ablation"]
+    rows = [
+        [name, *[f"{score:.3f}" for score in variant["accuracy"]], f"{statistics.mean(variant['accuracy']):.3f}", f"{statistics.median(variant['seconds']):.0f} s"]
+        for name, variant in ablation["variants"].items()
+    ]
+    return f"{ablation['what']}\n\n" + _table(["recipe", *[f"seed {seed}" for seed in ablation["seeds"]], "mean", "training"], rows)
+
+
+def speed_table(content: dict[str, Any]) -> str:
+    """Examples a second beside transformers.Trainer."""
+    speed = content["speed"]
+    rows = [
+        [name, *[f"{value:.1f}" for value in entry["examples_per_second"]], f"**{statistics.median(entry['examples_per_second']):.1f}**", f"{entry['ratio']:.2f}"]
+        for name, entry in speed["loops"].items()
+    ]
+    count = len(next(iter(speed["loops"].values()))["examples_per_second"])
+    table = _table(["loop", *[f"run {place + 1}" for place in range(count)], "median", "the kit is faster by"], rows)
+    return f"{speed['what']}\n\n{table}\n\nStarting the head costs {speed['head_start_seconds']:.1f} s on top, once."
+
+
+def checks_table(content: dict[str, Any]) -> str:
+    """Memory and resume, as measured."""
+    memory, kills = content["memory"], content["resume_kills"]
+    mib = {rows: entry["peak_anonymous_bytes"] / 2**20 for rows, entry in memory["runs"].items()}
+    rows = [
+        ["peak anonymous memory, " + ", ".join(f"{int(n):,} rows" for n in mib), ", ".join(f"{value:,.0f} MiB" for value in mib.values()) + f": ratio {memory['ratio']:.2f}"],
+        ["kills at random moments, bit-identical ends", f"{kills['kills']}, {kills['identical']}"],
+    ]
+    return _table(["what", "measured"], rows)
+
+
+TABLES = {"runs": runs_table, "seeds": seeds_table, "ablation": ablation_table, "speed": speed_table, "checks": checks_table}

@@ -1,0 +1,75 @@
+"""Intervals cover at about their rate, and paired tests pair."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from common.evaluation import metrics
+from common.evaluation.intervals import Bootstrap, mcnemar
+
+
+def binary(correct: np.ndarray) -> object:
+    return metrics.statistics(correct.astype(int), np.ones(len(correct), dtype=int), 2)
+
+
+def test_the_interval_of_a_share_covers_it_about_95_times_in_100() -> None:
+    random = np.random.default_rng(0)
+    truth, covered = 0.85, 0
+    for _ in range(300):
+        correct = random.random(400) < truth
+        interval = Bootstrap(np.arange(400), replicates=500).intervals(binary(correct), metrics.score)["accuracy"]
+        covered += interval["low"] <= truth <= interval["high"]
+    assert 0.91 <= covered / 300 <= 0.98
+
+
+def test_intervals_by_group_cover_where_rows_of_a_group_agree() -> None:
+    """Ten equal rows a group: counted as independent they would promise three times too much."""
+    random = np.random.default_rng(1)
+    truth, by_group, by_row = 0.8, 0, 0
+    for _ in range(200):
+        correct = np.repeat(random.random(60) < truth, 10)
+        groups = np.repeat(np.arange(60), 10)
+        statistics = binary(correct)
+        one = Bootstrap(groups, replicates=300).intervals(statistics, metrics.score)["accuracy"]
+        other = Bootstrap(np.arange(600), replicates=300).intervals(statistics, metrics.score)["accuracy"]
+        by_group += one["low"] <= truth <= one["high"]
+        by_row += other["low"] <= truth <= other["high"]
+    assert by_group / 200 >= 0.88
+    assert by_row / 200 <= 0.65
+
+
+def test_the_width_is_that_of_the_normal_approximation() -> None:
+    correct = np.arange(2_000) % 10 != 0
+    interval = Bootstrap(np.arange(2_000)).intervals(binary(correct), metrics.score)["accuracy"]
+    assert interval["value"] == 0.9
+    assert interval["high"] - interval["low"] == pytest.approx(2 * norm.ppf(0.975) * np.sqrt(0.09 / 2_000), rel=0.08)
+
+
+def test_a_perfect_score_is_not_certain() -> None:
+    """All replicates of 50 right answers are right, but 50 answers do not prove more than about 93 %."""
+    interval = Bootstrap(np.arange(50)).intervals(binary(np.ones(50, dtype=bool)), metrics.score)["accuracy"]
+    assert interval["value"] == interval["high"] == 1.0
+    assert interval["low"] == pytest.approx(0.025 ** (1 / 50))
+
+
+def test_the_difference_of_two_systems_is_paired() -> None:
+    """Two systems that err on the same rows but for a few: their own intervals overlap, the difference is clear."""
+    random = np.random.default_rng(0)
+    better = random.random(1_000) < 0.8
+    worse = better & ~(np.arange(1_000) % 40 == 0)
+    bootstrap = Bootstrap(np.arange(1_000))
+    difference = bootstrap.difference(binary(better), binary(worse), metrics.score, "accuracy")
+    assert difference["difference"] == pytest.approx(better.mean() - worse.mean())
+    assert 0 < difference["low"] < difference["difference"] < difference["high"]
+    assert difference["p_value_bootstrap"] <= 0.01
+    same = bootstrap.difference(binary(better), binary(better), metrics.score, "accuracy")
+    assert (same["difference"], same["low"], same["high"], same["p_value_bootstrap"]) == (0, 0, 0, 1)
+
+
+def test_mcnemar_against_the_binomial() -> None:
+    one = np.array([True] * 30 + [False] * 5 + [True] * 65)
+    other = np.array([False] * 30 + [True] * 5 + [True] * 65)
+    result = mcnemar(one, other)
+    assert (result["only_model_right"], result["only_baseline_right"]) == (30, 5)
+    assert result["p_value"] == pytest.approx(2.2e-5, rel=0.1)
+    assert mcnemar(one, one)["p_value"] == 1.0

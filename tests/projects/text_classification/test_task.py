@@ -1,0 +1,193 @@
+"""The project end to end on a tiny model, its head, and what plain transformers makes of the result."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+
+from common.evaluation.calibration import probabilities
+from common.fit import evaluate_again, fine_tune
+from common.heads import head_inputs, probe
+from common.predictor import Predictor
+from common.run import Run, read_json
+from projects.text_classification.mean_pooling import add_mean_pooling
+from projects.text_classification.slices import perturbed
+from projects.text_classification.task import TextClassification, TextClassificationConfig
+from tests.conftest import sentences, write_csv
+
+
+@pytest.fixture(scope="module")
+def run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run on 300 sentences, with an out-of-domain file and a column to slice by."""
+    folder = tmp_path_factory.mktemp("project")
+    rows = [{**row, "source": "web" if n % 3 else "mail"} for n, row in enumerate(sentences(300))]
+    write_csv(folder / "train.csv", rows)
+    write_csv(folder / "other.csv", [{**row, "source": "radio"} for row in sentences(60, seed=9)])
+    options = ["--train_file", str(folder / "train.csv"), "--out_of_domain_files", json.dumps({"radio": str(folder / "other.csv")})]
+    options += ["--slice_columns", "[source]", "--model", str(tiny_model), "--output_dir", str(folder / "runs"), "--run_name", "tiny"]
+    fine_tune(TextClassification, [*options, "--epochs", "6", "--learning_rate", "3e-3", "--precision", "fp32"])
+    return Run(folder / "runs/text_classification/tiny")
+
+
+def test_the_run_holds_everything_that_the_design_lists(run: Run) -> None:
+    names = {path.name for path in run.folder.iterdir()}
+    expected = {"config.yaml", "manifest.json", "metrics.jsonl", "model", "predictions.jsonl", "results.json", "report.html", "plots"}
+    assert names == expected
+    assert sum(1 for _ in (run.folder / "plots").iterdir()) == 8
+    results = read_json(run.results)
+    assert results["metrics"]["accuracy"]["value"] > 0.9
+    assert set(results["baselines"]) == {"majority", "tfidf_logistic_regression", "frozen_encoder_logistic_regression"}
+    assert set(results["out_of_domain"]) == {"radio"} and results["out_of_domain"]["radio"]["examples"] == 60
+    assert {row["slice"] for row in results["slices"]} == {"length", "label", "label frequency", "source"}
+    for slice_name in ("length", "label", "source"):
+        assert sum(row["examples"] for row in results["slices"] if row["slice"] == slice_name) == results["examples"]
+    assert [row["perturbation"] for row in results["robustness"]] == ["typos in 10% of the words", "UPPER CASE", "lower case"]
+    assert results["inference"]["p50_ms"] > 0
+    manifest = read_json(run.manifest)
+    assert manifest["data"]["rows"] == {"train": 216, "validation": 24, "test": 60, "radio": 60}
+
+
+def test_no_number_of_the_results_is_anything_but_the_predictions(run: Run) -> None:
+    """accuracy, interval ends and baselines again, from predictions.jsonl by hand."""
+    records = [json.loads(line) for line in run.predictions.read_text().splitlines()]
+    test = [record for record in records if record["set"] == "test"]
+    results = read_json(run.results)
+    assert results["examples"] == len(test) == 60
+    assert results["metrics"]["accuracy"]["value"] == pytest.approx(np.mean([r["prediction"] == r["reference"] for r in test]))
+    for name, value in results["baselines"].items():
+        assert value["accuracy"]["value"] == pytest.approx(np.mean([r["baselines"][name] == r["reference"] for r in test]))
+    best = max(value["accuracy"]["value"] for value in results["baselines"].values())
+    assert results["comparison"]["difference"] == pytest.approx(results["metrics"]["accuracy"]["value"] - best)
+
+
+def test_evaluating_again_gives_the_same_results_but_for_the_clock(run: Run) -> None:
+    before, predictions = read_json(run.results), run.predictions.read_text()
+    evaluate_again(run.folder)
+    after = read_json(run.results)
+    assert run.predictions.read_text() == predictions
+    assert {k: v for k, v in after.items() if k != "inference"} == {k: v for k, v in before.items() if k != "inference"}
+
+
+def test_plain_transformers_loads_the_model_and_agrees_with_the_predictor(run: Run) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+    texts = [row["text"] for row in sentences(40, seed=5)]
+    predictor = Predictor.load(run.folder, precision="fp32")
+    answers = predictor.predict(texts)
+    model = AutoModelForSequenceClassification.from_pretrained(run.model).eval()
+    tokenizer = AutoTokenizer.from_pretrained(run.model)
+    with torch.no_grad():
+        logits = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits.double().numpy()
+    expected = probabilities(logits, predictor.temperature)
+    assert [answer.label for answer in answers] == [model.config.id2label[int(row.argmax())] for row in expected]
+    for answer, row in zip(answers, expected, strict=True):
+        assert list(answer.probabilities.values()) == pytest.approx(row.tolist(), abs=1e-5)
+    plain = pipeline("text-classification", model=str(run.model))(texts)
+    assert [answer["label"] for answer in plain] == [answer.label for answer in answers]
+
+
+def test_the_predictor_answers_in_order_whatever_the_batch(run: Run) -> None:
+    texts = [row["text"] for row in sentences(150, seed=6)]
+    predictor = Predictor.load(run.folder, precision="fp32")
+    together = predictor.predict(texts)
+    for place in (0, 77, 149):
+        alone = predictor.predict([texts[place]])[0]
+        assert alone.label == together[place].label
+        assert alone.confidence == pytest.approx(together[place].confidence, abs=1e-5)
+    assert predictor.predict([]) == []
+
+
+def test_the_finished_run_is_not_trained_again_and_other_options_are_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    from common.errors import UserError
+
+    weights = (run.model / "model.safetensors").stat().st_mtime_ns
+    options = ["--config", str(run.config), "--run_name", "tiny"]
+    fine_tune(TextClassification, options)
+    assert "is finished: these are its results" in capsys.readouterr().out
+    assert (run.model / "model.safetensors").stat().st_mtime_ns == weights
+    with pytest.raises(UserError, match=r"holds a run with another configuration \(epochs\): choose another --run_name"):
+        fine_tune(TextClassification, [*options, "--epochs", "7"])
+    with pytest.raises(UserError, match="already holds a run"):
+        fine_tune(TextClassification, [*options, "--resume", "never"])
+
+
+def test_the_averaging_layer_hands_the_mean_of_the_tokens_to_the_head(tiny_model: Path) -> None:
+    """The head's input is tanh(0.3 LayerNorm(mean of the last layer's tokens)), padding left out."""
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=3, ignore_mismatched_sizes=True).eval()
+    encoder = AutoModel.from_pretrained(tiny_model).eval()
+    add_mean_pooling(model)
+    task = TextClassification(TextClassificationConfig(train_file="none"))
+    task.load_processor(tiny_model)
+    features = task.features([row["text"] for row in sentences(20)])
+    inputs = []
+    model.classifier.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
+    batch = task.collate(features[:])
+    with torch.no_grad():
+        task.forward(model, batch)
+        tokens = encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+    mask = batch["attention_mask"].unsqueeze(-1)
+    mean = (tokens * mask).sum(dim=1) / mask.sum(dim=1)
+    expected = torch.tanh(0.3 * torch.nn.functional.layer_norm(mean, mean.shape[-1:]))
+    assert torch.allclose(inputs[0], expected, atol=0.02)
+
+
+def test_the_started_head_answers_like_the_regression(tiny_model: Path) -> None:
+    rows = sentences(200)
+    task = TextClassification(TextClassificationConfig(train_file="none"))
+    task.labels = ["food", "music", "weather"]
+    task.load_processor(tiny_model)
+    content = {"id": [str(n) for n in range(200)], "label": [task.labels.index(row["label"]) for row in rows]}
+    features = Dataset.from_dict({**content, **task.encode({"text": [row["text"] for row in rows]})})
+    model = task.model(tiny_model, features)
+    inputs = head_inputs(task, model, model.classifier, features)
+    weight, bias = probe(inputs, np.asarray(content["label"]), 3)
+    assert np.allclose(model.classifier.weight.detach().numpy(), weight, atol=1e-5)
+    accuracy = ((inputs @ weight.T + bias).argmax(axis=1) == np.asarray(content["label"])).mean()
+    assert accuracy > 0.6, "the untrained model must already know something"
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_probe_leaves_labels_without_rows_at_the_bottom(classes: int) -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(2, size=300)
+    inputs = (random.normal(size=(300, 8)) + 2 * labels[:, None]).astype(np.float32)
+    weight, bias = probe(inputs, labels, classes)
+    assert weight.shape == (classes, 8) and bias.shape == (classes,)
+    assert ((inputs @ weight.T + bias).argmax(axis=1) == labels).mean() > 0.95
+
+
+def test_typos_are_in_every_text_and_always_the_same() -> None:
+    texts = [row["text"] for row in sentences(30)] + ["a", ""]
+    once, again = perturbed(texts, 0), perturbed(texts, 0)
+    assert once == again
+    typos = once["typos in 10% of the words"]
+    assert sum(sorted(a) == sorted(b) for a, b in zip(texts, typos, strict=True)) == 32
+    assert sum(a != b for a, b in zip(texts, typos, strict=True)) >= 28
+
+
+def test_other_architectures_start_their_head_without_the_extra_layer(tmp_path: Path, tiny_model: Path) -> None:
+    from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification, GPT2Config, GPT2ForSequenceClassification
+
+    sizes = {"vocab_size": 29, "n_layers": 1, "n_heads": 2, "dim": 16, "hidden_dim": 32}
+    for name, model in {
+        "distilbert": DistilBertForSequenceClassification(DistilBertConfig(**sizes)),
+        "gpt2": GPT2ForSequenceClassification(GPT2Config(vocab_size=29, n_layer=1, n_head=2, n_embd=16, pad_token_id=0)),
+    }.items():
+        folder = tmp_path / name
+        model.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(tiny_model).save_pretrained(folder)
+        rows = sentences(90)
+        task = TextClassification(TextClassificationConfig(train_file="none"))
+        task.labels = ["food", "music", "weather"]
+        task.load_processor(folder)
+        labels = [task.labels.index(row["label"]) for row in rows]
+        features = Dataset.from_dict({"id": list(map(str, range(90))), "label": labels, **task.encode({"text": [row["text"] for row in rows]})})
+        started = task.model(folder, features)
+        batch = task.collate(features[:8])
+        assert task.forward(started, batch).shape == (8, 3)
+        assert any(parameter_name.startswith(task.head(started)) for parameter_name, _ in started.named_parameters())
