@@ -89,7 +89,7 @@ class Config:
     seed: int = 0
 
     evaluate_every: int = 0
-    early_stopping_patience: int = 3
+    early_stopping_patience: int = 5
     checkpoint_every: int = 0
     log_every: int = 10
     output_dir: str = "runs"

@@ -109,8 +109,8 @@ def make_missing_splits(splits: dict[str, Dataset], config: Config, key: str) ->
         if name in splits:
             continue
         train = splits["train"]
-        groups = np.asarray(train["group"]) if "group" in train.column_names else content_hashes(train[key])
-        chosen = stratified_group_sample(np.asarray(train["label"]), groups, fraction, config.seed)
+        groups = np.asarray(train["group"][:]) if "group" in train.column_names else content_hashes(train[key])
+        chosen = stratified_group_sample(np.asarray(train["label"][:]), groups, fraction, config.seed)
         if not chosen.any() or chosen.all():
             raise UserError(f"{len(train)} rows are too few to make a {name} split from: give --{name}_file or more rows.")
         splits[name] = train.select(np.flatnonzero(chosen))

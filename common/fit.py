@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from datasets import Dataset, disable_progress_bars
 
@@ -62,6 +63,7 @@ def train_model(
     task.load_processor(source.folder)
     with accelerator.main_process_first():
         train, validation = (encode_split(task, data, split, source) for split in ("train", "validation"))
+    torch.manual_seed(config.seed)  # a head that is not in the checkpoint starts at random
     model = task.model(source.folder, train)
     head_seconds = time.perf_counter() - started
     fit = preflight.find_micro_batch(task, model, train, config, accelerator, precision)

@@ -1,6 +1,8 @@
 """What is here: device, processes, which precision and why, memory."""
 
+import ctypes
 import os
+import platform
 import resource
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,15 +102,18 @@ def make_accelerator(precision: str, processes: int | None) -> "tuple[Accelerato
     return accelerator, chosen
 
 
-def anonymous_memory_bytes() -> int:
-    """Anonymous resident memory of this process (RssAnon): what it holds itself, without mapped files."""
-    try:
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def reuse_freed_memory() -> None:
+    """Let glibc keep the memory of freed tensors instead of giving it back to the system after each.
+
+    On a CPU every step frees and takes hundreds of megabytes; asking the kernel for them anew, page by page,
+    costs about a seventh of the step. Does nothing with other C libraries.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, 2**31 - 1)
 
 
 def peak_memory_bytes(device: "torch.device") -> int:
@@ -132,8 +137,6 @@ def available_memory_bytes(device: "torch.device") -> int:
 
 def describe(device: "torch.device") -> dict[str, Any]:
     """The hardware in words and numbers, for the manifest."""
-    import platform
-
     import psutil
     import torch
 
@@ -150,8 +153,6 @@ def describe(device: "torch.device") -> dict[str, Any]:
 
 
 def _cpu_name() -> str:
-    import platform
-
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

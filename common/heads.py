@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from common.batching import evaluation_batches
 from common.hardware import autocast_dtype, choose_precision
 from common.progress import track
+from common.task import column
 
 if TYPE_CHECKING:
     from common.task import Task
@@ -42,7 +43,7 @@ def start_head(task: "Task", model: nn.Module, train: Dataset, seed: int) -> Non
     train = train.select(chosen)
     inputs = head_inputs(task, model, head, train)
     if inputs.ndim == 2:
-        weight, bias = probe(inputs, np.asarray(train["label"]), head.out_features)
+        weight, bias = probe(inputs, column(train, "label"), head.out_features)
         with torch.no_grad():
             head.weight.copy_(torch.from_numpy(weight))
             if head.bias is not None:
@@ -59,7 +60,7 @@ def head_inputs(task: "Task", model: nn.Module, head: nn.Module, features: Datas
     hook = head.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     inputs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(features)
     try:
-        for batch in track(evaluation_batches(np.asarray(features["length"]), 64), "starting the head"):
+        for batch in track(evaluation_batches(column(features, "length"), 64), "starting the head"):
             with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
                 task.forward(model, send_to_device(task.collate(features[batch]), device))
             for place, value in zip(batch, seen.pop().float().cpu().numpy(), strict=True):

@@ -13,6 +13,7 @@ from torch import nn
 
 from common.batching import evaluation_batches, share
 from common.progress import track
+from common.task import column
 
 if TYPE_CHECKING:
     from common.task import Task
@@ -58,8 +59,7 @@ def run(
     Raises RuntimeError if the gathered ids are not exactly the data set's.
     """
     model.eval()
-    lengths = np.asarray(features["length"], dtype=np.int64) if len(features) else np.zeros(0, np.int64)
-    batches = share(evaluation_batches(lengths, batch_size), process, processes)
+    batches = share(evaluation_batches(column(features, "length"), batch_size), process, processes)
     mine: list[tuple[int, NDArray[np.float32]]] = []
     sums = np.zeros(2)
     started = time.perf_counter()

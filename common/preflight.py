@@ -16,7 +16,7 @@ from common.config import Config
 from common.errors import UserError
 from common.hardware import Precision, autocast_dtype, available_memory_bytes, peak_memory_bytes
 from common.progress import console, is_main_process, say
-from common.task import Task
+from common.task import Task, column
 
 GIB = 1024**3
 
@@ -39,7 +39,7 @@ def find_micro_batch(task: Task, model: nn.Module, train: Dataset, config: Confi
     size = config.micro_batch_size or -(-config.global_batch_size // processes)
     size = min(size, len(train))
     model.to(accelerator.device)
-    longest = np.argsort(-np.asarray(train["length"]), kind="stable")
+    longest = np.argsort(-column(train, "length"), kind="stable")
     while True:
         memory = _try(task, model, train, longest[:size], accelerator, precision)
         fits = torch.tensor([memory is not None], dtype=torch.int32).to(accelerator.device)

@@ -95,7 +95,12 @@ def ablation_table(content: dict[str, Any]) -> str:
     """What each part of the recipe brings, on validation rows."""
     ablation = content["ablation"]
     rows = [
-        [name, *[f"{score:.3f}" for score in variant["accuracy"]], f"{statistics.mean(variant['accuracy']):.3f}", f"{statistics.median(variant['seconds']):.0f} s"]
+        [
+            name,
+            *[f"{score:.3f}" for score in variant["accuracy"]],
+            f"{statistics.mean(variant['accuracy']):.3f}",
+            f"{statistics.median(variant['seconds']):.0f} s",
+        ]
         for name, variant in ablation["variants"].items()
     ]
     return f"{ablation['what']}\n\n" + _table(["recipe", *[f"seed {seed}" for seed in ablation["seeds"]], "mean", "training"], rows)
@@ -105,7 +110,12 @@ def speed_table(content: dict[str, Any]) -> str:
     """Examples a second beside transformers.Trainer."""
     speed = content["speed"]
     rows = [
-        [name, *[f"{value:.1f}" for value in entry["examples_per_second"]], f"**{statistics.median(entry['examples_per_second']):.1f}**", f"{entry['ratio']:.2f}"]
+        [
+            name,
+            *[f"{value:.1f}" for value in entry["examples_per_second"]],
+            f"**{statistics.median(entry['examples_per_second']):.1f}**",
+            f"{entry['ratio']:.2f}",
+        ]
         for name, entry in speed["loops"].items()
     ]
     count = len(next(iter(speed["loops"].values()))["examples_per_second"])
@@ -118,7 +128,10 @@ def checks_table(content: dict[str, Any]) -> str:
     memory, kills = content["memory"], content["resume_kills"]
     mib = {rows: entry["peak_anonymous_bytes"] / 2**20 for rows, entry in memory["runs"].items()}
     rows = [
-        ["peak anonymous memory, " + ", ".join(f"{int(n):,} rows" for n in mib), ", ".join(f"{value:,.0f} MiB" for value in mib.values()) + f": ratio {memory['ratio']:.2f}"],
+        [
+            "peak anonymous memory, " + ", ".join(f"{int(n):,} rows" for n in mib),
+            ", ".join(f"{value:,.0f} MiB" for value in mib.values()) + f": ratio {memory['ratio']:.2f}",
+        ],
         ["kills at random moments, bit-identical ends", f"{kills['kills']}, {kills['identical']}"],
     ]
     return _table(["what", "measured"], rows)

@@ -128,6 +128,14 @@ def encoded(task: Task, rows: Dataset, cache: Path | None = None) -> Dataset:
     )
 
 
+def column(features: Dataset, name: str) -> NDArray[np.int64]:
+    """A column of whole numbers as one array, without a Python object per row."""
+    if not len(features):
+        return np.zeros(0, dtype=np.int64)
+    values: NDArray[np.int64] = features.select_columns([name]).with_format("numpy")[:][name]
+    return values
+
+
 def project_names() -> list[str]:
     """The projects of this repository: the folders below projects/ that have a task.py."""
     return sorted(folder.parent.name for folder in PROJECTS.glob("*/task.py"))

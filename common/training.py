@@ -30,9 +30,10 @@ from common import checkpoint, inference
 from common.batching import Indices, Plan, Slot, deal
 from common.config import Config
 from common.errors import Interrupted, UserError
+from common.hardware import reuse_freed_memory
 from common.optimization import freeze_backbone, make_optimizer, schedule, set_learning_rate
 from common.progress import bar, say
-from common.task import Task
+from common.task import Task, column
 
 # So many steps in a row may be skipped by the fp16 loss scaler before the loss is called broken.
 SKIPPED_STEPS = 50
@@ -81,7 +82,7 @@ class Trainer:
     identity: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        lengths = np.asarray(self.train["length"], dtype=np.int64)
+        lengths = column(self.train, "length")
         self.plan = Plan(lengths, self.config.global_batch_size, self.config.seed, self.config.group_by_length)
         self.total_steps = self.plan.steps_per_epoch * self.config.epochs
         if self.config.max_steps:
@@ -95,6 +96,8 @@ class Trainer:
 
         Raises UserError on a loss that is not finite, Interrupted after SIGTERM or Ctrl-C.
         """
+        if self.accelerator.device.type == "cpu":
+            reuse_freed_memory()
         head = self.task.head(self.model)
         if self.config.freeze == "backbone":
             freeze_backbone(self.model, head)

@@ -15,7 +15,7 @@ from common.evaluation.classification import Record, summarise
 from common.predictor import Predictor
 from common.progress import say
 from common.run import Run, read_json, write_json
-from common.task import Task, encoded
+from common.task import Task, column, encoded
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -27,7 +27,7 @@ TIMED, WARM_UP = 100, 10
 def calibrate(predictor: Predictor, validation: Dataset, accelerator: "Accelerator | None" = None) -> None:
     """Set the predictor's temperature from the validation split."""
     logits = predictor.logits(validation, accelerator, "calibrating")
-    predictor.temperature = round(fit_temperature(logits, np.asarray(validation["label"])), 6)
+    predictor.temperature = round(fit_temperature(logits, column(validation, "label")), 6)
 
 
 def measure(run: Run, task: Task, data: Data, predictor: Predictor, source: Path, accelerator: "Accelerator | None" = None) -> dict[str, Any] | None:

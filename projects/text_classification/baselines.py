@@ -14,7 +14,7 @@ from common.batching import evaluation_batches
 from common.data import Data
 from common.hardware import autocast_dtype, choose_precision
 from common.progress import track
-from common.task import encoded
+from common.task import column, encoded
 
 if TYPE_CHECKING:
     from projects.text_classification.task import TextClassification
@@ -31,7 +31,7 @@ def measure(task: "TextClassification", data: Data, source: Path) -> dict[str, d
     if len(train) > ROWS:
         train = train.select(np.sort(np.random.default_rng(task.config.seed).permutation(len(train))[:ROWS]))
     tests = {"test": data.splits["test"], **data.out_of_domain}
-    labels = np.asarray(train["label"])
+    labels = column(train, "label")
     majority = int(np.bincount(labels).argmax())
     return {
         "majority": {name: [task.labels[majority]] * len(rows) for name, rows in tests.items()},
@@ -66,7 +66,7 @@ def sentence_vectors(task: "TextClassification", encoder: Any, rows: Dataset) ->
     encoder.to(device).eval()
     features = encoded(task, rows)
     vectors: NDArray[np.float32] = np.empty((len(rows), encoder.config.hidden_size), dtype=np.float32)
-    for indices in track(evaluation_batches(np.asarray(features["length"]), 64), "frozen encoder"):
+    for indices in track(evaluation_batches(column(features, "length"), 64), "frozen encoder"):
         batch: dict[str, Tensor] = send_to_device(task.collate(features[indices]), device)
         with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
             tokens = encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state

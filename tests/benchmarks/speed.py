@@ -84,7 +84,11 @@ def prepare(folder: Path) -> tuple[float, str]:
     task.labels = sorted({row["category"] for row in rows})
     source = pretrained("starter:minilm-l6").folder
     task.load_processor(source)
-    content = {"id": [str(n) for n in range(ROWS)], "text": [row["text"] for row in rows[:ROWS]], "label": [task.labels.index(row["category"]) for row in rows[:ROWS]]}
+    content = {
+        "id": [str(n) for n in range(ROWS)],
+        "text": [row["text"] for row in rows[:ROWS]],
+        "label": [task.labels.index(row["category"]) for row in rows[:ROWS]],
+    }
     columns = task.encode(content)
     features = Dataset.from_dict({"id": content["id"], "label": content["label"], **columns})
     features.save_to_disk(str(folder / "features"))
@@ -127,7 +131,16 @@ def train_hugging_face(folder: Path, name: str) -> float:
     best: dict[str, Any] = {"train_sampling_strategy": "group_by_length", "length_column_name": "length", "bf16": True} if name == BEST else {}
     with tempfile.TemporaryDirectory() as run:
         arguments = TrainingArguments(
-            run, num_train_epochs=1, per_device_train_batch_size=BATCH, learning_rate=1e-4, save_strategy="no", report_to="none", disable_tqdm=True, logging_steps=50, use_cpu=True, **best
+            run,
+            num_train_epochs=1,
+            per_device_train_batch_size=BATCH,
+            learning_rate=1e-4,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            logging_steps=50,
+            use_cpu=True,
+            **best,
         )
         trainer = Trainer(model, arguments, train_dataset=features, data_collator=DataCollatorWithPadding(tokenizer), processing_class=tokenizer)
         started = time.perf_counter()

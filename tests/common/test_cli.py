@@ -1,0 +1,117 @@
+"""The command line as its users meet it: speed, help, and what bad use gets."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY, sentences, write_csv
+
+KIT = [sys.executable, "-m", "common.cli"]
+
+
+def kit(*arguments: str, folder: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.run([*KIT, *arguments], capture_output=True, text=True, cwd=folder, env=environment, check=False)
+
+
+def test_help_answers_at_once() -> None:
+    def seconds() -> float:
+        started = time.perf_counter()
+        assert "fine-tune a project's model" in kit("--help").stdout
+        return time.perf_counter() - started
+
+    assert min(seconds() for _ in range(3)) < 0.5
+
+
+def test_list_shows_the_projects() -> None:
+    assert kit("list").stdout.startswith("text_classification      Text classification: which of a few labels fits a text?")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    write_csv(folder / "good.csv", sentences(60))
+    (folder / "bad.csv").write_text("text,label\n,food\n")
+    (folder / "runs/text_classification/taken").mkdir(parents=True)
+    (folder / "runs/text_classification/taken/notes.txt").write_text("mine")
+    (folder / "empty").mkdir()
+    return folder
+
+
+TRAIN = ("train", "text_classification")
+BAD: dict[str, tuple[tuple[str, ...], str]] = {
+    "unknown command": (("trian",), "invalid choice: 'trian'"),
+    "no project": (("train",), "name the project first"),
+    "unknown project": (("train", "text_clasification"), "there is no project 'text_clasification' (did you mean text_classification?)"),
+    "unknown option": ((*TRAIN, "--train_file", "good.csv", "--learning_rat", "1"), "unknown option --learning_rat (did you mean learning_rate?)"),
+    "impossible pair": ((*TRAIN, "--train_file", "good.csv", "--dataset", "a/b"), "both name the training rows"),
+    "missing file": ((*TRAIN, "--train_file", "none.csv"), "there is no file none.csv"),
+    "bad rows": ((*TRAIN, "--train_file", "bad.csv"), "bad.csv, row 1: an empty text: fill in or remove these rows."),
+    "no such starter": ((*TRAIN, "--train_file", "good.csv", "--model", "starter:minilm"), "there is no starter model 'minilm' (did you mean minilm-l6?)"),
+    "no such model folder": ((*TRAIN, "--train_file", "good.csv", "--model", "./nowhere"), "there is no folder ./nowhere"),
+    "no such hub model": ((*TRAIN, "--train_file", "good.csv", "--model", "some/model"), "without a network give --model starter:minilm-l6"),
+    "folder without a model": ((*TRAIN, "--train_file", "good.csv", "--model", "./empty"), "there is no config.json"),
+    "folder of something else": ((*TRAIN, "--train_file", "good.csv", "--run_name", "taken"), "holds files that are no run"),
+    "fp16 on a CPU": ((*TRAIN, "--train_file", "good.csv", "--precision", "fp16"), "needs a GPU"),
+    "no processes": ((*TRAIN, "--train_file", "good.csv", "--processes", "0"), "--processes must be"),
+    "fewer processes than asked for": ((*TRAIN, "--train_file", "good.csv", "--processes=two"), "--processes must be a whole number"),
+    "no run": (("evaluate",), "there is no finished run"),
+    "no such run": (("report", "runs/none"), "there is no run runs/none"),
+    "unfinished run": (("predict", "hello", "--run", "runs/text_classification/taken"), "holds no finished model"),
+    "bad resume": ((*TRAIN, "--train_file", "good.csv", "--model", "TINY", "--resume", "nowhere"), "nowhere cannot be read"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BAD)
+def test_bad_use_gets_one_sentence_and_leaves_nothing(name: str, folder: Path, tiny_model: Path) -> None:
+    arguments, sentence = BAD[name]
+    before = sorted(path.relative_to(folder) for path in (folder / "runs").rglob("*"))
+    done = kit(*(str(tiny_model) if argument == "TINY" else argument for argument in arguments), folder=folder)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    after = sorted(path.relative_to(folder) for path in (folder / "runs").rglob("*"))
+    if name != "bad resume":
+        assert after == before
+
+
+def test_debug_shows_the_traceback(folder: Path) -> None:
+    done = kit(*TRAIN, "--train_file", "none.csv", "--debug", folder=folder)
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_by_the_short_way(folder: Path, tiny_model: Path) -> None:
+    """torchrun behind `kit train --processes 2`: each of two processes does its part, and one report is written."""
+    options = ("--train_file", "good.csv", "--model", str(tiny_model), "--epochs", "1", "--run_name", "two", "--precision", "fp32")
+    done = kit(*TRAIN, *options, "--processes", "2", folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("report:") == 1
+    import json
+
+    training = json.loads((folder / "runs/text_classification/two/manifest.json").read_text())["training"]
+    assert (training["processes"], training["micro_batch_size"]) == (2, 16)
+
+
+@pytest.mark.slow
+def test_fewer_processes_than_asked_for_are_refused(folder: Path, tiny_model: Path) -> None:
+    script = str(REPOSITORY / "projects/text_classification/train.py")
+    options = ["--train_file", "good.csv", "--model", str(tiny_model), "--processes", "2"]
+    done = subprocess.run([sys.executable, script, *options], capture_output=True, text=True, cwd=folder, check=False)
+    assert done.returncode == 2
+    assert "2 processes were asked for but 1 run" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tracker", ["tensorboard"])
+def test_a_tracker_gets_the_curves(folder: Path, tiny_model: Path, tracker: str) -> None:
+    options = ("--train_file", "good.csv", "--model", str(tiny_model), "--epochs", "1", "--run_name", tracker, "--tracker", tracker)
+    done = kit(*TRAIN, *options, folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert len(list((folder / "runs/text_classification" / tracker).rglob("events.out.tfevents*"))) >= 1

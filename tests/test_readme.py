@@ -1,0 +1,112 @@
+"""What the READMEs tell a user to type works, and their numbers are those of the result files."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.config import parse
+from common.errors import UserError
+from common.readme import write_readme
+from common.task import load_task_class
+from tests.conftest import REPOSITORY
+
+READMES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted(REPOSITORY.glob("projects/*/README.md"))]
+
+
+def commands() -> list[str]:
+    """Every command line in a bash block, continuation lines joined, loops opened."""
+    found = []
+    for readme in READMES:
+        for block in re.findall(r"```bash\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                line = line.split("  #")[0].strip()
+                if line and not re.match(r"(for|done|export)\b", line):
+                    found += [part.strip() for part in line.split("&&")]
+    return found
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(READMES) >= 3
+    assert len(commands()) >= 20
+
+
+@pytest.mark.parametrize("command", sorted(set(commands())))
+def test_each_command_is_one_that_exists(command: str) -> None:
+    words = [os.path.expandvars(word) for word in shlex.split(command)]
+    words = [word for word in words if not re.match(r"[A-Z_]+=", word) or word.startswith("PYTEST=")]
+    program = Path(words[0]).name
+    if program == "make":
+        done = subprocess.run(["make", "-n", *words[1:]], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    elif program == "kit" and words[1] == "train":
+        parse(load_task_class(words[2]).config_class, [word.replace("$seed", "0") for word in words[3:]])
+    elif program == "kit":
+        done = subprocess.run([sys.executable, "-m", "common.cli", words[1], "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    elif program in ("python", "python3") and words[2].startswith("tests.benchmarks"):
+        done = subprocess.run([sys.executable, "-m", words[2], "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and "--write" in done.stdout, done.stderr
+    elif program == "bash":
+        assert (REPOSITORY / words[1]).stat().st_mode & 0o100
+    else:
+        assert program in ("pip", "python", "python3", "pre-commit"), f"nobody checks {command!r}"
+        assert words[1] in ("install", "-m")
+
+
+@pytest.mark.parametrize("project", sorted(path.parent.name for path in REPOSITORY.glob("projects/*/README.md")))
+def test_the_projects_numbers_are_those_of_its_results(project: str) -> None:
+    write_readme(REPOSITORY / "projects" / project, only_check=True)
+
+
+def test_a_changed_number_is_noticed(tmp_path: Path) -> None:
+    import shutil
+
+    project = tmp_path / "text_classification"
+    shutil.copytree(REPOSITORY / "projects/text_classification", project)
+    readme = project / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    table = text[text.index("<!-- results: runs -->") :]
+    number = re.search(r"\d\d\.\d %", table)
+    assert number
+    readme.write_text(text.replace(number[0], "99.9 %"), encoding="utf-8")
+    with pytest.raises(UserError, match="does not show what its results say"):
+        write_readme(project, only_check=True)
+
+
+def test_results_hold_no_texts_of_their_data() -> None:
+    import json
+
+    files = sorted(REPOSITORY.glob("projects/*/results/*.json"))
+    assert len(files) >= 5
+    for file in files:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        assert all("input" not in error for error in content.get("worst_errors", []))
+
+
+@pytest.mark.slow
+def test_the_first_command_of_the_readme_and_what_follows_it(tmp_path: Path) -> None:
+    """The starter for two steps instead of 454, then the commands that its README and its last line name."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+    def run(*words: str) -> str:
+        done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    starter = str(REPOSITORY / "projects/text_classification/starter.yaml")
+    printed = run("-m", "common.cli", "train", "text_classification", "--config", starter, "--max_steps", "2")
+    assert "next:     kit predict" in printed and "tweets" in printed
+    assert (tmp_path / "runs/text_classification/starter/report.html").stat().st_size > 50_000
+    answer = run("-m", "common.cli", "predict", "A charming little film that never outstays its welcome.")
+    assert re.match(r" *\d+\.\d%  (positive|negative)   A charming", answer)
+    assert "runs/text_classification/starter" in run("-m", "common.cli", "list")
+    text = (REPOSITORY / "projects/text_classification/README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        run("-c", block)
