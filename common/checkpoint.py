@@ -12,6 +12,7 @@ leaves either the whole checkpoint or a temporary folder that nobody reads. Olde
 after the new one stands.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -49,8 +51,8 @@ def commit(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Opt
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
-        save_file(_contiguous(weights(model)), draft / "model.safetensors")
-        save_file(_contiguous(_optimizer_tensors(model, optimizer)), draft / "optimizer.safetensors")
+        _save(weights(model), draft / "model.safetensors")
+        _save(_optimizer_tensors(model, optimizer), draft / "optimizer.safetensors")
         (draft / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
         sums = {file.name: sha256(file) for file in sorted(draft.iterdir())}
         (draft / MANIFEST).write_text(json.dumps(sums, indent=1), encoding="utf-8")
@@ -145,8 +147,14 @@ def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> di
     return {f"{key}.{name}": tensor for name, parameter in model.named_parameters() for key, tensor in state.get(parameter, {}).items()}
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+def _save(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write tensors; a full disk is an OSError, as it is everywhere else."""
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:
+        if "os error 28" in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
 
 
 def _flush(path: Path) -> None:

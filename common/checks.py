@@ -77,7 +77,7 @@ def check_labels(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
         remedy = "is it the right column? Name it with --label_column"
         yield Finding("error", names["train"], [], f"{len(once)} of {len(train)} labels occur once", remedy)
     elif once:
-        rows = _numbers(splits["train"], [place for place, label in enumerate(splits["train"]["label"]) if train[label] == 1])
+        rows = row_numbers(splits["train"], [place for place, label in enumerate(splits["train"]["label"]) if train[label] == 1])
         yield Finding("warning", names["train"], rows, f"labels that occur once ({_short(once)})", "add rows of these labels, or merge them")
     by_form: dict[str, set[str]] = {}
     for label in train:
@@ -89,7 +89,7 @@ def check_labels(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
     for split in set(splits) - {"train"}:
         unseen = set(splits[split]["label"]) - train.keys()
         if unseen:
-            rows = _numbers(splits[split], [place for place, label in enumerate(splits[split]["label"]) if label in unseen])
+            rows = row_numbers(splits[split], [place for place, label in enumerate(splits[split]["label"]) if label in unseen])
             problem = f"labels that no training row has ({_short(sorted(unseen))})"
             yield Finding("error", names[split], rows, problem, "add training rows of these labels, or remove these rows")
 
@@ -100,7 +100,7 @@ def check_groups(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
         return
     train = set(splits["train"]["group"])
     for split in set(splits) - {"train"}:
-        rows = _numbers(splits[split], [place for place, group in enumerate(splits[split]["group"]) if group in train])
+        rows = row_numbers(splits[split], [place for place, group in enumerate(splits[split]["group"]) if group in train])
         if rows:
             remedy = "give --train_file alone, so that the splits are made by group"
             yield Finding("error", names[split], rows, f"groups that {names['train']} has too", remedy)
@@ -120,15 +120,15 @@ def check_duplicates(splits: dict[str, Dataset], column: str, names: dict[str, s
     for split, rows in splits.items():
         if len(doubles := _repeats(hashes[split])):
             remedy = "keep one of each unless they are independent"
-            findings.append(Finding("warning", names[split], _numbers(rows, doubles), f"{column}s that occurred before", remedy))
+            findings.append(Finding("warning", names[split], row_numbers(rows, doubles), f"{column}s that occurred before", remedy))
         contradictory = _contradictions(hashes[split], np.unique(rows["label"], return_inverse=True)[1])
         if len(contradictory):
             remedy = "decide for one label each"
-            findings.append(Finding("warning", names[split], _numbers(rows, contradictory), f"equal {column}s with different labels", remedy))
+            findings.append(Finding("warning", names[split], row_numbers(rows, contradictory), f"equal {column}s with different labels", remedy))
         if split != "train" and len(both := np.flatnonzero(np.isin(hashes[split], hashes["train"]))):
             leaked[split] |= set(rows[both]["id"])
             problem = f"{column}s that stand in {names['train']} too"
-            findings.append(Finding("warning", names[split], _numbers(rows, both), problem, "see the score on the other rows"))
+            findings.append(Finding("warning", names[split], row_numbers(rows, both), problem, "see the score on the other rows"))
     findings += _near_duplicates(splits, column, names, leaked, hashes)
     return findings, leaked
 
@@ -165,7 +165,7 @@ def _near_duplicates(splits: dict[str, Dataset], column: str, names: dict[str, s
         else:
             leaked[split] |= set(rows[sorted(found)]["id"])
             problem, remedy = f"{column}s nearly equal to one in {names['train']}{sample}", "see the score on the other rows"
-        findings.append(Finding("warning", names[split], _numbers(rows, sorted(found)), problem, remedy))
+        findings.append(Finding("warning", names[split], row_numbers(rows, sorted(found)), problem, remedy))
     return findings
 
 
@@ -204,7 +204,7 @@ def _contradictions(hashes: Any, labels: Any) -> Any:
     return np.flatnonzero(low[text] != high[text])
 
 
-def _numbers(rows: Dataset, places: Any) -> list[int]:
+def row_numbers(rows: Dataset, places: Any) -> list[int]:
     """Row numbers in the file, out of the ids."""
     if not len(places):
         return []

@@ -45,5 +45,6 @@ def exit_with_sentence(main: Callable[[], None]) -> None:
 
 
 def _leave(sentence: str, status: int) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+    if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
+        print(sentence, file=sys.stderr, flush=True)
     raise SystemExit(status)

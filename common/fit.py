@@ -45,7 +45,6 @@ def fine_tune(task_class: type[Task], arguments: Sequence[str] | None = None) ->
     source = pretrained(config.model, config.revision)
     with accelerator.main_process_first():
         data = task.data()
-    say_findings(data)
     train_model(task, config, run, data, source, accelerator, precision, arguments)
     predictor = Predictor.load(run.folder)
     predictor.task.labels = task.labels
@@ -63,6 +62,8 @@ def train_model(
     task.load_processor(source.folder)
     with accelerator.main_process_first():
         train, validation = (encode_split(task, data, split, source) for split in ("train", "validation"))
+    data.findings.extend(task.check_features(train))
+    say_findings(data)
     torch.manual_seed(config.seed)  # a head that is not in the checkpoint starts at random
     model = task.model(source.folder, train)
     head_seconds = time.perf_counter() - started

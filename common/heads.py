@@ -5,7 +5,7 @@ weights; a regression on the same features is there in seconds ("linear probing 
 al. 2022, section 3.4).
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +17,7 @@ from torch import Tensor, nn
 from common.batching import evaluation_batches
 from common.hardware import autocast_dtype, choose_precision
 from common.progress import track
-from common.task import column
-
-if TYPE_CHECKING:
-    from common.task import Task
+from common.task import Task, column
 
 # Inverse strengths of the regression's L2 penalty that are tried on held-out training rows. The head is
 # started with a tenth of the best: small weights pass small gradients on to the pretrained layers, and
@@ -32,7 +29,7 @@ SELECTION_ROWS = 5_000
 ROWS = 20_000
 
 
-def start_head(task: "Task", model: nn.Module, train: Dataset, seed: int) -> None:
+def start_head(task: Task, model: nn.Module, train: Dataset, seed: int) -> None:
     """Set the head's weights so that the untrained model answers like a regression on its own features.
 
     `model` ends in a linear layer with one output per label of the task; `train` are encoded features. At
@@ -51,7 +48,7 @@ def start_head(task: "Task", model: nn.Module, train: Dataset, seed: int) -> Non
 
 
 @torch.no_grad()
-def head_inputs(task: "Task", model: nn.Module, head: nn.Module, features: Dataset) -> NDArray[np.float32]:
+def head_inputs(task: Task, model: nn.Module, head: nn.Module, features: Dataset) -> NDArray[np.float32]:
     """(n, d) what `head` is given when the model reads each of the `features`."""
     device = torch.device(torch.accelerator.current_accelerator() or "cpu")
     dtype = autocast_dtype(choose_precision("auto", device.type).name)

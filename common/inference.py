@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,10 +12,7 @@ from torch import nn
 
 from common.batching import evaluation_batches, share
 from common.progress import track
-from common.task import column
-
-if TYPE_CHECKING:
-    from common.task import Task
+from common.task import Task, column
 
 BATCH_SIZE = 64
 
@@ -38,7 +34,7 @@ class Outputs:
 
 @torch.no_grad()
 def run(
-    task: "Task",
+    task: Task,
     model: nn.Module,
     features: Dataset,
     device: torch.device,

@@ -48,6 +48,17 @@ def sentence(results: dict[str, Any]) -> str:
     )
 
 
+def elsewhere(results: dict[str, Any]) -> str:
+    """How it does away from home, in one sentence; empty without out-of-domain sets."""
+    parts: dict[str, list[str]] = {"better on": [], "not clearly different on": [], "worse on": []}
+    for name, part in results["out_of_domain"].items():
+        comparison = part["comparison"]
+        verdict = "better on" if comparison["low"] > 0 else "worse on" if comparison["high"] < 0 else "not clearly different on"
+        parts[verdict].append(f"{name} ({100 * comparison['difference']:+.1f} points)")
+    said = [f"{verdict} {' and '.join(names)}" for verdict, names in parts.items() if names]
+    return f"Away from home it is {', '.join(said)} than the best baseline there." if said else ""
+
+
 def print_results(run: Run) -> None:
     """The table of results and what to do next."""
     if not is_main_process():
@@ -63,7 +74,7 @@ def print_results(run: Run) -> None:
         table.add_row(name, f"{part['examples']:,}", *numbers, _compact(part["comparison"], "difference", sign=True))
     console.print()
     console.print(table)
-    console.print(sentence(results), markup=False, highlight=False)
+    console.print(sentence(results), elsewhere(results), markup=False, highlight=False)
     console.print(f'\nreport:   {run.report}\nnext:     kit predict "a text of yours" --run {run.folder}', markup=False, highlight=False)
 
 
@@ -84,7 +95,7 @@ def write_report(run: Run) -> Path:
     figures = {name: _save(figure, run.folder / "plots", name) for name, figure in _figures(results, steps).items()}
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(), undefined=StrictUndefined)
     environment.filters |= {"percent": percent, "points": points, "p_value": p_value, "baseline": lambda name: NAMES.get(name, name)}
-    page = environment.get_template("report.html.j2").render(r=results, m=manifest, figures=figures, sentence=sentence(results))
+    page = environment.get_template("report.html.j2").render(r=results, m=manifest, figures=figures, sentence=sentence(results), elsewhere=elsewhere(results))
     write_text(run.report, page)
     return run.report
 

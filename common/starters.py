@@ -169,7 +169,7 @@ def _from_hub(model: str, revision: str | None) -> Pretrained:
 
     try:
         commit = revision or HfApi().model_info(model).sha
-        folder = snapshot_download(model, revision=commit, allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors"])
+        folder = snapshot_download(model, revision=commit, allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors"], ignore_patterns=["*/*"])
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError, ValueError) as error:
         raise UserError(
             f"the model {model!r} cannot be had from the Hub ({type(error).__name__}): check the id and the network; "

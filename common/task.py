@@ -10,6 +10,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from common.checks import Finding
 from common.config import Config, nearest
 from common.data import Data
 from common.errors import UserError
@@ -64,6 +65,10 @@ class Task(ABC):
         if len(self.input_columns) == 1:
             return row[self.input_columns[0]]
         return {name: row[name] for name in self.input_columns}
+
+    def check_features(self, features: Dataset) -> list[Finding]:
+        """What is wrong with the encoded training rows, such as inputs that had to be cut."""
+        return []
 
     @abstractmethod
     def features(self, inputs: list[Any]) -> Dataset:

@@ -104,7 +104,11 @@ class Trainer:
         optimizer = make_optimizer(self.model, head, self.config, self.accelerator.device.type)
         self.prepared, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         self.model = self.accelerator.unwrap_model(self.prepared)
-        self._resume()
+        resumed = self._resume()
+        if not resumed and len(self.validation):
+            # The pretrained model with its head started is a candidate for the best model, too.
+            self._evaluate()
+            self._commit()
         with _signals() as signals:
             self._train(signals)
         if self.progress.best_step != self.progress.step:
@@ -113,17 +117,21 @@ class Trainer:
 
     def _train(self, signals: "_Signals") -> None:
         """The loop."""
-        if self.progress.step == 0 and len(self.validation):
-            # The pretrained model with its head started is a candidate for the best model, too.
-            self._evaluate()
-            self._commit()
         log = _Log(self)
         # A run that was stopped by patience and resumed has nothing left to do.
         last = self.progress.step if self.progress.finished else self.total_steps
         with bar() as progress_bar:
             bar_task = progress_bar.add_task("training", total=self.total_steps, completed=self.progress.step)
             for step, batch in self.plan.steps(self.progress.step, last):
-                loss, norm, stop = self._step(step, batch, signals.received)
+                try:
+                    loss, norm, stop = self._step(step, batch, signals.received)
+                except torch.OutOfMemoryError as error:
+                    smaller = max(1, self.micro_batch_size // 2)
+                    raise UserError(
+                        f"the memory ran out in step {step}: give the same command with --micro_batch_size {smaller} to go on from the last checkpoint."
+                    ) from error
+                if self.accelerator.num_processes == 1:
+                    stop = signals.received  # also a signal that came during the step
                 self.progress.step = step
                 self.progress.examples += len(batch)
                 log.add(step, loss, norm)
@@ -230,11 +238,13 @@ class Trainer:
             checkpoint.prune(self.checkpoints, keep)
         accelerator.wait_for_everyone()
 
-    def _resume(self) -> None:
+    def _resume(self) -> bool:
         """Go on from the newest checkpoint that verifies, if the options say so and there is one."""
         source = self._checkpoint_to_resume()
         if source is None:
-            return
+            if self.accelerator.is_main_process:
+                self.metrics.unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
+            return False
         state = checkpoint.read_state(source)
         different = sorted(k for k in self.identity if state["identity"].get(k) != self.identity[k])
         if different:
@@ -249,6 +259,7 @@ class Trainer:
         if self.accelerator.is_main_process:
             _forget_after(self.metrics, self.progress.step)
         say(f"going on from {source}" + ("" if not self.progress.finished else ", which is the end of the training"))
+        return True
 
     def _checkpoint_to_resume(self) -> Path | None:
         if self.config.resume == "never":

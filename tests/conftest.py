@@ -1,11 +1,16 @@
 """Fixtures that several tests share.  Nothing here or in any test uses the network."""
 
 import csv
+import json
 import os
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from common.run import Run
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -82,3 +87,20 @@ def assets() -> Path:
     if "KIT_ASSETS" not in os.environ:
         pytest.skip("KIT_ASSETS does not say where the real data sets are")
     return Path(os.environ["KIT_ASSETS"])
+
+
+@pytest.fixture(scope="session")
+def finished_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    """A finished run on 300 sentences, with an out-of-domain file and a column to slice by."""
+    from common.fit import fine_tune
+    from common.run import Run
+    from projects.text_classification.task import TextClassification
+
+    folder = tmp_path_factory.mktemp("project")
+    rows = [{**row, "source": "web" if n % 3 else "mail"} for n, row in enumerate(sentences(300))]
+    write_csv(folder / "train.csv", rows)
+    write_csv(folder / "other.csv", [{**row, "source": "radio"} for row in sentences(60, seed=9)])
+    options = ["--train_file", str(folder / "train.csv"), "--out_of_domain_files", json.dumps({"radio": str(folder / "other.csv")})]
+    options += ["--slice_columns", "[source]", "--model", str(tiny_model), "--output_dir", str(folder / "runs"), "--run_name", "tiny"]
+    fine_tune(TextClassification, [*options, "--epochs", "6", "--learning_rate", "3e-3", "--precision", "fp32"])
+    return Run(folder / "runs/text_classification/tiny")

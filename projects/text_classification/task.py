@@ -10,10 +10,11 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from common.checks import Finding, row_numbers
 from common.config import Config
 from common.data import Data
 from common.evaluation import calibration, metrics
-from common.task import Batch, Task
+from common.task import Batch, Task, column
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,16 @@ class TextClassification(Task):
     def encode(self, rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
         tokens = self.tokenizer(rows["text"], truncation=True, return_attention_mask=False, return_token_type_ids=False)
         return {"input_ids": tokens["input_ids"], "length": [len(ids) for ids in tokens["input_ids"]]}
+
+    def check_features(self, features: Dataset) -> list[Finding]:
+        limit = self.tokenizer.model_max_length
+        cut = np.flatnonzero(column(features, "length") >= limit)
+        if not len(cut):
+            return []
+        numbers = row_numbers(features, cut)
+        return [
+            Finding("warning", "the training rows", numbers, f"texts of {limit} tokens or more, cut there", "give a larger --max_length if the end matters")
+        ]
 
     def features(self, inputs: list[str]) -> Dataset:
         return Dataset.from_dict(self.encode({"text": inputs}))

@@ -16,28 +16,15 @@ from common.run import Run, read_json
 from projects.text_classification.mean_pooling import add_mean_pooling
 from projects.text_classification.slices import perturbed
 from projects.text_classification.task import TextClassification, TextClassificationConfig
-from tests.conftest import sentences, write_csv
+from tests.conftest import sentences
 
 
-@pytest.fixture(scope="module")
-def run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished run on 300 sentences, with an out-of-domain file and a column to slice by."""
-    folder = tmp_path_factory.mktemp("project")
-    rows = [{**row, "source": "web" if n % 3 else "mail"} for n, row in enumerate(sentences(300))]
-    write_csv(folder / "train.csv", rows)
-    write_csv(folder / "other.csv", [{**row, "source": "radio"} for row in sentences(60, seed=9)])
-    options = ["--train_file", str(folder / "train.csv"), "--out_of_domain_files", json.dumps({"radio": str(folder / "other.csv")})]
-    options += ["--slice_columns", "[source]", "--model", str(tiny_model), "--output_dir", str(folder / "runs"), "--run_name", "tiny"]
-    fine_tune(TextClassification, [*options, "--epochs", "6", "--learning_rate", "3e-3", "--precision", "fp32"])
-    return Run(folder / "runs/text_classification/tiny")
-
-
-def test_the_run_holds_everything_that_the_design_lists(run: Run) -> None:
-    names = {path.name for path in run.folder.iterdir()}
+def test_the_run_holds_everything_that_the_design_lists(finished_run: Run) -> None:
+    names = {path.name for path in finished_run.folder.iterdir()}
     expected = {"config.yaml", "manifest.json", "metrics.jsonl", "model", "predictions.jsonl", "results.json", "report.html", "plots"}
     assert names == expected
-    assert sum(1 for _ in (run.folder / "plots").iterdir()) == 8
-    results = read_json(run.results)
+    assert sum(1 for _ in (finished_run.folder / "plots").iterdir()) == 8
+    results = read_json(finished_run.results)
     assert results["metrics"]["accuracy"]["value"] > 0.9
     assert set(results["baselines"]) == {"majority", "tfidf_logistic_regression", "frozen_encoder_logistic_regression"}
     assert set(results["out_of_domain"]) == {"radio"} and results["out_of_domain"]["radio"]["examples"] == 60
@@ -46,15 +33,15 @@ def test_the_run_holds_everything_that_the_design_lists(run: Run) -> None:
         assert sum(row["examples"] for row in results["slices"] if row["slice"] == slice_name) == results["examples"]
     assert [row["perturbation"] for row in results["robustness"]] == ["typos in 10% of the words", "UPPER CASE", "lower case"]
     assert results["inference"]["p50_ms"] > 0
-    manifest = read_json(run.manifest)
+    manifest = read_json(finished_run.manifest)
     assert manifest["data"]["rows"] == {"train": 216, "validation": 24, "test": 60, "radio": 60}
 
 
-def test_no_number_of_the_results_is_anything_but_the_predictions(run: Run) -> None:
+def test_no_number_of_the_results_is_anything_but_the_predictions(finished_run: Run) -> None:
     """accuracy, interval ends and baselines again, from predictions.jsonl by hand."""
-    records = [json.loads(line) for line in run.predictions.read_text().splitlines()]
+    records = [json.loads(line) for line in finished_run.predictions.read_text().splitlines()]
     test = [record for record in records if record["set"] == "test"]
-    results = read_json(run.results)
+    results = read_json(finished_run.results)
     assert results["examples"] == len(test) == 60
     assert results["metrics"]["accuracy"]["value"] == pytest.approx(np.mean([r["prediction"] == r["reference"] for r in test]))
     for name, value in results["baselines"].items():
@@ -63,35 +50,35 @@ def test_no_number_of_the_results_is_anything_but_the_predictions(run: Run) -> N
     assert results["comparison"]["difference"] == pytest.approx(results["metrics"]["accuracy"]["value"] - best)
 
 
-def test_evaluating_again_gives_the_same_results_but_for_the_clock(run: Run) -> None:
-    before, predictions = read_json(run.results), run.predictions.read_text()
-    evaluate_again(run.folder)
-    after = read_json(run.results)
-    assert run.predictions.read_text() == predictions
+def test_evaluating_again_gives_the_same_results_but_for_the_clock(finished_run: Run) -> None:
+    before, predictions = read_json(finished_run.results), finished_run.predictions.read_text()
+    evaluate_again(finished_run.folder)
+    after = read_json(finished_run.results)
+    assert finished_run.predictions.read_text() == predictions
     assert {k: v for k, v in after.items() if k != "inference"} == {k: v for k, v in before.items() if k != "inference"}
 
 
-def test_plain_transformers_loads_the_model_and_agrees_with_the_predictor(run: Run) -> None:
+def test_plain_transformers_loads_the_model_and_agrees_with_the_predictor(finished_run: Run) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
     texts = [row["text"] for row in sentences(40, seed=5)]
-    predictor = Predictor.load(run.folder, precision="fp32")
+    predictor = Predictor.load(finished_run.folder, precision="fp32")
     answers = predictor.predict(texts)
-    model = AutoModelForSequenceClassification.from_pretrained(run.model).eval()
-    tokenizer = AutoTokenizer.from_pretrained(run.model)
+    model = AutoModelForSequenceClassification.from_pretrained(finished_run.model).eval()
+    tokenizer = AutoTokenizer.from_pretrained(finished_run.model)
     with torch.no_grad():
         logits = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits.double().numpy()
     expected = probabilities(logits, predictor.temperature)
     assert [answer.label for answer in answers] == [model.config.id2label[int(row.argmax())] for row in expected]
     for answer, row in zip(answers, expected, strict=True):
         assert list(answer.probabilities.values()) == pytest.approx(row.tolist(), abs=1e-5)
-    plain = pipeline("text-classification", model=str(run.model))(texts)
+    plain = pipeline("text-classification", model=str(finished_run.model))(texts)
     assert [answer["label"] for answer in plain] == [answer.label for answer in answers]
 
 
-def test_the_predictor_answers_in_order_whatever_the_batch(run: Run) -> None:
+def test_the_predictor_answers_in_order_whatever_the_batch(finished_run: Run) -> None:
     texts = [row["text"] for row in sentences(150, seed=6)]
-    predictor = Predictor.load(run.folder, precision="fp32")
+    predictor = Predictor.load(finished_run.folder, precision="fp32")
     together = predictor.predict(texts)
     for place in (0, 77, 149):
         alone = predictor.predict([texts[place]])[0]
@@ -100,14 +87,14 @@ def test_the_predictor_answers_in_order_whatever_the_batch(run: Run) -> None:
     assert predictor.predict([]) == []
 
 
-def test_the_finished_run_is_not_trained_again_and_other_options_are_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_finished_run_is_not_trained_again_and_other_options_are_refused(finished_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     from common.errors import UserError
 
-    weights = (run.model / "model.safetensors").stat().st_mtime_ns
-    options = ["--config", str(run.config), "--run_name", "tiny"]
+    weights = (finished_run.model / "model.safetensors").stat().st_mtime_ns
+    options = ["--config", str(finished_run.config), "--run_name", "tiny"]
     fine_tune(TextClassification, options)
     assert "is finished: these are its results" in capsys.readouterr().out
-    assert (run.model / "model.safetensors").stat().st_mtime_ns == weights
+    assert (finished_run.model / "model.safetensors").stat().st_mtime_ns == weights
     with pytest.raises(UserError, match=r"holds a run with another configuration \(epochs\): choose another --run_name"):
         fine_tune(TextClassification, [*options, "--epochs", "7"])
     with pytest.raises(UserError, match="already holds a run"):
@@ -191,3 +178,12 @@ def test_other_architectures_start_their_head_without_the_extra_layer(tmp_path: 
         batch = task.collate(features[:8])
         assert task.forward(started, batch).shape == (8, 3)
         assert any(parameter_name.startswith(task.head(started)) for parameter_name, _ in started.named_parameters())
+
+
+def test_texts_that_had_to_be_cut_are_counted(tiny_model: Path) -> None:
+    task = TextClassification(TextClassificationConfig(train_file="none", max_length=8))
+    task.load_processor(tiny_model)
+    texts = ["rain " * 3, "rain " * 20, "rain " * 5]
+    features = Dataset.from_dict({"id": ["train:1", "train:2", "train:3"], **task.encode({"text": texts})})
+    (finding,) = task.check_features(features)
+    assert str(finding).startswith("the training rows, row 2: texts of 8 tokens or more, cut there")

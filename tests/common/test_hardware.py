@@ -1,0 +1,44 @@
+"""Which precision, and why."""
+
+import pytest
+import torch
+
+from common import hardware
+from common.errors import UserError
+from common.hardware import choose_precision
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "launched", "bf16_cpu", "capability", "expected"),
+    [
+        ("auto", "cpu", "", True, None, "bf16"),
+        ("auto", "cpu", "", False, None, "fp32"),
+        ("bf16", "cpu", "", False, None, "bf16"),
+        ("fp32", "cpu", "", True, None, "fp32"),
+        ("auto", "cpu", "no", True, None, "bf16"),
+        ("auto", "cpu", "bf16", False, None, "bf16"),
+        ("auto", "cuda", "", False, (7, 5), "fp16"),
+        ("auto", "cuda", "", False, (8, 0), "bf16"),
+        ("auto", "cuda", "fp16", False, (9, 0), "fp16"),
+        ("fp16", "cuda", "", False, (9, 0), "fp16"),
+        ("auto", "mps", "", False, None, "fp32"),
+    ],
+)
+def test_precision(monkeypatch: pytest.MonkeyPatch, asked: str, device: str, launched: str, bf16_cpu: bool, capability: tuple[int, int], expected: str) -> None:
+    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: bf16_cpu)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    chosen = choose_precision(asked, device, launched)
+    assert chosen.name == expected
+    assert chosen.reason
+
+
+@pytest.mark.parametrize(("asked", "device", "launched"), [("fp16", "cpu", ""), ("auto", "cpu", "fp16"), ("bf16", "cuda", "")])
+def test_what_the_hardware_cannot_do_is_refused(monkeypatch: pytest.MonkeyPatch, asked: str, device: str, launched: str) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    with pytest.raises(UserError, match="--precision"):
+        choose_precision(asked, device, launched)
+
+
+def test_freed_memory_can_be_reused_here() -> None:
+    hardware.reuse_freed_memory()
+    assert torch.ones(1_000_000).sum() == 1_000_000

@@ -1,0 +1,65 @@
+"""The largest micro-batch is tried before training, and halved until it fits."""
+
+import dataclasses
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from common import preflight
+from common.errors import UserError
+from common.hardware import Precision
+from tests.common.test_training import CONFIG
+from tests.common.tiny import TinyClassifier, features
+
+
+class Hungry(TinyClassifier):
+    """Runs out of memory with more than `limit` examples."""
+
+    limit = 10
+
+    def forward(self, model, batch):
+        if len(batch["labels"]) > self.limit:
+            raise torch.OutOfMemoryError("no memory")
+        return super().forward(model, batch)
+
+
+def fit(task: TinyClassifier, model: torch.nn.Module) -> preflight.Fit:
+    return preflight.find_micro_batch(task, model, features(90), task.config, Accelerator(cpu=True), Precision("fp32", ""))
+
+
+@pytest.mark.parametrize(("limit", "size"), [(100, 32), (31, 16), (10, 8), (1, 1)])
+def test_it_halves_until_it_fits(limit: int, size: int) -> None:
+    task = Hungry(CONFIG)
+    task.limit = limit
+    assert fit(task, task.model()).micro_batch_size == size
+
+
+def test_what_was_asked_for_is_where_it_starts() -> None:
+    task = Hungry(dataclasses.replace(CONFIG, micro_batch_size=6))
+    assert fit(task, task.model()).micro_batch_size == 6
+
+
+def test_not_even_one() -> None:
+    task = Hungry(CONFIG)
+    task.limit = 0
+    with pytest.raises(UserError, match="not even one example fits"):
+        fit(task, task.model())
+
+
+def test_it_changes_no_weight_and_leaves_no_gradient() -> None:
+    task = TinyClassifier(CONFIG)
+    model = task.model()
+    before = {name: tensor.clone() for name, tensor in model.named_parameters()}
+    fit(task, model)
+    assert all(torch.equal(tensor, before[name]) and tensor.grad is None for name, tensor in model.named_parameters())
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
+    class Broken(TinyClassifier):
+        def forward(self, model, batch):
+            raise RuntimeError("shapes do not match")
+
+    task = Broken(CONFIG)
+    with pytest.raises(RuntimeError, match="shapes"):
+        fit(task, task.model())
