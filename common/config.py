@@ -6,6 +6,7 @@ nearest known one; pairs of options that cannot be are rejected here, before any
 
 import dataclasses
 import difflib
+import importlib.util
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -167,6 +168,8 @@ def check(config: Config) -> None:
         )
     if config.freeze == "backbone" and config.head_learning_rate is None:
         raise UserError("--freeze backbone trains the head alone: give --head_learning_rate.")
+    if config.tracker != "none" and importlib.util.find_spec(config.tracker) is None:
+        raise UserError(f"--tracker {config.tracker} is not installed: `pip install -c constraints.txt -e '.[trackers]'` brings it.")
     if config.run_name and (config.run_name in (".", "..") or re.search(r"[/\\\0]", config.run_name)):
         raise UserError(f"--run_name {config.run_name!r} is a folder's name, not a path: the path is --output_dir.")
 

@@ -117,50 +117,41 @@ class Trainer:
 
     def _train(self, signals: "_Signals") -> None:
         """The loop."""
-        log = _Log(self)
+        state, log = self.progress, _Log(self)
         # A run that was stopped by patience and resumed has nothing left to do.
-        last = self.progress.step if self.progress.finished else self.total_steps
-        with bar() as progress_bar:
-            bar_task = progress_bar.add_task("training", total=self.total_steps, completed=self.progress.step)
-            for step, batch in self.plan.steps(self.progress.step, last):
-                try:
-                    loss, norm, stop = self._step(step, batch, signals.received)
-                except torch.OutOfMemoryError as error:
-                    smaller = max(1, self.micro_batch_size // 2)
-                    raise UserError(
-                        f"the memory ran out in step {step}: give the same command with --micro_batch_size {smaller} to go on from the last checkpoint."
-                    ) from error
-                if self.accelerator.num_processes == 1:
-                    stop = signals.received  # also a signal that came during the step
-                self.progress.step = step
-                self.progress.examples += len(batch)
+        last = state.step if state.finished else self.total_steps
+        with bar() as progress_bar, self._out_of_memory_is_said():
+            bar_task = progress_bar.add_task("training", total=self.total_steps, completed=state.step)
+            for step, batch in self.plan.steps(state.step, last):
+                loss, norm, stop = self._step(step, batch, signals)
+                state.step = step
+                state.examples += len(batch)
                 log.add(step, loss, norm)
                 progress_bar.update(bar_task, completed=step)
 
-                at_epoch_end = step % self.plan.steps_per_epoch == 0
-                every = self.config.evaluate_every
-                if step == last or (step % every == 0 if every else at_epoch_end):
+                if self._is_due(self.config.evaluate_every or self.plan.steps_per_epoch):
                     log.write()
                     self._evaluate()
-                    patience = self.config.early_stopping_patience
-                    impatient = bool(patience) and self.progress.evaluations_since_best >= patience
-                    self.progress.finished = impatient or step == last
+                    state.finished = step == self.total_steps or self._is_impatient()
                     if len(self.validation) or self.config.checkpoint_every:
                         self._commit()
-                    if self.progress.finished:
-                        break
                     log.restart_clock()
-                elif stop or (self.config.checkpoint_every and step % self.config.checkpoint_every == 0):
+                elif stop or (self.config.checkpoint_every and self._is_due(self.config.checkpoint_every)):
                     log.write()
                     self._commit()
+                if state.finished:
+                    break
                 if stop:
-                    raise Interrupted(
-                        f"stopped by {signal.Signals(stop).name} after step {step} of {self.total_steps}; the "
-                        f"checkpoint is {self._path(step)}: give the same command again to go on from it.",
-                        128 + stop,
-                    )
+                    raise self._interrupted(stop)
 
-    def _step(self, step: int, batch: Indices, received: int) -> tuple[Tensor, Tensor, int]:
+    def _is_due(self, every: int) -> bool:
+        return self.progress.step % every == 0 or self.progress.step == self.total_steps
+
+    def _is_impatient(self) -> bool:
+        patience = self.config.early_stopping_patience
+        return bool(patience) and self.progress.evaluations_since_best >= patience
+
+    def _step(self, step: int, batch: Indices, signals: "_Signals") -> tuple[Tensor, Tensor, int]:
         """One optimizer step over a global batch.
 
         Returns the step's loss per item over all processes and the gradient's norm (both on the device),
@@ -170,10 +161,10 @@ class Trainer:
         slots = deal(batch, self.micro_batch_size, accelerator.process_index, accelerator.num_processes)
         micro_batches = [self.task.collate(self.train[slot.indices]) for slot in slots]
         local = sum(slot.weight * self.task.items(mb) for slot, mb in zip(slots, micro_batches, strict=True))
-        items, stop = self._over_processes(local, received)
+        items, stop = self._over_processes(local, signals.received)
         set_learning_rate(self.optimizer, schedule(step, self.total_steps, self.config))
 
-        self.prepared.train()
+        self._train_mode()
         loss_sum = torch.zeros((), device=accelerator.device)
         for place, (slot, micro_batch) in enumerate(zip(slots, micro_batches, strict=True)):
             is_last = place == len(slots) - 1
@@ -185,6 +176,8 @@ class Trainer:
         norm = accelerator.clip_grad_norm_(self.prepared.parameters(), self.config.gradient_clip or math.inf)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if accelerator.num_processes == 1:
+            stop = signals.received  # also one that came during the step
         return self._summed(loss_sum) / items, norm, stop
 
     def _loss_sum(self, step: int, slot: Slot, micro_batch: dict[str, Any]) -> Tensor:
@@ -193,6 +186,13 @@ class Trainer:
         batch = send_to_device(micro_batch, self.accelerator.device)
         outputs = self.task.forward(self.prepared, batch)
         return self.task.loss(outputs, batch, self.config.label_smoothing) * slot.weight
+
+    def _train_mode(self) -> None:
+        """Dropout on, but BatchNorm as it was pretrained: its batch statistics would depend on the micro-batches."""
+        self.prepared.train()
+        for module in self.prepared.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
 
     def _evaluate(self) -> None:
         """Validation loss and metrics; remembers the best step."""
@@ -299,6 +299,23 @@ class Trainer:
 
     def _path(self, step: int) -> Path:
         return self.checkpoints / f"step-{step:06d}"
+
+    def _interrupted(self, stop: int) -> Interrupted:
+        step, name = self.progress.step, signal.Signals(stop).name
+        sentence = f"stopped by {name} after step {step} of {self.total_steps}; the checkpoint is {self._path(step)}: "
+        return Interrupted(sentence + "give the same command again to go on from it.", 128 + stop)
+
+    @contextlib.contextmanager
+    def _out_of_memory_is_said(self) -> Iterator[None]:
+        """Halving in mid-step would leave the processes in different steps: stop, and name the size to go on with."""
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            smaller = max(1, self.micro_batch_size // 2)
+            raise UserError(
+                f"the memory ran out after step {self.progress.step}: give the same command with "
+                f"--micro_batch_size {smaller} to go on from the last checkpoint."
+            ) from error
 
     def _last_good(self) -> str:
         found, _ = _newest_step(self.checkpoints, below=self.progress.step)

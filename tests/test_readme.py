@@ -99,7 +99,8 @@ def test_the_first_command_of_the_readme_and_what_follows_it(tmp_path: Path) -> 
         return done.stdout
 
     starter = str(REPOSITORY / "projects/text_classification/starter.yaml")
-    printed = run("-m", "common.cli", "train", "text_classification", "--config", starter, "--max_steps", "2")
+    script = str(REPOSITORY / "projects/text_classification/train.py")
+    printed = run("-m", "accelerate.commands.launch", script, "--config", starter, "--max_steps", "2")
     assert "next:     kit predict" in printed and "tweets" in printed
     assert (tmp_path / "runs/text_classification/starter/report.html").stat().st_size > 50_000
     answer = run("-m", "common.cli", "predict", "A charming little film that never outstays its welcome.")

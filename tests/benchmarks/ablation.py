@@ -45,6 +45,7 @@ def main() -> None:
         print(f"{name:32} {mean(variant['accuracy']):.4f}")
     if options.write:
         what = f"Accuracy of the last step on {VALIDATION:,} validation rows of banking77, {ROWS:,} training rows, {EPOCHS} epochs."
+        RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps({"what": what, "seeds": SEEDS, "variants": found}, indent=1) + "\n")
 
 

@@ -39,6 +39,7 @@ def main() -> None:
     ratio = runs[SIZES[1]]["peak_anonymous_bytes"] / runs[SIZES[0]]["peak_anonymous_bytes"]
     print(f"ratio {ratio:.3f}")
     if options.write:
+        RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps({"runs": runs, "ratio": ratio, "steps": STEPS}, indent=1) + "\n")
 
 

@@ -53,6 +53,7 @@ def main() -> None:
     happened = sum(entry["killed"] for entry in killed_at)
     print(f"{happened} kills, {identical} bit-identical ends")
     if options.write:
+        RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps({"kills": happened, "identical": identical, "killed_at": killed_at}, indent=1) + "\n")
     if identical < options.kills:
         raise SystemExit(1)

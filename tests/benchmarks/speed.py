@@ -53,6 +53,7 @@ def main() -> None:
             f"One epoch over {ROWS:,} rows of banking77, global batch {BATCH}, on {device}; wall time of the training alone, "
             f"in processes of their own that take turns. Examples per second; the factor compares medians."
         )
+        RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps({"what": what, "loops": loops, "head_start_seconds": head_seconds}, indent=1) + "\n")
 
 

@@ -60,12 +60,14 @@ BAD = {
     "two sources": (["--dataset", "x/y"], "--dataset and --train_file both name the training rows"),
     "micro over global": (["--micro_batch_size", "64"], "--micro_batch_size 64 is larger than --global_batch_size 32"),
     "path as name": (["--run_name", "a/b"], "is a folder's name, not a path"),
+    "tracker that is not there": (["--tracker", "wandb"], "--tracker wandb is not installed: `pip install"),
     "frozen without a rate": (["--freeze", "backbone", "--head_learning_rate", "null"], "give --head_learning_rate"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_options_get_one_sentence(name: str) -> None:
+def test_bad_options_get_one_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     options, sentence = BAD[name]
     with pytest.raises(UserError) as caught:
         parse(TextClassificationConfig, ["--train_file", "a.csv", *options])

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from common.config import Config
 from common.errors import UserError
 from common.optimization import make_optimizer, schedule
-from common.training import Progress, Trainer
+from common.training import SKIPPED_STEPS, Progress, Trainer, _Log
 from tests.common.tiny import TinyClassifier, TinyLanguageModel, features
 
 CONFIG = Config(train_file="none", epochs=2, log_every=1, learning_rate=1e-2, head_learning_rate=None, early_stopping_patience=0, label_smoothing=0.0)
@@ -110,6 +110,19 @@ def test_a_loss_that_is_not_finite_names_step_and_examples_and_keeps_the_checkpo
     )
 
 
+def test_a_step_that_the_fp16_scaler_skips_is_no_error_but_very_many_in_a_row_are(tmp_path: Path) -> None:
+    task = TinyClassifier(CONFIG)
+    trainer = Trainer(task, task.model(), features(90), features(40, seed=1), CONFIG, Accelerator(cpu=True), tmp_path, 32)
+    log = _Log(trainer)
+    infinite = torch.tensor(float("inf"))
+    for _ in range(SKIPPED_STEPS - 1):
+        assert log._checked(1, torch.tensor(0.5), infinite, skipped=True) == 0.5
+    with pytest.raises(UserError, match="gradient's norm is inf in step 1"):
+        log._checked(1, torch.tensor(0.5), infinite, skipped=True)
+    log._checked(1, torch.tensor(0.5), torch.tensor(1.0), skipped=False)
+    assert log._checked(1, infinite, infinite, skipped=True) == float("inf")
+
+
 def test_frozen_backbone_stays_as_it_was(tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, freeze="backbone", head_learning_rate=1e-2)
     task = TinyClassifier(config)
@@ -145,3 +158,29 @@ def test_schedules(name: str, middle: float, end: float) -> None:
 @pytest.fixture(autouse=True)
 def quiet() -> None:
     logging.getLogger("accelerate").setLevel(logging.ERROR)
+
+
+def test_running_out_of_memory_names_the_size_to_go_on_with(tmp_path: Path) -> None:
+    class Full(TinyClassifier):
+        def forward(self, model, batch):
+            if torch.is_grad_enabled():
+                raise torch.OutOfMemoryError("no memory")
+            return super().forward(model, batch)
+
+    with pytest.raises(UserError, match=r"memory ran out after step 0: .*--micro_batch_size 16"):
+        train(tmp_path, Full)
+
+
+def test_batch_norm_stays_as_it_was_pretrained(tmp_path: Path) -> None:
+    class Normed(TinyClassifier):
+        def model(self, source=None, train=None):
+            model = super().model(source, train)
+            model.norm = torch.nn.Sequential(torch.nn.Flatten(0, 1), torch.nn.BatchNorm1d(16), torch.nn.Unflatten(0, (-1, 1)))
+            model.norm.forward = lambda hidden: model.norm[1](hidden.transpose(1, 2)).transpose(1, 2)
+            return model
+
+    task = Normed(CONFIG)
+    model = task.model()
+    Trainer(task, model, features(90), features(40, seed=1), CONFIG, Accelerator(cpu=True), tmp_path, 32).run()
+    assert torch.equal(model.norm[1].running_mean, torch.zeros(16)), "no batch may leave its statistics behind"
+    assert not torch.equal(model.norm[1].weight, torch.ones(16)), "but its weights are trained"
