@@ -43,10 +43,10 @@ def run(
     process: int = 0,
     processes: int = 1,
     batch_size: int = BATCH_SIZE,
-    with_loss: bool = False,
+    label_smoothing: float | None = None,
     description: str = "",
 ) -> Outputs:
-    """Ask `model` about every feature.
+    """Ask `model` about every feature; with a `label_smoothing` also for its loss.
 
     The batches are cut from the whole data set and dealt out whole, so the values do not depend on the
     number of processes. The model is called without DDP around it: a process with fewer batches must not
@@ -63,8 +63,8 @@ def run(
         batch = send_to_device(task.collate(features[indices]), device)
         with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
             outputs = task.forward(model, batch)
-        if with_loss:
-            sums += [float(task.loss(outputs, batch)), task.items(batch)]
+        if label_smoothing is not None:
+            sums += [float(task.loss(outputs, batch, label_smoothing)), task.items(batch)]
         mine += zip(indices.tolist(), task.values(outputs, batch), strict=True)
     seconds = time.perf_counter() - started
     if processes > 1:
@@ -73,5 +73,5 @@ def run(
     by_index = dict(mine)
     if len(by_index) != len(mine) or by_index.keys() != set(range(len(features))):
         raise RuntimeError(f"{len(mine)} predictions for {len(features)} features: each must be there exactly once")
-    loss = float(sums[0] / sums[1]) if with_loss and sums[1] else float("nan")
+    loss = float(sums[0] / sums[1]) if sums[1] else float("nan")
     return Outputs([by_index[index] for index in range(len(features))], loss, seconds)

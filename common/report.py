@@ -154,8 +154,8 @@ def _curves(steps: list[dict[str, Any]], metric: str, best_step: int) -> Any:
     figure, axes = _axes(7.2, 3.2)
     trained = [row for row in steps if "loss" in row]
     evaluated = [row for row in steps if "validation_loss" in row]
-    axes.plot([row["step"] for row in trained], [row["loss"] for row in trained], color=MUTED, linewidth=1, label="training loss (smoothed labels)")
-    axes.plot([row["step"] for row in evaluated], [row["selection_loss"] for row in evaluated], "o-", color=ACCENT, label="validation loss (calibrated)")
+    axes.plot([row["step"] for row in trained], [row["loss"] for row in trained], color=MUTED, linewidth=1, label="training loss")
+    axes.plot([row["step"] for row in evaluated], [row["validation_loss"] for row in evaluated], "o-", color=ACCENT, label="validation loss")
     axes.axvline(best_step, color=ACCENT, linewidth=1, linestyle=":")
     axes.set_xlabel("optimizer step (dotted: the checkpoint that was kept)")
     axes.set_ylabel("loss")

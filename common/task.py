@@ -102,10 +102,6 @@ class Task(ABC):
     def score(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Metrics from sums of statistics, (..., k) -> (...) each."""
 
-    def selection_loss(self, features: Dataset, values: list[NDArray[np.float32]], loss: float) -> float:
-        """What the best checkpoint has least of: the validation `loss` per item, unless the project knows better."""
-        return loss
-
     @abstractmethod
     def baselines(self, data: Data, source: Path) -> dict[str, dict[str, list[str]]]:
         """{baseline: {test set: predicted labels}} of what a simpler method reaches with the same training rows."""

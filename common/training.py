@@ -195,7 +195,7 @@ class Trainer:
                 module.eval()
 
     def _evaluate(self) -> None:
-        """Validation loss and metrics; remembers the best step."""
+        """The loss that is trained, on the validation rows, and their metrics; remembers the best step."""
         state = self.progress
         if not len(self.validation):
             state.best_step = state.step
@@ -208,21 +208,19 @@ class Trainer:
             accelerator.device,
             process=accelerator.process_index,
             processes=accelerator.num_processes,
-            with_loss=True,
+            label_smoothing=self.config.label_smoothing,
         )
         if not math.isfinite(outputs.loss) and state.step:
             raise UserError(f"the validation loss is {outputs.loss} after step {state.step}: {self._last_good()}")
-        loss = self.task.selection_loss(self.validation, outputs.values, outputs.loss)
-        if loss < state.best_loss:
-            state.best_loss, state.best_step, state.evaluations_since_best = loss, state.step, 0
+        if outputs.loss < state.best_loss:
+            state.best_loss, state.best_step, state.evaluations_since_best = outputs.loss, state.step, 0
         else:
             state.evaluations_since_best += 1
         scores = self.task.score(self.task.statistics(self.validation, outputs.values).sum(axis=0))
         primary = float(scores[self.task.primary_metric])
-        line = {"step": state.step, "validation_loss": outputs.loss, "selection_loss": loss}
-        self._record({**line, f"validation_{self.task.primary_metric}": primary})
+        self._record({"step": state.step, "validation_loss": outputs.loss, f"validation_{self.task.primary_metric}": primary})
         best = "  (best so far)" if state.best_step == state.step else ""
-        say(f"step {state.step:>6} of {self.total_steps}   validation loss {loss:.4f}   {self.task.primary_metric} {primary:.4f}{best}")
+        say(f"step {state.step:>6} of {self.total_steps}   validation loss {outputs.loss:.4f}   {self.task.primary_metric} {primary:.4f}{best}")
 
     def _commit(self) -> None:
         """Write a checkpoint, then remove those that neither it nor the one before needs."""

@@ -21,11 +21,6 @@ def fit_temperature(logits: Logits, references: NDArray[np.int64]) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x))
 
 
-def calibrated_loss(logits: Logits, references: NDArray[np.int64]) -> float:
-    """Mean -log p of the true class at the temperature that makes it smallest."""
-    return negative_log_likelihood(logits / fit_temperature(logits, references), references)
-
-
 def negative_log_likelihood(logits: Logits, references: NDArray[np.int64]) -> float:
     """Mean -log p of the true class."""
     return float(-log_softmax(logits, axis=1)[np.arange(len(references)), references].mean())

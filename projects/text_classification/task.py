@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from common.checks import Finding, row_numbers
 from common.config import Config
 from common.data import Data
-from common.evaluation import calibration, metrics
+from common.evaluation import metrics
 from common.task import Batch, Task, column
 
 
@@ -129,13 +129,6 @@ class TextClassification(Task):
 
     def score(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         return metrics.score(sums)
-
-    def selection_loss(self, features: Dataset, values: list[NDArray[np.float32]], loss: float) -> float:
-        """The loss at the best temperature: the model is calibrated before anybody uses it.
-
-        Without this a checkpoint that is right more often, but too sure of itself, loses against an earlier one.
-        """
-        return calibration.calibrated_loss(np.stack(values).astype(np.float64), np.asarray(features["label"]))
 
     def baselines(self, data: Data, source: Path) -> dict[str, dict[str, list[str]]]:
         from projects.text_classification.baselines import measure

@@ -72,7 +72,7 @@ def main() -> None:
 
 def _predict(task: TinyClassifier, model: torch.nn.Module, test: Dataset, accelerator: object, folder: Path) -> None:
     rank, world = accelerator.process_index, accelerator.num_processes
-    outputs = inference.run(task, model, test, accelerator.device, process=rank, processes=world, batch_size=8, with_loss=True)
+    outputs = inference.run(task, model, test, accelerator.device, process=rank, processes=world, batch_size=8, label_smoothing=0.0)
     scores = {name: float(value) for name, value in task.score(task.statistics(test, outputs.values).sum(axis=0)).items()}
     if accelerator.is_main_process:
         values = dict(zip(test["id"], [np.asarray(value).tolist() for value in outputs.values], strict=True))
