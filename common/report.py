@@ -66,7 +66,7 @@ def print_results(run: Run) -> None:
     results = read_json(run.results)
     metric = results["primary_metric"]
     names = [_short_name(name) for name in results["baselines"]]
-    table = Table(title=f"{metric} in %, with 95 % intervals", title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1))
+    table = Table(title=f"{metric} in %, with 95 % intervals", title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     for column in ("test set", "rows", "fine-tuned", *names, "against the best"):
         table.add_column(column, justify="left" if column == "test set" else "right", no_wrap=True)
     for name, part in {"test": results, **results["out_of_domain"]}.items():

@@ -1,7 +1,7 @@
 """Train a tiny task in a process of its own, which tests kill, or start several of.
 
 Writes into its folder: metrics.jsonl, checkpoints/, and at the end `weights` (their sha256 and the final
-progress) and `predictions.json` (id and values of `--test` examples, gathered over the processes).
+progress) and `predictions.json` (by size of the test set: values by id, gathered over the processes).
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from datasets import Dataset
 
 from common import checkpoint, inference
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kind", choices=["classifier", "language"], default="classifier")
     parser.add_argument("--examples", type=int, default=90)
-    parser.add_argument("--test", type=int, default=0)
+    parser.add_argument("--test", type=int, nargs="*", default=[])
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--micro", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=2)
@@ -62,7 +63,9 @@ def main() -> None:
     trainer = Trainer(task, task.model(), train, validation, config, accelerator, options.folder, options.micro, identity)
     progress = trainer.run()
     if options.test:
-        _predict(task, trainer.model, features(options.test, seed=2), accelerator, options.folder)
+        predictions = {size: _predict(task, trainer.model, features(size, seed=2), accelerator) for size in options.test}
+        if accelerator.is_main_process:
+            (options.folder / "predictions.json").write_text(json.dumps(predictions))
     if accelerator.is_main_process:
         weights = {name: tensor.numpy().tobytes().hex() for name, tensor in checkpoint.weights(trainer.model).items()}
         final = {"weights": weights, "step": progress.step, "best_step": progress.best_step, "best_loss": progress.best_loss}
@@ -70,13 +73,12 @@ def main() -> None:
     accelerator.wait_for_everyone()
 
 
-def _predict(task: TinyClassifier, model: torch.nn.Module, test: Dataset, accelerator: object, folder: Path) -> None:
+def _predict(task: TinyClassifier, model: torch.nn.Module, test: Dataset, accelerator: Accelerator) -> dict[str, object]:
     rank, world = accelerator.process_index, accelerator.num_processes
     outputs = inference.run(task, model, test, accelerator.device, process=rank, processes=world, batch_size=8, label_smoothing=0.0)
     scores = {name: float(value) for name, value in task.score(task.statistics(test, outputs.values).sum(axis=0)).items()}
-    if accelerator.is_main_process:
-        values = dict(zip(test["id"], [np.asarray(value).tolist() for value in outputs.values], strict=True))
-        (folder / "predictions.json").write_text(json.dumps({"values": values, "loss": outputs.loss, "scores": scores}))
+    values = [[row_id, np.asarray(value).tolist()] for row_id, value in zip(test["id"], outputs.values, strict=True)]
+    return {"values": values, "loss": outputs.loss, "scores": scores}
 
 
 def _count(owner: object, name: str, at: int, number: signal.Signals) -> None:
