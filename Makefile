@@ -6,7 +6,6 @@ KIT := .venv/bin/kit
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --upgrade pip -c constraints.txt
 	.venv/bin/python -m pip install -c constraints.txt -e '.[test]'
 	touch $@
 

@@ -60,13 +60,13 @@ def main() -> None:
 
 
 def prepare(folder: Path) -> None:
-    """200 training rows of ten labels, and 40 each to validate and test."""
+    """160 training rows of ten labels, and 20 each to validate and test."""
     with (Path(os.environ["KIT_ASSETS"]) / "data/banking77/train.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     labels = sorted({row["category"] for row in rows})[:10]
     rows = [row for row in rows if row["category"] in labels]
     random.Random(0).shuffle(rows)
-    for name, part in (("train", rows[:200]), ("validation", rows[200:240]), ("test", rows[240:280])):
+    for name, part in (("train", rows[:160]), ("validation", rows[160:180]), ("test", rows[180:200])):
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, ["text", "category"])
             writer.writeheader()
@@ -79,7 +79,7 @@ def run_folder(folder: Path, name: str) -> Path:
 
 def start(folder: Path, name: str) -> "subprocess.Popen[bytes]":
     options = [f"--{split}_file={folder / split}.csv" for split in ("train", "validation", "test")]
-    options += ["--label_column=category", "--epochs=3", "--micro_batch_size=8", "--checkpoint_every=2", f"--output_dir={folder}/runs", f"--run_name={name}"]
+    options += ["--label_column=category", "--epochs=2", "--micro_batch_size=8", "--checkpoint_every=2", f"--output_dir={folder}/runs", f"--run_name={name}"]
     script = str(REPOSITORY / "projects/text_classification/train.py")
     return subprocess.Popen([sys.executable, script, *options], stdout=subprocess.DEVNULL)
 
