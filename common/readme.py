@@ -11,6 +11,7 @@ from common.report import p_value, percent, points
 from common.run import Run, read_json, write_json, write_text
 
 BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MEASURED = re.compile(r"^# measured:.*$", re.MULTILINE)
 SEED = re.compile(r"(.+)-seed(\d+)$")
 
 
@@ -25,7 +26,7 @@ def keep_results(run: Path, project: Path) -> Path:
 
 
 def write_readme(project: Path, only_check: bool = False) -> str:
-    """Fill the blocks `<!-- results: NAME -->` of the project's README and say what changed.
+    """Fill the README's blocks `<!-- results: NAME -->` and the YAML files' `# measured:` lines; say what changed.
 
     Raises UserError where a block has an unknown name, or, with `only_check`, where the README is behind.
     """
@@ -38,13 +39,27 @@ def write_readme(project: Path, only_check: bool = False) -> str:
             raise UserError(f"{readme} asks for an unknown table {match[2]!r}: there is {', '.join(TABLES)}.")
         return f"{match[1]}\n{TABLES[match[2]](content)}\n\n{match[3]}"
 
-    after = BLOCK.sub(fill, before)
-    if after == before:
-        return f"{readme} is up to date"
-    if only_check:
-        raise UserError(f"{readme} does not show what its results say: run `kit results {project.name}`.")
-    write_text(readme, after)
-    return f"{readme} was written from {len(content)} files"
+    texts = {readme: (before, BLOCK.sub(fill, before))}
+    for file in sorted(project.glob("*.yaml")):
+        if file.stem in content:
+            text = file.read_text(encoding="utf-8")
+            texts[file] = (text, MEASURED.sub(_measured(content[file.stem]), text))
+    changed = {file: after for file, (before, after) in texts.items() if after != before}
+    if changed and only_check:
+        names = ", ".join(str(file) for file in changed)
+        raise UserError(f"{names} does not show what the results say: run `kit results {project.name}`.")
+    for file, after in changed.items():
+        write_text(file, after)
+    return f"{', '.join(file.name for file in changed) or readme} {'written from' if changed else 'agrees with'} {len(content)} result files"
+
+
+def _measured(result: dict[str, Any]) -> str:
+    """The line of a YAML file that says what it takes and reaches."""
+    training, metric = result["training"], result["primary_metric"]
+    return (
+        f"# measured: {metric} {percent(result['metrics'][metric])} on {result['examples']:,} test rows; training {training['seconds_with_evaluation'] / 60:.1f} min, "
+        f"{training['peak_memory_bytes'] / 2**30:.1f} GiB, on {training['device']} ({training['precision']})"
+    )
 
 
 def _runs(content: dict[str, Any]) -> dict[str, Any]:

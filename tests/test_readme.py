@@ -74,7 +74,7 @@ def test_a_changed_number_is_noticed(tmp_path: Path) -> None:
     number = re.search(r"\d\d\.\d %", table)
     assert number
     readme.write_text(text.replace(number[0], "99.9 %"), encoding="utf-8")
-    with pytest.raises(UserError, match="does not show what its results say"):
+    with pytest.raises(UserError, match="does not show what the results say"):
         write_readme(project, only_check=True)
 
 
