@@ -56,10 +56,9 @@ def write_readme(project: Path, only_check: bool = False) -> str:
 def _measured(result: dict[str, Any]) -> str:
     """The line of a YAML file that says what it takes and reaches."""
     training, metric = result["training"], result["primary_metric"]
-    return (
-        f"# measured: {metric} {percent(result['metrics'][metric])} on {result['examples']:,} test rows; training {training['seconds_with_evaluation'] / 60:.1f} min, "
-        f"{training['peak_memory_bytes'] / 2**30:.1f} GiB, on {training['device']} ({training['precision']})"
-    )
+    score = f"{metric} {percent(result['metrics'][metric])} on {result['examples']:,} test rows"
+    minutes, memory = training["seconds_with_evaluation"] / 60, training["peak_memory_bytes"] / 2**30
+    return f"# measured: {score}; training {minutes:.1f} min, {memory:.1f} GiB, on {training['device']} ({training['precision']})"
 
 
 def _runs(content: dict[str, Any]) -> dict[str, Any]:
