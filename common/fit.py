@@ -52,6 +52,7 @@ def fine_tune(task_class: type[Task], arguments: Sequence[str] | None = None) ->
         write_report(run)
         shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)  # the model and its evidence stand
         print_results(run)
+    accelerator.end_training()
 
 
 def train_model(
@@ -77,7 +78,6 @@ def train_model(
     preflight.show(model, source.reference, trainer.plan, trainer.total_steps, fit, config, accelerator, precision, hardware["device"])
     start_tracker(accelerator, config, task.project)
     progress = trainer.run()
-    accelerator.end_training()
 
     if accelerator.is_main_process:
         draft = run.folder / ".model"
@@ -176,7 +176,9 @@ def start_tracker(accelerator: Accelerator, config: Config, project: str) -> Non
     from accelerate.tracking import filter_trackers
 
     if config.tracker != "none":
-        accelerator.log_with = filter_trackers(config.tracker, Path(config.output_dir) / project / str(config.run_name))
+        folder = Run.of(config, project).folder
+        accelerator.project_configuration.set_directories(str(folder))
+        accelerator.log_with = filter_trackers(config.tracker, str(folder))
         plain = {key: value for key, value in config.identity().items() if isinstance(value, int | float | str | bool)}
         accelerator.init_trackers(project, config=plain)
 

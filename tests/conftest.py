@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,15 @@ def own_tables(tmp_path_factory: pytest.TempPathFactory) -> None:
         (cache_folder() / name).mkdir(exist_ok=True)
         (own / name).symlink_to(cache_folder() / name)
     os.environ["KIT_CACHE"] = str(own)
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerator() -> Iterator[None]:
+    """accelerate keeps one state per Python process; each test may ask for another precision."""
+    yield
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="session")

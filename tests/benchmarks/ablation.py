@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 RESULTS = Path(__file__).resolve().parents[2] / "projects/text_classification/results/ablation.json"
-ROWS, VALIDATION, EPOCHS, SEEDS = 1_200, 1_000, 3, (0, 1, 2)
+ROWS, VALIDATION, EPOCHS, SEEDS = 1_200, 1_000, 2, (0, 1, 2)
 VARIANTS: dict[str, dict[str, Any]] = {
     "the default": {},
     "head started at random": {"start_head": False},

@@ -71,6 +71,7 @@ def main() -> None:
         final = {"weights": weights, "step": progress.step, "best_step": progress.best_step, "best_loss": progress.best_loss}
         (options.folder / "final.json").write_text(json.dumps(final))
     accelerator.wait_for_everyone()
+    accelerator.end_training()  # closes the process group; one that is still open at exit may abort
 
 
 def _predict(task: TinyClassifier, model: torch.nn.Module, test: Dataset, accelerator: Accelerator) -> dict[str, object]:
