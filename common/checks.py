@@ -4,6 +4,7 @@ Errors stop the run; warnings are counted in the report, with the score on the r
 touches. Nothing is dropped.
 """
 
+import hashlib
 import re
 import zlib
 from collections import Counter
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from datasets import Dataset
+from numpy.typing import NDArray
 
 from common.errors import UserError
 from common.progress import track
@@ -81,7 +83,7 @@ def check_labels(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
         yield Finding("warning", names["train"], rows, f"labels that occur once ({_short(once)})", "add rows of these labels, or merge them")
     by_form: dict[str, set[str]] = {}
     for label in train:
-        by_form.setdefault(" ".join(label.casefold().split()), set()).add(label)
+        by_form.setdefault(normalised(label), set()).add(label)
     for forms in by_form.values():
         if len(forms) > 1:
             problem = f"labels that differ only by case or blanks ({_short(sorted(forms))})"
@@ -106,14 +108,23 @@ def check_groups(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
             yield Finding("error", names[split], rows, f"groups that {names['train']} has too", remedy)
 
 
+def normalised(text: str) -> str:
+    """The text without differences of case and white space: what counts as the same text."""
+    return " ".join(text.casefold().split())
+
+
+def content_hashes(texts: Any) -> NDArray[np.uint64]:
+    """(n,) 64-bit hashes of the normalised texts; 8 bytes a row, however long the texts are."""
+    hashes = (hashlib.blake2b(normalised(text).encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts)
+    return np.frombuffer(b"".join(hashes), dtype=np.uint64)
+
+
 def check_duplicates(splits: dict[str, Dataset], column: str, names: dict[str, str]) -> tuple[list[Finding], dict[str, set[str]]]:
     """Equal texts, and nearly equal ones, within and across splits.
 
     Exact ones are looked for among all rows. For near ones a sample of the rows is looked up among all rows
     (MinHash, Broder 1997). Returns the findings, and per split the ids of rows that stand in train, too.
     """
-    from common.data import content_hashes
-
     findings: list[Finding] = []
     leaked: dict[str, set[str]] = {split: set() for split in splits}
     hashes = {split: content_hashes(track(rows[column], f"looking for duplicates in {names[split]}", len(rows))) for split, rows in splits.items()}

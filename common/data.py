@@ -4,7 +4,6 @@ Splits that are missing are made: stratified by label, with rows of one group (o
 one side only, seeded. What is checked, and what each finding says, is in `common.checks`.
 """
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from common import tables
-from common.checks import Finding, check_row_problems
+from common.checks import Finding, check_row_problems, content_hashes
 from common.config import Config, nearest
 from common.errors import UserError
 from common.progress import track
@@ -91,10 +90,15 @@ def file_columns(path: Path, columns: dict[str, Column]) -> None:
     doubled = sorted({name for name in present if present.count(name) > 1})
     if doubled:
         raise UserError(f"{path} has two columns called {doubled[0]!r}: rename one of them.")
+    check_columns(str(path), present, columns)
+
+
+def check_columns(where: str, present: list[str], columns: dict[str, Column]) -> None:
+    """Raise UserError unless all `columns` are among those that are `present`; names the nearest one."""
     for column in columns.values():
         if column.source not in present:
             raise UserError(
-                f"{path} has no column {column.source!r}{nearest(column.source, present)}: "
+                f"{where} has no column {column.source!r}{nearest(column.source, present)}: "
                 f"its columns are {', '.join(map(repr, present))}; name the right one with {column.option}."
             )
 
@@ -134,17 +138,6 @@ def stratified_group_sample(labels: NDArray[Any], groups: NDArray[Any], fraction
             chosen[members[: max(1, round(fraction * len(members)))]] = True
     mask: NDArray[np.bool_] = chosen[member_of]
     return mask
-
-
-def normalised(text: str) -> str:
-    """The text without differences of case and white space: what counts as the same text."""
-    return " ".join(text.casefold().split())
-
-
-def content_hashes(texts: Any) -> NDArray[np.uint64]:
-    """(n,) 64-bit hashes of the normalised texts; 8 bytes a row, however long the texts are."""
-    hashes = (hashlib.blake2b(normalised(text).encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts)
-    return np.frombuffer(b"".join(hashes), dtype=np.uint64)
 
 
 def labelled(splits: dict[str, Dataset], names: list[str]) -> dict[str, Dataset]:

@@ -47,7 +47,6 @@ def fine_tune(task_class: type[Task], arguments: Sequence[str] | None = None) ->
         data = task.data()
     train_model(task, config, run, data, source, accelerator, precision, arguments)
     predictor = Predictor.load(run.folder)
-    predictor.task.labels = task.labels
     if measure(run, predictor.task, data, predictor, source.folder, accelerator):
         write_report(run)
         shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)  # the model and its evidence stand

@@ -71,6 +71,21 @@ def autocast_dtype(precision: str) -> "torch.dtype | None":
     return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
+def default_device() -> "torch.device":
+    """The accelerator of this machine, or its CPU."""
+    import torch
+
+    return torch.device(torch.accelerator.current_accelerator() or "cpu")
+
+
+def autocast(device: "torch.device", precision: str) -> "torch.autocast":
+    """Autocast to a precision; for fp32 a context that changes nothing."""
+    import torch
+
+    dtype = autocast_dtype(precision)
+    return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+
 def make_accelerator(precision: str, processes: int | None) -> "tuple[Accelerator, Precision]":
     """The Accelerator of this process, and the precision it runs in.
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.batching import evaluation_batches
-from common.hardware import autocast_dtype, choose_precision
+from common.hardware import autocast, choose_precision, default_device
 from common.progress import track
 from common.task import Task, column
 
 # Inverse strengths of the regression's L2 penalty that are tried on held-out training rows. The head is
 # started with a tenth of the best: small weights pass small gradients on to the pretrained layers, and
-# fine-tuning ended better that way on every data set that was tried (README of text_classification).
+# fine-tuning ended better that way on validation rows of banking77, movie snippets and tweets (one seed each).
 STRENGTHS = (1.0, 10.0, 100.0)
 CALMER = 0.1
 SELECTION_ROWS = 5_000
@@ -50,15 +50,15 @@ def start_head(task: Task, model: nn.Module, train: Dataset, seed: int) -> None:
 @torch.no_grad()
 def head_inputs(task: Task, model: nn.Module, head: nn.Module, features: Dataset) -> NDArray[np.float32]:
     """(n, d) what `head` is given when the model reads each of the `features`."""
-    device = torch.device(torch.accelerator.current_accelerator() or "cpu")
-    dtype = autocast_dtype(choose_precision("auto", device.type).name)
+    device = default_device()
+    precision = choose_precision("auto", device.type).name
     model.to(device).eval()
     seen: list[Tensor] = []
     hook = head.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     inputs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(features)
     try:
         for batch in track(evaluation_batches(column(features, "length"), 64), "starting the head"):
-            with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+            with autocast(device, precision):
                 task.forward(model, send_to_device(task.collate(features[batch]), device))
             for place, value in zip(batch, seen.pop().float().cpu().numpy(), strict=True):
                 inputs[place] = value

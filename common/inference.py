@@ -1,6 +1,5 @@
 """One value per feature, on however many processes: every feature exactly once."""
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from common.batching import evaluation_batches, share
+from common.hardware import autocast
 from common.progress import track
 from common.task import Task, column
 
@@ -24,12 +24,10 @@ class Outputs:
     Attributes:
         values: one array per feature, in the data set's order.
         loss: mean loss per item over the whole data set; NaN where it was not asked for.
-        seconds: time of the forward passes of this process.
     """
 
     values: list[NDArray[np.float32]]
     loss: float
-    seconds: float
 
 
 @torch.no_grad()
@@ -39,7 +37,7 @@ def run(
     features: Dataset,
     device: torch.device,
     *,
-    dtype: torch.dtype | None = None,
+    precision: str = "fp32",
     process: int = 0,
     processes: int = 1,
     batch_size: int = BATCH_SIZE,
@@ -58,15 +56,13 @@ def run(
     batches = share(evaluation_batches(column(features, "length"), batch_size), process, processes)
     mine: list[tuple[int, NDArray[np.float32]]] = []
     sums = np.zeros(2)
-    started = time.perf_counter()
     for indices in track(batches, description):
         batch = send_to_device(task.collate(features[indices]), device)
-        with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+        with autocast(device, precision):
             outputs = task.forward(model, batch)
         if label_smoothing is not None:
             sums += [float(task.loss(outputs, batch, label_smoothing)), task.items(batch)]
         mine += zip(indices.tolist(), task.values(outputs, batch), strict=True)
-    seconds = time.perf_counter() - started
     if processes > 1:
         mine = gather_object(mine)
         sums = np.sum(gather_object([sums]), axis=0)
@@ -74,4 +70,4 @@ def run(
     if len(by_index) != len(mine) or by_index.keys() != set(range(len(features))):
         raise RuntimeError(f"{len(mine)} predictions for {len(features)} features: each must be there exactly once")
     loss = float(sums[0] / sums[1]) if sums[1] else float("nan")
-    return Outputs([by_index[index] for index in range(len(features))], loss, seconds)
+    return Outputs([by_index[index] for index in range(len(features))], loss)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from torch import nn
@@ -14,7 +13,7 @@ from torch import nn
 from common import inference
 from common.errors import UserError
 from common.evaluation import calibration
-from common.hardware import autocast_dtype, choose_precision
+from common.hardware import choose_precision, default_device
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -46,7 +45,7 @@ class Predictor:
 
     def __init__(self, task: "Task", model: nn.Module, labels: list[str], temperature: float = 1.0, precision: str = "auto"):
         self.task, self.labels, self.temperature = task, labels, temperature
-        self.device = torch.device(torch.accelerator.current_accelerator() or "cpu")
+        self.device = default_device()
         self.precision = choose_precision(precision, self.device.type).name
         self.model = model.to(self.device).eval()
 
@@ -62,6 +61,7 @@ class Predictor:
         settings = json.loads((folder / "model" / SETTINGS).read_text(encoding="utf-8"))
         task_class = load_task_class(settings["project"])
         task = task_class(load(task_class.config_class, folder / "config.yaml"))
+        task.labels = settings["labels"]
         model = task.model(folder / "model")
         return cls(task, model, settings["labels"], settings["temperature"], precision)
 
@@ -83,7 +83,7 @@ class Predictor:
             self.model,
             features,
             self.device,
-            dtype=autocast_dtype(self.precision),
+            precision=self.precision,
             process=accelerator.process_index if accelerator else 0,
             processes=accelerator.num_processes if accelerator else 1,
             description=description,

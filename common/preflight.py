@@ -14,7 +14,7 @@ from torch import nn
 from common.batching import Plan
 from common.config import Config
 from common.errors import UserError
-from common.hardware import Precision, autocast_dtype, available_memory_bytes, peak_memory_bytes
+from common.hardware import Precision, autocast, available_memory_bytes, peak_memory_bytes
 from common.progress import console, is_main_process, say
 from common.task import Task, column
 
@@ -58,11 +58,11 @@ def _try(
     task: Task, model: nn.Module, train: Dataset, indices: "np.ndarray[tuple[int], np.dtype[np.int64]]", accelerator: Accelerator, precision: Precision
 ) -> int | None:
     """Peak memory of one forward and backward pass; None where it ran out."""
-    device, dtype = accelerator.device, autocast_dtype(precision.name)
+    device = accelerator.device
     model.train()
     try:
         batch = send_to_device(task.collate(train[indices]), device)
-        with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+        with autocast(device, precision.name):
             outputs = task.forward(model, batch)
         task.loss(outputs, batch).backward()
         return peak_memory_bytes(device)

@@ -226,7 +226,7 @@ class Trainer:
         """Write a checkpoint, then remove those that neither it nor the one before needs."""
         accelerator, state = self.accelerator, self.progress
         if accelerator.is_main_process:
-            before, _ = _newest_step(self.checkpoints, below=state.step)
+            before = _newest_step(self.checkpoints, below=state.step)
             scaler = accelerator.scaler.state_dict() if accelerator.scaler else {}
             content = {"progress": asdict(state), "identity": self.identity, "scaler": scaler}
             checkpoint.commit(self.checkpoints, state.step, self.model, _inner(self.optimizer), content)
@@ -316,7 +316,7 @@ class Trainer:
             ) from error
 
     def _last_good(self) -> str:
-        found, _ = _newest_step(self.checkpoints, below=self.progress.step)
+        found = _newest_step(self.checkpoints, below=self.progress.step)
         kept = f"{self._path(found)} is kept; " if found is not None else ""
         return f"{kept}start again with a lower --learning_rate and another --run_name."
 
@@ -416,11 +416,10 @@ def _signals() -> Iterator[_Signals]:
             signal.signal(number, handler)
 
 
-def _newest_step(folder: Path, below: int) -> tuple[int | None, list[int]]:
-    """The newest checkpoint's step that is smaller than `below`, and all of them."""
-    steps = sorted(int(path.name.removeprefix("step-")) for path in folder.glob("step-*"))
-    older = [step for step in steps if step < below]
-    return (older[-1] if older else None), steps
+def _newest_step(folder: Path, below: int) -> int | None:
+    """The newest checkpoint's step that is smaller than `below`."""
+    steps = (int(path.name.removeprefix("step-")) for path in folder.glob("step-*"))
+    return max((step for step in steps if step < below), default=None)
 
 
 def _inner(optimizer: Any) -> torch.optim.Optimizer:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from common import checks, tables
 from common.config import nearest
-from common.data import Column, Data, file_columns, labelled, load_hub_dataset, make_missing_splits, numbered, read_split
+from common.data import Column, Data, check_columns, file_columns, labelled, load_hub_dataset, make_missing_splits, numbered, read_split
 from common.errors import UserError
 from common.tables import RowProblem
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from projects.text_classification.task import TextClassificationConfig
 
 SPLITS = ("train", "validation", "test")
-# Splits of one row source by name, each as (name to show, rows).
-Sources = dict[str, tuple[str, Any]]
 
 
 def load_rows(config: "TextClassificationConfig") -> tuple[Data, list[str]]:
@@ -121,13 +119,7 @@ def _from_hub(config: "TextClassificationConfig") -> Any:
     columns = _columns(config)
     if "train" not in loaded:
         raise UserError(f"{config.dataset} has no split called 'train' (it has {', '.join(loaded)}): download it and give --train_file.")
-    for column in columns.values():
-        present = loaded["train"].column_names
-        if column.source not in present:
-            raise UserError(
-                f"{config.dataset} has no column {column.source!r}{nearest(column.source, present)}: "
-                f"its columns are {', '.join(present)}; name the right one with {column.option}."
-            )
+    check_columns(str(config.dataset), loaded["train"].column_names, columns)
     sources = {split: (f"{config.dataset} ({split})", numbered(loaded[split])) for split in SPLITS if split in loaded}
     return sources, {}, columns, reference, ""
 
