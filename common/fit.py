@@ -17,7 +17,7 @@ from common import checkpoint, preflight
 from common.config import Config, parse
 from common.data import Data
 from common.evaluation.measure import calibrate, measure
-from common.hardware import Precision, describe, make_accelerator, peak_memory_bytes
+from common.hardware import Precision, describe, make_accelerator, peak_memory_bytes, use_all_cores
 from common.predictor import Predictor
 from common.progress import is_main_process, say
 from common.run import Run, provenance, read_json, write_json
@@ -41,6 +41,7 @@ def fine_tune(task_class: type[Task], arguments: Sequence[str] | None = None) ->
         print_results(run)
         return
     accelerator, precision = make_accelerator(config.precision, config.processes)
+    use_all_cores(accelerator.device, accelerator.num_processes)
     task = task_class(config)
     source = pretrained(config.model, config.revision)
     with accelerator.main_process_first():

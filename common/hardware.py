@@ -117,6 +117,19 @@ def make_accelerator(precision: str, processes: int | None) -> "tuple[Accelerato
     return accelerator, chosen
 
 
+def use_all_cores(device: "torch.device", processes: int) -> None:
+    """Share this machine's cores out over the processes where a launcher has left each with one thread.
+
+    `accelerate launch` and torchrun set OMP_NUM_THREADS to 1 where nobody did, which on a CPU leaves all
+    cores but one idle. A larger number was somebody's choice and stays.
+    """
+    import torch
+
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ or "TORCHELASTIC_RUN_ID" in os.environ
+    if device.type == "cpu" and launched and os.environ.get("OMP_NUM_THREADS") == "1":
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+
+
 def reuse_freed_memory() -> None:
     """Let glibc keep the memory of freed tensors instead of giving it back to the system after each.
 

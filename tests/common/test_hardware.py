@@ -42,3 +42,21 @@ def test_what_the_hardware_cannot_do_is_refused(monkeypatch: pytest.MonkeyPatch,
 def test_freed_memory_can_be_reused_here() -> None:
     hardware.reuse_freed_memory()
     assert torch.ones(1_000_000).sum() == 1_000_000
+
+
+@pytest.mark.parametrize(("launcher", "threads", "processes", "expected"), [("1", "1", 1, 6), ("1", "1", 2, 3), ("1", "4", 1, 1), ("", "1", 1, 1)])
+def test_a_launcher_leaves_no_core_idle(monkeypatch: pytest.MonkeyPatch, launcher: str, threads: str, processes: int, expected: int) -> None:
+    """`accelerate launch` gives a CPU process one thread; a number that somebody chose stays."""
+    before = torch.get_num_threads()
+    monkeypatch.setattr(hardware.os, "cpu_count", lambda: 6)
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    if launcher:
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    try:
+        torch.set_num_threads(1)
+        hardware.use_all_cores(torch.device("cpu"), processes)
+        assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)
