@@ -1,8 +1,9 @@
-# make run: from clone to a measured model.  make test: every test.  The plain commands stand in README.md.
+# make run: from clone to a measured model.  make demo: show it.  make test: every test.
+# The plain commands stand in README.md.
 PYTHON ?= python3
 KIT := .venv/bin/kit
 
-.PHONY: run test lint clean
+.PHONY: run demo test browser-tools lint clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -11,6 +12,15 @@ KIT := .venv/bin/kit
 
 run: .venv/.installed
 	$(KIT) train text_classification --config projects/text_classification/starter.yaml
+
+demo: .venv/.installed
+	$(KIT) demo
+
+# What the browser tests need beside Chromium; without it they are skipped, and say so.
+AXE := $(HOME)/.cache/finetuning-kit/axe
+browser-tools: $(AXE)/node_modules/axe-core/axe.min.js
+$(AXE)/node_modules/axe-core/axe.min.js:
+	npm install --silent --no-audit --no-fund --prefix $(AXE) axe-core@4.14.1
 
 # The starters are fetched first: the tests themselves use no network.
 test: .venv/.installed

@@ -39,6 +39,21 @@ def _main() -> None:
     command.add_argument("--run", type=Path, help="default: the latest")
     command.set_defaults(call=_predict)
 
+    command = commands.add_parser("demo", help="show a run's model and its evidence in the browser")
+    command.add_argument("run", nargs="?", type=Path, help="default: the latest")
+    demo_options(command)
+    command.set_defaults(call=_demo)
+
+    command = commands.add_parser("verify", help="compute every number of a run again, and ask its model again")
+    command.add_argument("run", nargs="?", type=Path, help="default: the latest")
+    command.set_defaults(call=_verify)
+
+    command = commands.add_parser("space", help="write a folder that is a whole Hugging Face Space")
+    command.add_argument("run", type=Path)
+    command.add_argument("folder", type=Path)
+    command.add_argument("--push", metavar="USER/NAME", help="upload it, too (needs a token)")
+    command.set_defaults(call=_space)
+
     command = commands.add_parser("results", help="keep a run's results beside its project, and write the project's README from them")
     command.add_argument("project", help="the project whose README is written")
     command.add_argument("--add", type=Path, nargs="*", default=[], metavar="RUN", help="runs whose results to keep (without their texts)")
@@ -110,19 +125,24 @@ def _option(arguments: list[str], name: str) -> str | None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    from common.card import write_card
     from common.fit import evaluate_again
     from common.report import print_results, write_report
 
     run = evaluate_again(_run(arguments.run))
     write_report(run)
+    write_card(run)
     print_results(run)
 
 
 def _report(arguments: argparse.Namespace) -> None:
+    from common.card import write_card
     from common.report import write_report
     from common.run import Run
 
-    print(write_report(Run(_run(arguments.run))))
+    run = Run(_run(arguments.run))
+    print(write_report(run))
+    print(write_card(run))
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -133,6 +153,46 @@ def _predict(arguments: argparse.Namespace) -> None:
     predictor = Predictor.load(_run(arguments.run))
     for text, answer in zip(arguments.text, predictor.predict(arguments.text), strict=True):
         print(f"{answer.confidence:6.1%}  {answer.label}   {text}")
+
+
+def demo_options(command: argparse.ArgumentParser) -> None:
+    """Where a demo listens and who may come in."""
+    command.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
+    command.add_argument("--port", type=int, help="default: the first free one from 7860 up")
+    command.add_argument("--share", action="store_true", help="a public address for a week; needs --auth")
+    command.add_argument("--auth", metavar="NAME:PASSWORD", help="ask visitors for these")
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    import importlib
+
+    from common.run import Run, read_json
+
+    run = Run(_run(arguments.run))
+    if not run.results.exists():
+        raise UserError(f"{run.folder} is not finished: `kit train` with the options of that run goes on with it.")
+    project = read_json(run.results)["project"]
+    if not (PROJECTS.parent / "apps" / f"{project}.py").exists():
+        raise UserError(f"there is no demo for {project}: apps/{project}.py is missing.")
+    importlib.import_module("apps.page").show(importlib.import_module(f"apps.{project}").build, run.folder, arguments)
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    from common.fit import quiet_libraries
+    from common.report import print_checks
+    from common.verify import verify
+
+    quiet_libraries()
+    if not print_checks(verify(_run(arguments.run))):
+        raise SystemExit(1)
+
+
+def _space(arguments: argparse.Namespace) -> None:
+    from common.space import push_space, write_space
+
+    print(write_space(_run(arguments.run), arguments.folder))
+    if arguments.push:
+        print(push_space(arguments.folder, arguments.push))
 
 
 def _results(arguments: argparse.Namespace) -> None:

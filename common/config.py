@@ -26,6 +26,7 @@ class Config:
         dataset: `starter:NAME` (arrives by pip) or a Hub id.
         dataset_revision: commit of the Hub data set; without one the newest is looked up and recorded.
         train_file: your own rows: CSV, TSV, JSON, JSONL or Parquet, also gzipped.
+        extra_train_file: rows that are added to the training split alone, such as a demo's corrections.jsonl.
         validation_file: rows to choose the checkpoint by; made from the training rows if missing.
         test_file: rows to measure on, touched once at the end; made from the training rows if missing.
         out_of_domain_files: further test files from other places, NAME: PATH, measured beside the test split.
@@ -64,6 +65,7 @@ class Config:
     dataset: str | None = None
     dataset_revision: str | None = None
     train_file: str | None = None
+    extra_train_file: str | None = None
     validation_file: str | None = None
     test_file: str | None = None
     out_of_domain_files: dict[str, str] = dataclasses.field(default_factory=dict)

@@ -29,6 +29,7 @@ from common.training import Trainer
 
 def fine_tune(task_class: type[Task], arguments: Sequence[str] | None = None) -> None:
     """Fine-tune a project's model as the command line says, measure it, and write the report."""
+    from common.card import write_card
     from common.report import print_results, write_report
 
     quiet_libraries()
@@ -50,6 +51,7 @@ def fine_tune(task_class: type[Task], arguments: Sequence[str] | None = None) ->
     predictor = Predictor.load(run.folder)
     if measure(run, predictor.task, data, predictor, source.folder, accelerator):
         write_report(run)
+        write_card(run)
         shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)  # the model and its evidence stand
         print_results(run)
     accelerator.end_training()

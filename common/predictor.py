@@ -26,11 +26,12 @@ SETTINGS = "kit.json"
 
 @dataclass(frozen=True)
 class Prediction:
-    """An answer: the label, its calibrated probability, and the probability of every label."""
+    """An answer: the label, its calibrated probability, the probability of every label, and whether it is sure."""
 
     label: str
     confidence: float
     probabilities: dict[str, float]
+    sure: bool
 
 
 class Predictor:
@@ -40,11 +41,22 @@ class Predictor:
         task: knows how inputs are encoded; its `labels` are the model's classes in order.
         model: on any device.
         temperature: divides the logits, so that a probability of 0.9 is right nine times out of ten.
+        threshold: an answer with less confidence is not sure.
         precision: `auto` takes bf16 where the hardware multiplies it, else fp32.
+        folder: the run that the model belongs to, where its evidence lies.
     """
 
-    def __init__(self, task: "Task", model: nn.Module, labels: list[str], temperature: float = 1.0, precision: str = "auto"):
-        self.task, self.labels, self.temperature = task, labels, temperature
+    def __init__(
+        self,
+        task: "Task",
+        model: nn.Module,
+        labels: list[str],
+        temperature: float = 1.0,
+        threshold: float = 0.0,
+        precision: str = "auto",
+        folder: Path | None = None,
+    ):
+        self.task, self.labels, self.temperature, self.threshold, self.folder = task, labels, temperature, threshold, folder
         self.device = default_device()
         self.precision = choose_precision(precision, self.device.type).name
         self.model = model.to(self.device).eval()
@@ -63,11 +75,11 @@ class Predictor:
         task = task_class(load(task_class.config_class, folder / "config.yaml"))
         task.labels = settings["labels"]
         model = task.model(folder / "model")
-        return cls(task, model, settings["labels"], settings["temperature"], precision)
+        return cls(task, model, settings["labels"], settings["temperature"], settings["threshold"], precision, folder)
 
     def save_settings(self, folder: Path) -> None:
         """Write what `load` needs beside weights and configuration."""
-        settings = {"project": self.task.project, "labels": self.labels, "temperature": self.temperature}
+        settings = {"project": self.task.project, "labels": self.labels, "temperature": self.temperature, "threshold": self.threshold}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=1, ensure_ascii=False), encoding="utf-8")
 
     def predict(self, inputs: list[Any]) -> list[Prediction]:
@@ -95,5 +107,7 @@ class Predictor:
         answers = []
         for row in calibration.probabilities(logits, self.temperature):
             best = int(row.argmax())
-            answers.append(Prediction(self.labels[best], float(row[best]), dict(zip(self.labels, row.tolist(), strict=True))))
+            confidence = float(row[best])
+            probabilities = dict(zip(self.labels, row.tolist(), strict=True))
+            answers.append(Prediction(self.labels[best], confidence, probabilities, sure=confidence >= self.threshold))
         return answers

@@ -18,8 +18,8 @@ SEED = re.compile(r"(.+)-seed(\d+)$")
 def keep_results(run: Path, project: Path) -> Path:
     """Copy a run's results beside its project, without the texts of its data, and return the file."""
     results = read_json(Run(run).results)
-    for error in results["worst_errors"]:
-        error.pop("input", None)
+    for row in [*results["worst_errors"], *results["examples_to_try"]]:
+        row.pop("input", None)
     target = project / "results" / f"{run.name}.json"
     write_json(target, results)
     return target
@@ -151,4 +151,26 @@ def checks_table(content: dict[str, Any]) -> str:
     return _table(["what", "measured"], rows)
 
 
-TABLES = {"runs": runs_table, "seeds": seeds_table, "ablation": ablation_table, "speed": speed_table, "checks": checks_table}
+def demo_table(content: dict[str, Any]) -> str:
+    """What the demo costs beside Gradio alone."""
+    demo = content["demo"]
+    rows = [
+        [name, f"{figures['p50_ms']:.0f} ms", f"{figures['requests_per_second_of_32']:.1f}", f"{figures['p95_ms_of_32']:,.0f} ms", f"{figures['errors']:.0f}"]
+        for name, figures in demo["medians"].items()
+    ]
+    table = _table(["app", "one visitor, median", f"requests a second of {demo['clients']}", f"95 % of {demo['clients']} within", "errors"], rows)
+    return (
+        f"On {demo['device']}, clients included; medians of interleaved rounds.\n\n{table}\n\nThe model adds {demo['added_ms']:.0f} ms to one request. "
+        f"{demo['clients']} visitors get {demo['throughput_of_trivial']:.2f} times the throughput of the app without a model, "
+        f"and {demo['throughput_of_pipeline']:.2f} times that of `Interface.from_pipeline`."
+    )
+
+
+TABLES = {
+    "runs": runs_table,
+    "seeds": seeds_table,
+    "ablation": ablation_table,
+    "speed": speed_table,
+    "checks": checks_table,
+    "demo": demo_table,
+}

@@ -1,17 +1,25 @@
 """results.json as a table in the terminal and as a page that stands alone."""
 
 import base64
-import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from common.progress import console, is_main_process
 from common.run import Run, read_json, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from common.verify import Check
+
+# Rows of `kit verify`'s table for one check.
+SHOWN_DIFFERENCES = 10
 
 NAMES = {
     "majority": "always the most frequent label",
@@ -78,6 +86,26 @@ def print_results(run: Run) -> None:
     console.print(f'\nreport:   {run.report}\nnext:     kit predict "a text of yours" --run {run.folder}', markup=False, highlight=False)
 
 
+def print_checks(checks: "Iterable[Check]") -> bool:
+    """Print each check as it ends, then a table of what differs; whether nothing does."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("what differs", "claimed", "found"):
+        table.add_column(column, overflow="fold")
+    failed = 0
+    for check in checks:
+        verdict = "agree" if not check.differences else f"{len(check.differences):,} differ"
+        console.print(f"{'ok  ' if not check.differences else 'FAIL'}  {check.compared:>7,} {check.name}: {verdict}", markup=False, highlight=False)
+        failed += bool(check.differences)
+        for difference in check.differences[:SHOWN_DIFFERENCES]:
+            table.add_row(*(escape(str(part)) for part in (difference.where, difference.claimed, difference.found)))
+        if len(check.differences) > SHOWN_DIFFERENCES:
+            table.add_row(f"... and {len(check.differences) - SHOWN_DIFFERENCES:,} more", "", "")
+    if failed:
+        console.print()
+        console.print(table)
+    return not failed
+
+
 def _short_name(baseline: str) -> str:
     return {"majority": "majority", "tfidf_logistic_regression": "words", "frozen_encoder_logistic_regression": "frozen"}.get(baseline, baseline)
 
@@ -92,12 +120,34 @@ def write_report(run: Run) -> Path:
     """Write plots/ and the self-contained report.html of a run."""
     results, manifest = read_json(run.results), read_json(run.manifest)
     steps = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
-    figures = {name: _save(figure, run.folder / "plots", name) for name, figure in _figures(results, steps).items()}
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(), undefined=StrictUndefined)
-    environment.filters |= {"percent": percent, "points": points, "p_value": p_value, "baseline": lambda name: NAMES.get(name, name)}
-    page = environment.get_template("report.html.j2").render(r=results, m=manifest, figures=figures, sentence=sentence(results), elsewhere=elsewhere(results))
-    write_text(run.report, page)
+    for name, figure in _figures(results, steps).items():
+        _save(figure, run.folder / "plots", name)
+    write_text(run.report, _render("report.html.j2", run, results, manifest))
     return run.report
+
+
+def evidence(run: Run) -> str:
+    """The report without the page around it, for a demo."""
+    return _render("evidence.html.j2", run, read_json(run.results), read_json(run.manifest))
+
+
+def _render(template: str, run: Run, results: dict[str, Any], manifest: dict[str, Any]) -> str:
+    figures = {file.stem: _data_uri(file) for file in sorted((run.folder / "plots").glob("*.svg"))}
+    return environment().get_template(template).render(r=results, m=manifest, figures=figures, sentence=sentence(results), elsewhere=elsewhere(results))
+
+
+def environment() -> Environment:
+    """Templates of this folder; HTML is escaped, a missing name is an error."""
+    loaded = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(["html.j2"]), undefined=StrictUndefined)
+    loaded.filters |= {"percent": percent, "points": points, "p_value": p_value, "baseline": lambda name: NAMES.get(name, name), "cell": _cell}
+    return loaded
+
+
+def _cell(text: str) -> str:
+    """A text as it can stand in a Markdown table: on one line, without marks that would end a cell or become HTML."""
+    for mark, written in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("`", "&#96;"), ("*", "&#42;"), ("_", "&#95;"), ("[", "&#91;")):
+        text = text.replace(mark, written)
+    return " ".join(text.split())
 
 
 def _figures(results: dict[str, Any], steps: list[dict[str, Any]]) -> dict[str, Any]:
@@ -198,14 +248,16 @@ def _confusion(confusion: dict[str, Any]) -> Any:
     return figure
 
 
-def _save(figure: Any, folder: Path, name: str) -> str:
-    """Write PNG and SVG, and return the SVG as a data URI."""
+def _save(figure: Any, folder: Path, name: str) -> None:
+    """Write PNG and SVG."""
     import matplotlib.pyplot as plt
 
     folder.mkdir(exist_ok=True)
     figure.savefig(folder / f"{name}.png", dpi=150)
-    content = io.BytesIO()
-    figure.savefig(content, format="svg", metadata={"Date": None})
-    (folder / f"{name}.svg").write_bytes(content.getvalue())
+    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
     plt.close(figure)
-    return "data:image/svg+xml;base64," + base64.b64encode(content.getvalue()).decode()
+
+
+def _data_uri(file: Path) -> str:
+    """An SVG file as an address that needs no request."""
+    return "data:image/svg+xml;base64," + base64.b64encode(file.read_bytes()).decode()

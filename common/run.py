@@ -38,6 +38,14 @@ class Run:
         return self.folder / "model"
 
     @property
+    def baseline(self) -> Path:
+        return self.folder / "baseline"
+
+    @property
+    def card(self) -> Path:
+        return self.folder / "README.md"
+
+    @property
     def metrics(self) -> Path:
         return self.folder / "metrics.jsonl"
 

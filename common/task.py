@@ -3,7 +3,7 @@
 import importlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from datasets import Dataset
@@ -14,6 +14,9 @@ from common.checks import Finding
 from common.config import Config, nearest
 from common.data import Data
 from common.errors import UserError
+
+if TYPE_CHECKING:
+    from common.evaluation.baselines import Baseline, Vectors
 
 PROJECTS = Path(__file__).resolve().parent.parent / "projects"
 
@@ -27,6 +30,9 @@ class Task(ABC):
     """
 
     project: ClassVar[str]
+    title: ClassVar[str]
+    pipeline_tag: ClassVar[str]  # the Hub's name of the task
+    intended_use: ClassVar[str]
     primary_metric: ClassVar[str]
     config_class: ClassVar[type[Config]]
     input_columns: ClassVar[tuple[str, ...]]
@@ -103,8 +109,12 @@ class Task(ABC):
         """Metrics from sums of statistics, (..., k) -> (...) each."""
 
     @abstractmethod
-    def baselines(self, data: Data, source: Path) -> dict[str, dict[str, list[str]]]:
-        """{baseline: {test set: predicted labels}} of what a simpler method reaches with the same training rows."""
+    def baselines(self, data: Data, source: Path) -> "dict[str, Baseline]":
+        """Simpler methods, fitted on the same training rows; `source` is the folder of the pretrained model."""
+
+    @abstractmethod
+    def load_vectors(self, kind: str, folder: Path) -> "Vectors":
+        """The vectors of a saved baseline: what the project's `Vectors` of that kind wrote into the folder."""
 
     @abstractmethod
     def slices(self, rows: Dataset, train: Dataset) -> dict[str, list[str]]:

@@ -60,6 +60,19 @@ def brier_score(probability: NDArray[np.float64], references: NDArray[np.int64])
     return float(((probability - truth) ** 2).sum(axis=1).mean())
 
 
+def answer_threshold(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
+    """The lowest confidence from which on answers are wrong at most half as often as all answers are.
+
+    Below it an honest system says that it is not sure (selective classification: Geifman & El-Yaniv 2017).
+    1 where no part of the answers is that much better.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    errors = np.cumsum(~correct[order])
+    rates = errors / np.arange(1, len(order) + 1)
+    enough = np.flatnonzero(rates <= rates[-1] / 2)
+    return float(confidence[order[enough[-1]]]) if len(enough) else 1.0
+
+
 def summary(logits: Logits, references: NDArray[np.int64], temperature: float) -> dict[str, Any]:
     """Calibration before and after the temperature, with the bins of the diagram after it."""
     result: dict[str, Any] = {"temperature": temperature}

@@ -28,13 +28,15 @@ Record = dict[str, Any]
 
 WORST = 20
 CONFUSED = 20
+# Texts longer than this are no good first question to a demo.
+EXAMPLE_CHARACTERS = 300
 # A slice with fewer rows says nothing: its interval would span everything.
 SMALLEST_SLICE = 10
 # Confusion matrices of more classes cannot be read; the most confused pairs are listed for all.
 MATRIX_CLASSES = 30
 
 
-def summarise(records: list[Record], labels: list[str], temperature: float, primary_metric: str, seed: int) -> dict[str, Any]:
+def summarise(records: list[Record], labels: list[str], temperature: float, threshold: float, primary_metric: str, seed: int) -> dict[str, Any]:
     """The results of the test set, and of each out-of-domain set, that follow from the records alone."""
     sets = list(dict.fromkeys(record["set"] for record in records))
     by_set = {name: _Measured([r for r in records if r["set"] == name], labels, seed) for name in sets}
@@ -42,11 +44,13 @@ def summarise(records: list[Record], labels: list[str], temperature: float, prim
     result = test.headline(primary_metric)
     result["per_class"] = metrics.per_class(test.predictions, test.references, labels)
     result["calibration"] = calibration.summary(test.logits, test.references, temperature)
+    result["selective"] = test.selective(threshold)
     result["confusion"] = test.confusion()
     result["slices"] = test.slices()
     result["clean"] = test.clean()
     result["robustness"] = test.robustness(primary_metric)
     result["worst_errors"] = test.worst_errors()
+    result["examples_to_try"] = test.examples_to_try()
     result["out_of_domain"] = {name: measured.headline(primary_metric) for name, measured in by_set.items()}
     return result
 
@@ -114,6 +118,12 @@ class _Measured:
         leaked = np.asarray([record["leaked"] for record in self.records])
         return {"leaked_examples": int(leaked.sum()), **(self._part(~leaked) if not leaked.all() else {"examples": 0})}
 
+    def selective(self, threshold: float) -> dict[str, Any]:
+        """How many answers are sure, and the score on those: what is left when the model may say that it is not sure."""
+        sure = np.asarray([record["confidence"] >= threshold for record in self.records])
+        score = self._part(sure) if sure.any() else {"examples": 0}
+        return {"threshold": threshold, "coverage": float(sure.mean()), **score}
+
     def robustness(self, primary_metric: str) -> list[dict[str, Any]]:
         """The score on altered inputs, and how many answers changed."""
         found = []
@@ -141,3 +151,15 @@ class _Measured:
         wrong = [record for record in self.records if record["prediction"] != record["reference"]]
         wrong.sort(key=lambda record: (-record["confidence"], record["id"]))
         return [{key: record[key] for key in ("id", "input", "reference", "prediction", "confidence") if key in record} for record in wrong[:WORST]]
+
+    def examples_to_try(self) -> list[dict[str, Any]]:
+        """Test rows for a demo: right answers of median confidence, the least sure right one, and the worst error."""
+        short = [record for record in self.records if len(record["input"]) <= EXAMPLE_CHARACTERS]
+        right = sorted((r for r in short if r["prediction"] == r["reference"]), key=lambda r: (r["confidence"], r["id"]))
+        wrong = sorted((r for r in short if r["prediction"] != r["reference"]), key=lambda r: (-r["confidence"], r["id"]))
+        chosen = []
+        for label in sorted({record["reference"] for record in right})[:3]:
+            of_label = [record for record in right if record["reference"] == label]
+            chosen.append(("right", of_label[len(of_label) // 2]))
+        chosen += [("hardly sure", record) for record in right[:1]] + [("known failure", record) for record in wrong[:1]]
+        return [{"kind": kind, **{key: record[key] for key in ("id", "input", "reference", "prediction", "confidence")}} for kind, record in chosen]

@@ -1,6 +1,7 @@
 """Measure a finished model: ask the Predictor about every test row, and write down the evidence."""
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from datasets import Dataset
 
+from common.checkpoint import sha256
 from common.data import Data
-from common.evaluation.calibration import fit_temperature
+from common.evaluation import calibration
+from common.evaluation.baselines import Baseline
 from common.evaluation.classification import Record, summarise
 from common.predictor import Predictor
 from common.progress import say
-from common.run import Run, read_json, write_json
+from common.run import Run, read_json, write_json, write_text
 from common.task import Task, column, encoded
 
 if TYPE_CHECKING:
@@ -25,13 +28,15 @@ TIMED, WARM_UP = 100, 10
 
 
 def calibrate(predictor: Predictor, validation: Dataset, accelerator: "Accelerator | None" = None) -> None:
-    """Set the predictor's temperature from the validation split."""
-    logits = predictor.logits(validation, accelerator, "calibrating")
-    predictor.temperature = round(fit_temperature(logits, column(validation, "label")), 6)
+    """Set the predictor's temperature, and the confidence from which on it is sure, from the validation split."""
+    logits, references = predictor.logits(validation, accelerator, "calibrating"), column(validation, "label")
+    predictor.temperature = round(calibration.fit_temperature(logits, references), 6)
+    confidence = calibration.probabilities(logits, predictor.temperature).max(axis=1)
+    predictor.threshold = round(calibration.answer_threshold(confidence, logits.argmax(axis=1) == references), 6)
 
 
 def measure(run: Run, task: Task, data: Data, predictor: Predictor, source: Path, accelerator: "Accelerator | None" = None) -> dict[str, Any] | None:
-    """Write predictions.jsonl and results.json of a run, and return the results; None on all ranks but the first.
+    """Write predictions.jsonl, the best baseline and results.json, and return the results; None on all ranks but the first.
 
     `source` is the folder of the pretrained model, for the baseline that does not fine-tune it. All
     processes answer the test rows together; the rest is the first one's.
@@ -47,46 +52,60 @@ def measure(run: Run, task: Task, data: Data, predictor: Predictor, source: Path
         return None
     say("baselines, alterations and slices of the test set ...")
     baselines = task.baselines(data, source)
-    records = [
-        record
-        for name, rows in tests.items()
-        for record in _records(name, rows, task, data, predictor, answers[name], {b: found[name] for b, found in baselines.items()})
-    ]
-    with run.predictions.with_suffix(".draft").open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    run.predictions.with_suffix(".draft").replace(run.predictions)
-    results = assemble(run, task, predictor.labels, predictor.temperature)
-    results["inference"] = _inference(predictor, task, data.splits["test"], len(answers["test"]) / seconds["test"])
+    records = [record for name, rows in tests.items() for record in _records(name, rows, task, data, predictor, answers[name], baselines)]
+    write_text(run.predictions, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    manifest = read_json(run.manifest)
+    manifest["inference"] = _inference(predictor, task, data.splits["test"], len(answers["test"]) / seconds["test"])
+    results = assemble(run, predictor, manifest)
+    _keep(baselines[results["comparison"]["against"]], run)
+    # The manifest vouches for every file that the results or the demo rest on.
+    files = [run.predictions, *sorted(path for folder in (run.model, run.baseline) for path in folder.rglob("*") if path.is_file())]
+    manifest["files"] = {path.relative_to(run.folder).as_posix(): sha256(path) for path in files}
+    write_json(run.manifest, manifest)
     write_json(run.results, results)
     return results
 
 
-def assemble(run: Run, task: Task, labels: list[str], temperature: float) -> dict[str, Any]:
-    """Everything in results.json but the timings: a function of predictions.jsonl and the manifest."""
+def assemble(run: Run, predictor: Predictor, manifest: dict[str, Any]) -> dict[str, Any]:
+    """results.json: a pure function of predictions.jsonl, the predictor's settings and the manifest."""
+    task = predictor.task
     records = [json.loads(line) for line in run.predictions.read_text(encoding="utf-8").splitlines()]
-    manifest = read_json(run.manifest)
     return {
         "project": task.project,
         "run": run.folder.name,
         "split": "test",
-        "labels": len(labels),
+        "labels": len(predictor.labels),
         "primary_metric": task.primary_metric,
-        **summarise(records, labels, temperature, task.primary_metric, task.config.seed),
+        **summarise(records, predictor.labels, predictor.temperature, predictor.threshold, task.primary_metric, task.config.seed),
         "model": manifest["model"],
         "data": manifest["data"],
         "training": manifest["training"],
+        "inference": manifest["inference"],
         "command": manifest["command"],
+        "predictions_sha256": sha256(run.predictions),
     }
 
 
-def _records(name: str, rows: Dataset, task: Task, data: Data, predictor: Predictor, logits: Any, baselines: dict[str, list[str]]) -> Iterator[Record]:
+def _keep(baseline: Baseline, run: Run) -> None:
+    """Save the best baseline beside the model, whole or not at all."""
+    draft = run.folder / ".baseline"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    baseline.save(draft)
+    shutil.rmtree(run.baseline, ignore_errors=True)
+    draft.rename(run.baseline)
+
+
+def _records(name: str, rows: Dataset, task: Task, data: Data, predictor: Predictor, logits: Any, baselines: dict[str, Baseline]) -> Iterator[Record]:
     """One record per row; logits are rounded before anything is computed, so that the file holds all that decides."""
     logits = np.asarray([[float(f"{value:.6g}") for value in row] for row in logits.tolist()])
     answers = predictor.answers(logits)
     is_test = name == "test"
     slices = task.slices(rows, data.splits["train"]) if is_test else {}
     altered = task.perturb(rows) if is_test else {}
-    perturbed = {key: [answer.label for answer in predictor.predict(inputs)] for key, inputs in altered.items()}
+    perturbed = {key: [answer.label for answer in predictor.predict(changed)] for key, changed in altered.items()}
+    inputs = [task.raw_input(row) for row in rows]
+    simpler = {key: baseline.predict(inputs) for key, baseline in baselines.items()}
     leaked = set(data.leaked.get(name, ()))
     columns = {key: rows[key] for key in ("id", "label", "group", *task.input_columns) if key in rows.column_names}
     for place, answer in enumerate(answers):
@@ -97,7 +116,7 @@ def _records(name: str, rows: Dataset, task: Task, data: Data, predictor: Predic
             "prediction": answer.label,
             "confidence": round(answer.confidence, 6),
             "logits": logits[place].tolist(),
-            "baselines": {key: found[place] for key, found in baselines.items()},
+            "baselines": {key: found[place] for key, found in simpler.items()},
             "leaked": columns["id"][place] in leaked,
         }
         if "group" in columns:

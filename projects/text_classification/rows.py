@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from datasets import Dataset, concatenate_datasets
+
 from common import checks, tables
 from common.config import nearest
 from common.data import Column, Data, check_columns, file_columns, labelled, load_hub_dataset, make_missing_splits, numbered, read_split
@@ -34,9 +37,16 @@ def load_rows(config: "TextClassificationConfig") -> tuple[Data, list[str]]:
     findings += checks.check_labels(splits, names)
     checks.stop_on_errors(findings)
 
-    labels = sorted(set(splits["train"]["label"]))
+    home_names = list(sources)
+    if config.extra_train_file:
+        names["extra"] = config.extra_train_file
+        splits["extra"], sums["extra"] = _read_extra(config, findings)
+        checks.stop_on_errors(findings)
+    labels = sorted({label for split in ("train", "extra") if split in splits for label in splits[split]["label"]})
     splits = labelled(splits, labels)
-    home = make_missing_splits({split: splits[split] for split in sources}, config, key="text")
+    home = make_missing_splits({split: splits[split] for split in home_names}, config, key="text")
+    if "extra" in splits:
+        home["train"] = _add(splits["extra"], home, names["extra"], findings)
     for split in SPLITS:
         names.setdefault(split, f"the {split} split made from {names['train']}")
     everything = {**home, **{split: splits[split] for split in outside}}
@@ -106,6 +116,31 @@ def _from_files(config: "TextClassificationConfig") -> Any:
     sources = {split: (str(files[split]), tables.rows(files[split])) for split in files}
     home = {split: sources[split] for split in paths}
     return home, {split: sources[split] for split in outside}, columns, ", ".join(map(str, files.values())), ""
+
+
+def _read_extra(config: "TextClassificationConfig", findings: list[checks.Finding]) -> tuple[Dataset, str]:
+    """The rows of `extra_train_file`: texts and labels, whatever else the other rows have."""
+    wanted = ("text", "label")
+    path = Path(str(config.extra_train_file))
+    columns = {key: column for key, column in _columns(config).items() if key in wanted}
+    file_columns(path, columns)
+    return read_split("extra", str(path), tables.rows(path), columns, findings)
+
+
+def _add(extra: Dataset, home: dict[str, Dataset], name: str, findings: list[checks.Finding]) -> Dataset:
+    """The training split with the extra rows, but for those whose text is measured on: the other splits stay as they were."""
+    measured = np.concatenate([checks.content_hashes(home[split]["text"]) for split in ("validation", "test")])
+    held_out = np.isin(checks.content_hashes(extra["text"]), measured)
+    if held_out.any():
+        rows = checks.row_numbers(extra, np.flatnonzero(held_out))
+        problem = "texts that stand in the validation or test split"
+        findings.append(checks.Finding("warning", name, rows, problem, "left out of the training rows, because nothing can be measured on those"))
+    extra = extra.select(np.flatnonzero(~held_out))
+    train = home["train"]
+    for column in set(train.column_names) - set(extra.column_names):
+        # A row that was added alone is a group of its own.
+        extra = extra.add_column(column, extra["id"][:] if column == "group" else ["(empty)"] * len(extra))
+    return concatenate_datasets([train, extra.cast(train.features)])
 
 
 def _same_content(left: Path, right: Path) -> bool:

@@ -14,6 +14,7 @@ from common.checks import Finding, row_numbers
 from common.config import Config
 from common.data import Data
 from common.evaluation import metrics
+from common.evaluation.baselines import Baseline, Vectors
 from common.task import Batch, Task, column
 
 
@@ -38,6 +39,9 @@ class TextClassification(Task):
     """Encoder with a linear head over the mean of the token vectors."""
 
     project = "text_classification"
+    title = "Text classification"
+    pipeline_tag = "text-classification"
+    intended_use = "Sorting texts like the training rows into one of the labels below, with a person looking at what it is not sure of."
     primary_metric = "accuracy"
     config_class: ClassVar[type[Config]] = TextClassificationConfig
 
@@ -130,10 +134,15 @@ class TextClassification(Task):
     def score(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         return metrics.score(sums)
 
-    def baselines(self, data: Data, source: Path) -> dict[str, dict[str, list[str]]]:
-        from projects.text_classification.baselines import measure
+    def baselines(self, data: Data, source: Path) -> dict[str, Baseline]:
+        from projects.text_classification.baselines import fit_baselines
 
-        return measure(self, data, source)
+        return fit_baselines(self, data, source)
+
+    def load_vectors(self, kind: str, folder: Path) -> Vectors:
+        from projects.text_classification.baselines import SentenceVectors, Words
+
+        return Words.load(folder) if kind == Words.kind else SentenceVectors(self, folder / "encoder")
 
     def slices(self, rows: Dataset, train: Dataset) -> dict[str, list[str]]:
         from projects.text_classification.slices import slices

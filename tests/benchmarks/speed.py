@@ -19,7 +19,7 @@ from typing import Any
 
 ROWS, BATCH, REPEATS = 2_400, 32, 3
 RESULTS = Path(__file__).resolve().parents[2] / "projects/text_classification/results/speed.json"
-KIT, BEST, DEFAULT = "the kit", "Trainer, best settings (group_by_length, bf16)", "Trainer, defaults (dynamic padding, fp32)"
+KIT, BEST, DEFAULT = "the kit", "Trainer, best settings (group_by_length, bf16 where the hardware has it)", "Trainer, defaults (dynamic padding, fp32)"
 
 
 def main() -> None:
@@ -126,10 +126,14 @@ def train_hugging_face(folder: Path, name: str) -> float:
     from datasets import load_from_disk
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments
 
+    from common.hardware import cpu_has_bf16
+
     features = load_from_disk(str(folder / "features")).remove_columns("id")
     model = AutoModelForSequenceClassification.from_pretrained(folder / "model")
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
-    best: dict[str, Any] = {"train_sampling_strategy": "group_by_length", "length_column_name": "length", "bf16": True} if name == BEST else {}
+    best: dict[str, Any] = {}
+    if name == BEST:
+        best = {"train_sampling_strategy": "group_by_length", "length_column_name": "length", "bf16": cpu_has_bf16()}
     with tempfile.TemporaryDirectory() as run:
         arguments = TrainingArguments(
             run,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from common.config import Config
 from common.data import Data
 from common.evaluation import metrics
+from common.evaluation.baselines import Baseline, Vectors
 from common.task import Batch, Task
 
 VOCABULARY, WIDTH, CLASSES = 23, 16, 3
@@ -77,8 +78,11 @@ class TinyClassifier(Task):
     def features(self, inputs: list[Any]) -> Dataset:
         return Dataset.from_dict({"input_ids": inputs, "length": [len(row) for row in inputs], "label": [0] * len(inputs)})
 
-    def baselines(self, data: Data, source: Path) -> dict[str, dict[str, list[str]]]:
+    def baselines(self, data: Data, source: Path) -> dict[str, Baseline]:
         return {}
+
+    def load_vectors(self, kind: str, folder: Path) -> Vectors:
+        raise AssertionError("there are none")
 
     def slices(self, rows: Dataset, train: Dataset) -> dict[str, list[str]]:
         return {}

@@ -39,3 +39,20 @@ def test_the_calibration_error_of_a_hand_made_case() -> None:
     correct = np.array([True] * 9 + [False] + [True] * 3 + [False] * 7)
     bins = calibration.reliability(confidence, correct)
     assert calibration.expected_calibration_error(bins) == pytest.approx((0.05 + 0.25) / 2)
+
+
+def test_sure_answers_are_wrong_half_as_often() -> None:
+    random = np.random.default_rng(0)
+    confidence = random.uniform(0.5, 1, size=4_000)
+    correct = random.uniform(size=4_000) < confidence
+    threshold = calibration.answer_threshold(confidence, correct)
+    sure = confidence >= threshold
+    assert (~correct[sure]).mean() <= (~correct).mean() / 2
+    assert 0.4 < sure.mean() < 0.6, "errors fall linearly here: half of the answers have half of the error rate"
+    lower = confidence >= threshold - 0.05
+    assert (~correct[lower]).mean() > (~correct).mean() / 2, "no lower threshold would do"
+
+
+def test_a_model_whose_confidence_means_nothing_is_never_sure() -> None:
+    assert calibration.answer_threshold(np.asarray([0.9, 0.8, 0.7, 0.6]), np.asarray([False, True, True, True])) == 1.0
+    assert calibration.answer_threshold(np.asarray([0.9, 0.8, 0.7, 0.6]), np.asarray([True] * 4)) == 0.6

@@ -182,3 +182,27 @@ def test_empty_cells_of_made_splits_are_refused_before_anything_is_written(tmp_p
     with pytest.raises(UserError):
         load(tmp_path, GOOD + ",food\n", output_dir=str(tmp_path / "runs"))
     assert not (tmp_path / "runs").exists()
+
+
+def test_corrections_are_added_to_training_alone(tmp_path: Path) -> None:
+    write_csv(tmp_path / "train.csv", sentences(300))
+    before, _ = load_rows(TextClassificationConfig(train_file=str(tmp_path / "train.csv")))
+    measured = before.splits["test"]["text"][0]
+    rows = [{"text": "a kind of snow", "label": "weather"}, {"text": measured, "label": "music"}, {"text": "a kettle", "label": "sound"}]
+    (tmp_path / "corrections.jsonl").write_text("".join(json.dumps({**row, "prediction": "food"}) + "\n" for row in rows))
+    config = TextClassificationConfig(train_file=str(tmp_path / "train.csv"), extra_train_file=str(tmp_path / "corrections.jsonl"))
+    after, labels = load_rows(config)
+    assert labels == ["food", "music", "sound", "weather"]
+    for split in ("validation", "test"):
+        assert list(after.splits[split]["id"]) == list(before.splits[split]["id"])
+    assert len(after.splits["train"]) == len(before.splits["train"]) + 2
+    assert list(after.splits["train"]["id"])[-2:] == ["extra:1", "extra:3"]
+    assert after.fingerprint.keys() - before.fingerprint.keys() == {"extra"}
+    assert any(str(finding).startswith(f"{tmp_path / 'corrections.jsonl'}, row 2: texts that stand in the validation or test") for finding in after.findings)
+
+
+def test_corrections_of_a_starter_are_groups_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "corrections.jsonl").write_text(json.dumps({"text": "A film that nobody has seen so far.", "label": "negative"}) + "\n")
+    data, _ = load_rows(TextClassificationConfig(dataset="starter:movie-snippets", extra_train_file=str(tmp_path / "corrections.jsonl")))
+    assert {name: len(rows) for name, rows in data.splits.items()} == {"train": 7_253, "validation": 806, "test": 2_014}
+    assert data.splits["train"][-1]["group"] == "extra:1"

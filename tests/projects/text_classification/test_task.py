@@ -8,11 +8,13 @@ import pytest
 import torch
 from datasets import Dataset
 
+from common.evaluation import baselines
 from common.evaluation.calibration import probabilities
 from common.fit import evaluate_again, fine_tune
 from common.heads import head_inputs, probe
 from common.predictor import Predictor
 from common.run import Run, read_json
+from projects.text_classification.baselines import Words
 from projects.text_classification.mean_pooling import add_mean_pooling
 from projects.text_classification.slices import perturbed
 from projects.text_classification.task import TextClassification, TextClassificationConfig
@@ -21,7 +23,7 @@ from tests.conftest import sentences
 
 def test_the_run_holds_everything_that_the_design_lists(finished_run: Run) -> None:
     names = {path.name for path in finished_run.folder.iterdir()}
-    expected = {"config.yaml", "manifest.json", "metrics.jsonl", "model", "predictions.jsonl", "results.json", "report.html", "plots"}
+    expected = {"config.yaml", "manifest.json", "metrics.jsonl", "model", "predictions.jsonl", "results.json", "report.html", "plots", "baseline", "README.md"}
     assert names == expected
     assert sum(1 for _ in (finished_run.folder / "plots").iterdir()) == 8
     results = read_json(finished_run.results)
@@ -33,6 +35,10 @@ def test_the_run_holds_everything_that_the_design_lists(finished_run: Run) -> No
         assert sum(row["examples"] for row in results["slices"] if row["slice"] == slice_name) == results["examples"]
     assert [row["perturbation"] for row in results["robustness"]] == ["typos in 10% of the words", "UPPER CASE", "lower case"]
     assert results["inference"]["p50_ms"] > 0
+    selective, kinds = results["selective"], [example["kind"] for example in results["examples_to_try"]]
+    assert selective["threshold"] == read_json(finished_run.model / "kit.json")["threshold"]
+    assert selective["examples"] == round(selective["coverage"] * 60)
+    assert kinds[:4] == ["right", "right", "right", "hardly sure"]
     manifest = read_json(finished_run.manifest)
     assert manifest["data"]["rows"] == {"train": 216, "validation": 24, "test": 60, "radio": 60}
 
@@ -187,3 +193,31 @@ def test_texts_that_had_to_be_cut_are_counted(tiny_model: Path) -> None:
     features = Dataset.from_dict({"id": ["train:1", "train:2", "train:3"], **task.encode({"text": texts})})
     (finding,) = task.check_features(features)
     assert str(finding).startswith("the training rows, row 2: texts of 8 tokens or more, cut there")
+
+
+@pytest.mark.parametrize("name", ["majority", "tfidf_logistic_regression", "frozen_encoder_logistic_regression"])
+def test_a_baseline_answers_the_same_after_it_was_saved(finished_run: Run, tiny_model: Path, tmp_path: Path, name: str) -> None:
+    predictor = Predictor.load(finished_run.folder)
+    baseline = predictor.task.baselines(predictor.task.data(), tiny_model)[name]
+    baseline.save(tmp_path)
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {".json", ".safetensors"}
+    texts = [row["text"] for row in sentences(100, seed=7)]
+    answers = baseline.predict(texts)
+    assert baselines.load(predictor.task, tmp_path).predict(texts) == answers
+    assert len(set(answers)) == (1 if name == "majority" else 3)
+
+
+def test_the_regression_is_scikit_learns(tmp_path: Path) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    rows = [row for row in sentences(240) if row["label"] != "weather"]
+    texts, labels = [row["text"] for row in rows], [row["label"] for row in rows]
+    train, validation = (texts[:100], labels[:100]), (texts[100:130], labels[100:130])
+    vectors = Words.of(train[0])
+    mine = baselines.Regression.fit(vectors, train, validation)
+    theirs = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    inputs, held_out = theirs.fit_transform(train[0]), theirs.transform(validation[0])
+    fitted = [LogisticRegression(C=strength, max_iter=1_000).fit(inputs, train[1]) for strength in baselines.STRENGTHS]
+    best = max(fitted, key=lambda regression: regression.score(held_out, validation[1]))
+    assert mine.predict(texts[130:]) == best.predict(theirs.transform(texts[130:])).tolist()

@@ -1,0 +1,275 @@
+"""What every demo shares: its limits, its look, the tabs of evidence, and how it is put on the network.
+
+Gradio enforces the limits of its components in the browser only; whoever asks the server directly meets the
+checks here. No visitor sees a traceback, a path or the environment: `guarded` turns every error into a sentence.
+"""
+
+import argparse
+import functools
+import html
+import json
+import logging
+import re
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import gradio as gr
+
+from common.errors import UserError, exit_with_sentence
+from common.predictor import Prediction, Predictor
+from common.report import NAMES, evidence, percent, sentence
+from common.run import Run, latest, read_json
+
+logger = logging.getLogger("apps")
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one visitor may ask for.
+
+    Attributes:
+        characters: of one text.
+        rows: of one file.
+        file_bytes: of one upload.
+        seconds: that one request may take; a whole file may take five times as long.
+        waiting: requests in Gradio's queue; more are told to come back.
+        together: requests that are worked on at the same time.
+        corrections_bytes: of the file that collects corrections.
+    """
+
+    characters: int = 2_000
+    rows: int = 1_000
+    file_bytes: int = 1_000_000
+    seconds: float = 20.0
+    waiting: int = 200
+    together: int = 64
+    corrections_bytes: int = 5_000_000
+
+
+LIMITS = Limits()
+
+CSS_FILE = Path(__file__).resolve().parent.parent / "common" / "report.css"
+CSS = """
+.gradio-container { max-width: 68rem !important; margin: 0 auto !important; }
+.answer { font-size: 1.05rem; line-height: 1.5; min-height: 8.5rem; padding: .9rem 1.1rem; border: 1px solid var(--border-color-primary); border-radius: 8px; }
+.answer .label { font-size: 1.6rem; font-weight: 600; margin: 0 0 .2rem; overflow-wrap: anywhere; }
+.answer p { margin: .25rem 0; }
+.answer .bar { display: grid; grid-template-columns: minmax(5rem, 11rem) 1fr 3.6rem; gap: .7rem; align-items: center; font-size: .95rem; }
+.answer .bar span { overflow-wrap: anywhere; }
+.answer .track { height: .55rem; background: var(--border-color-primary); border-radius: 4px; }
+.answer .track i { display: block; height: 100%; background: #2563eb; border-radius: 4px; }
+.answer .value { text-align: right; font-variant-numeric: tabular-nums; }
+.quiet { opacity: .85; font-size: .92rem; }
+footer a, footer button { text-decoration: underline; }
+"""
+
+
+def theme() -> gr.themes.Base:
+    """Gradio's own look with fonts that every system has: nothing is fetched from elsewhere."""
+    return gr.themes.Default(
+        primary_hue=gr.themes.colors.blue,
+        neutral_hue=gr.themes.colors.slate,
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    ).set(
+        # White on these reaches the contrast of 4.5 that WCAG 2.2 asks for.
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+    )
+
+
+def guarded(function: Callable[Parameters, Awaitable[Result]]) -> Callable[Parameters, Awaitable[Result]]:
+    """Turn whatever goes wrong in a handler into a sentence for the visitor; the log gets the rest."""
+
+    @functools.wraps(function)
+    async def handler(*arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
+        try:
+            return await function(*arguments, **options)
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        except TimeoutError:
+            raise gr.Error("This took too long, because many are asking: try again in a minute.", print_exception=False) from None
+        except Exception:
+            logger.exception("a request failed")
+            raise gr.Error("Something went wrong on this side. It is in the owner's log; try another input.", print_exception=False) from None
+
+    return handler
+
+
+def checked_text(value: Any, limits: Limits = LIMITS) -> str:
+    """The visitor's text.  Raises UserError with one sentence where it is none, is empty, or is too long."""
+    if not isinstance(value, str):
+        raise UserError("Give one text: words between quotation marks, not a list, a number or nothing.")
+    if not value.strip():
+        raise UserError("There is no text yet: type or paste one first.")
+    if len(value) > limits.characters:
+        raise UserError(f"The text has {len(value):,} characters, and {limits.characters:,} are read at most: shorten it.")
+    if "\0" in value or re.search(r"[\ud800-\udfff]", value):
+        raise UserError("The text holds characters that are no text (such as NUL): remove them.")
+    return value
+
+
+def checked_file(path: Any, kinds: tuple[str, ...], limits: Limits = LIMITS) -> Path:
+    """The visitor's upload.  Raises UserError where it is missing, too large, or of another kind."""
+    if not isinstance(path, str) or not Path(path).is_file():
+        raise UserError("There is no file yet: choose one first.")
+    file = Path(path)
+    if file.suffix.lower() not in kinds:
+        raise UserError(f"This kind of file cannot be read: give one that ends in {', '.join(kinds)}.")
+    if file.stat().st_size > limits.file_bytes:
+        raise UserError(f"The file has {file.stat().st_size:,} bytes, and {limits.file_bytes:,} are read at most: give a part of it.")
+    return file
+
+
+def neutralised(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: an apostrophe before `=`, `+`, `-`, `@`, tab or return.
+
+    Plain numbers stay as they are.  (OWASP, "CSV Injection")
+    """
+    if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠") and not re.fullmatch(r"[+-]?\d+(\.\d+)?", cell):  # noqa: RUF001
+        return "'" + cell
+    return cell
+
+
+def header(predictor: Predictor) -> None:
+    """The title, and the result in one sentence."""
+    gr.Markdown(f"# {predictor.task.title}")
+    if predictor.folder:
+        results = read_json(Run(predictor.folder).results)
+        gr.Markdown(f"Run `{results['run']}`. {sentence(results)}")
+
+
+def answer_html(prediction: Prediction, baseline: tuple[str, str] | None, milliseconds: float, shown: int = 5) -> str:
+    """An answer as HTML: the label or "not sure", the bars of the likeliest labels, the baseline, the time.
+
+    `baseline` is (name, label) of the best simpler method.
+    """
+    escape = html.escape
+    likeliest = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])[:shown]
+    if prediction.sure:
+        said = f'<p class="label">{escape(prediction.label)}</p><p>Sure of it: {prediction.confidence:.0%}</p>'
+    else:
+        said = f'<p class="label">Not sure</p><p>Perhaps {escape(prediction.label)}, with {prediction.confidence:.0%}: a person should look.</p>'
+    bars = "".join(
+        f'<div class="bar"><span>{escape(label)}</span><div class="track"><i style="width: {100 * value:.1f}%"></i></div>'
+        f'<span class="value">{value:.1%}</span></div>'
+        for label, value in likeliest
+    )
+    simpler = f"<p>The best simpler method ({escape(NAMES.get(baseline[0], baseline[0]))}) says: {escape(baseline[1])}</p>" if baseline else ""
+    return f'<div class="answer">{said}{bars}<div class="quiet">{simpler}<p>Answered in {milliseconds:.0f} ms.</p></div></div>'
+
+
+def evidence_tab(predictor: Predictor) -> None:
+    """How good is it?  The report, rendered from results.json."""
+    if predictor.folder:
+        gr.HTML(f'<div class="report">{evidence(Run(predictor.folder))}</div>')
+    else:
+        gr.Markdown("This model was not measured: it has no run.")
+
+
+def about_tab(predictor: Predictor) -> None:
+    """The model card, without its metadata."""
+    if predictor.folder:
+        card = Run(predictor.folder).card.read_text(encoding="utf-8")
+        gr.Markdown(re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL))
+    else:
+        gr.Markdown("This model has no card: it has no run.")
+
+
+def sure_of(predictor: Predictor) -> str:
+    """What "not sure" means here, in one sentence with the numbers of the test set."""
+    if not predictor.folder:
+        return f"Below a confidence of {predictor.threshold:.0%} it says that it is not sure."
+    selective = read_json(Run(predictor.folder).results)["selective"]
+    if not selective["examples"]:
+        return "It never says that it is sure: no part of its answers on the validation split was clearly more reliable than the rest."
+    return (
+        f"Below a confidence of {selective['threshold']:.0%}, chosen on the validation split, it says that it is not sure. "
+        f"On the test set it was sure of {selective['coverage']:.0%} of the rows and got {percent(selective['accuracy'])} of those right."
+    )
+
+
+class Corrections:
+    """Corrections of visitors, one JSON object a line, in the columns that the run was trained on."""
+
+    def __init__(self, file: Path, limits: Limits = LIMITS):
+        self.file, self.limits, self.lock = file, limits, threading.Lock()
+
+    def add(self, row: dict[str, str]) -> None:
+        """Append a row.  Raises UserError where the file is full or cannot be written."""
+        line = json.dumps(row, ensure_ascii=False) + "\n"
+        with self.lock:
+            if self.file.exists() and self.file.stat().st_size + len(line.encode()) > self.limits.corrections_bytes:
+                raise UserError("The file of corrections is full: the owner has to empty it first.")
+            try:
+                with self.file.open("a", encoding="utf-8") as file:
+                    file.write(line)
+            except OSError:
+                logger.exception("a correction could not be written")
+                raise UserError("Corrections cannot be kept here: the demo may not write to its folder.") from None
+
+
+def launch(blocks: gr.Blocks, **options: Any) -> Any:
+    """Start the server with the limits, the look and nothing that leaves the machine."""
+    blocks.queue(max_size=LIMITS.waiting, default_concurrency_limit=LIMITS.together)
+    defaults = {
+        "theme": theme(),
+        "css": CSS + CSS_FILE.read_text(encoding="utf-8"),
+        "max_file_size": LIMITS.file_bytes,
+        "footer_links": ["api", "settings"],
+        "show_error": False,
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "share": False,
+    }
+    return blocks.launch(**{**defaults, **options})
+
+
+def show(build: Callable[[Predictor], gr.Blocks], run: Path, arguments: argparse.Namespace) -> None:
+    """Serve a run's demo until Ctrl-C.  Raises UserError for `--share` without `--auth`."""
+    from common.fit import quiet_libraries
+
+    auth = None
+    if arguments.auth:
+        name, colon, password = arguments.auth.partition(":")
+        if not (name and colon and password):
+            raise UserError("--auth needs a name and a password with a colon between them: --auth me:secret.")
+        auth = (name, password)
+    if arguments.share and not auth:
+        raise UserError("--share puts the demo on the public internet for a week: say who may come in with --auth NAME:PASSWORD.")
+    if arguments.share:
+        print("Warning: everybody with the address and the password can use this computer's time for a week, through a server of Gradio.", file=sys.stderr)
+    quiet_libraries()
+    blocks = build(Predictor.load(run))
+    try:
+        launch(blocks, share=arguments.share, auth=auth, server_name=arguments.host, server_port=arguments.port)
+    except OSError as error:
+        raise UserError(f"the demo cannot listen at {arguments.host} ({error}): give another --port or --host.") from error
+
+
+def main(build: Callable[[Predictor], gr.Blocks], project: str) -> None:
+    """The command line of one demo: `python -m apps.PROJECT --run RUN`."""
+    from common.cli import demo_options
+
+    def run() -> None:
+        parser = argparse.ArgumentParser(prog=f"python -m apps.{project}", allow_abbrev=False)
+        parser.add_argument("--run", type=Path, help="default: the project's latest")
+        parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+        demo_options(parser)
+        arguments = parser.parse_args()
+        show(build, arguments.run or latest(project), arguments)
+
+    exit_with_sentence(run)

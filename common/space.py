@@ -1,0 +1,183 @@
+"""A folder that is a whole Hugging Face Space: the demo, the model, the evidence, and the code that they use.
+
+Docs: https://huggingface.co/docs/hub/spaces-config-reference (front matter), /spaces-sdks-gradio.
+"""
+
+import ast
+import re
+import shutil
+import sys
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common.errors import UserError
+from common.run import REPOSITORY, Run, read_json, write_json
+
+KIT = ("common", "projects", "apps")
+# The demo never trains: what only the training part of a project reads stays at home.
+SKIPPED = {"common.training", "common.fit", "common.preflight", "common.launch", "common.cli", "common.space", "common.verify"}
+SECRET = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")
+ABSOLUTE = re.compile(r"(?<![\w.:/-])/(?:[\w.@+-]+/)+([\w.@+-]+)")
+
+APP = '''"""The demo of a fine-tuned model; the evidence is in its tab "How good is it?"."""
+
+from pathlib import Path
+
+from apps.{project} import build
+from apps.page import launch
+from common.predictor import Predictor
+
+demo = build(Predictor.load(Path(__file__).parent / "run"))
+
+if __name__ == "__main__":
+    launch(demo)
+'''
+
+
+def write_space(folder: Path, target: Path) -> Path:
+    """Write the Space of a run into an empty or missing folder.  Raises UserError where that cannot be."""
+    run = Run(folder)
+    if not run.results.exists():
+        raise UserError(f"{folder} is no finished run: `kit list` shows those that are.")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} is not empty: name a folder that does not exist yet.")
+    project = read_json(run.results)["project"]
+    if not (REPOSITORY / "apps" / f"{project}.py").exists():
+        raise UserError(f"there is no demo apps/{project}.py: a Space needs one.")
+    draft = target.with_name(f".{target.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        modules = used_modules(f"apps.{project}", "apps.page", "common.predictor", f"projects.{project}.task")
+        _copy_code(modules, draft)
+        _copy_run(run, draft / "run")
+        (draft / "app.py").write_text(APP.format(project=project), encoding="utf-8")
+        (draft / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements(modules)), encoding="utf-8")
+        (draft / "README.md").write_text(_readme(run), encoding="utf-8")
+        _refuse_secrets(draft)
+        if target.exists():
+            target.rmdir()
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def push_space(folder: Path, name: str) -> str:
+    """Upload a Space's folder, and return its address.  Raises UserError without a token, or where the Hub refuses."""
+    from huggingface_hub import HfApi, get_token
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    if not get_token():
+        raise UserError("there is no token to upload with: run `hf auth login` first, or set HF_TOKEN.")
+    try:
+        api = HfApi()
+        address = api.create_repo(name, repo_type="space", space_sdk="gradio", exist_ok=True)
+        api.upload_folder(repo_id=name, repo_type="space", folder_path=folder)
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+        raise UserError(f"the Hub did not take {name} ({str(error).splitlines()[0]}): the folder {folder} is ready to be uploaded by hand.") from error
+    return str(address)
+
+
+def used_modules(*start: str) -> dict[str, Path]:
+    """{name: file} of the kit's modules that the given ones import, in functions, too, and the packages above them."""
+    found: dict[str, Path] = {}
+    waiting = list(start)
+    while waiting:
+        name = waiting.pop()
+        file = _module_file(name)
+        if file is None or name in found or name in SKIPPED:
+            continue
+        found[name] = file
+        waiting += [name.rpartition(".")[0], *(imported for imported in imports(file) if imported.split(".")[0] in KIT)]
+    return dict(sorted(found.items()))
+
+
+def imports(file: Path) -> set[str]:
+    """Every module that a file imports, also the names that may be modules in `from package import name`."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def _module_file(name: str) -> Path | None:
+    path = REPOSITORY.joinpath(*name.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if name and file.is_file()), None)
+
+
+def requirements(modules: dict[str, Path]) -> list[str]:
+    """`name==version` of the packages that the modules import, as they are installed here."""
+    distributions = packages_distributions()
+    top = {name.split(".")[0] for file in modules.values() for name in imports(file)}
+    # huggingface's libraries load these two by name.
+    used = {name for name in top | {"safetensors", "tokenizers"} if name in distributions and name not in KIT and name not in sys.stdlib_module_names}
+    return sorted({f"{distributions[name][0].lower()}=={version(distributions[name][0]).partition('+')[0]}" for name in used})
+
+
+def _copy_code(modules: dict[str, Path], target: Path) -> None:
+    for file in modules.values():
+        place = target / file.relative_to(REPOSITORY)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, place)
+    for file in sorted((REPOSITORY / "common").glob("*.j2")) + sorted((REPOSITORY / "common").glob("*.css")):
+        shutil.copyfile(file, target / "common" / file.name)
+    shutil.copyfile(REPOSITORY / "LICENSE", target / "LICENSE")
+
+
+def _copy_run(run: Run, target: Path) -> None:
+    """Model, best baseline and evidence, without the paths of this machine."""
+    target.mkdir()
+    for folder in (run.model, run.baseline, run.folder / "plots"):
+        shutil.copytree(folder, target / folder.name, ignore=shutil.ignore_patterns("*.png"))
+    for file in (run.results, run.manifest):
+        write_json(target / file.name, _without_paths(read_json(file)))
+    options = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    (target / "config.yaml").write_text(yaml.safe_dump(_without_paths(options), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (target / "README.md").write_text(ABSOLUTE.sub(r"\1", run.card.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _without_paths(value: Any) -> Any:
+    """Absolute paths in nested values, shortened to the file's name."""
+    if isinstance(value, dict):
+        return {key: _without_paths(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(child) for child in value]
+    return ABSOLUTE.sub(r"\1", value) if isinstance(value, str) else value
+
+
+def _readme(run: Run) -> str:
+    from common.report import sentence
+    from common.task import load_task_class
+
+    results, manifest = read_json(run.results), read_json(run.manifest)
+    task = load_task_class(results["project"])
+    front = {
+        "title": f"{task.title}: {results['run']}"[:60],
+        "sdk": "gradio",
+        "sdk_version": version("gradio"),
+        "python_version": "3.12",
+        "app_file": "app.py",
+        "pinned": False,
+        "license": "apache-2.0" if manifest["model"]["licence"] == "Apache-2.0" else "other",
+        "short_description": f"{task.title}, with its evidence"[:60],
+    }
+    metadata = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
+    return f"---\n{metadata}---\n\n{sentence(results)}\n\nThe demo's tabs hold the evidence; run/README.md is the model card.\n"
+
+
+def _refuse_secrets(folder: Path) -> None:
+    """Raise UserError where a text file of the Space holds a token or a path of this machine."""
+    private = [str(Path.home()), str(REPOSITORY)]
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in (".json", ".yaml", ".md", ".txt", ".py", ".j2", ".css")):
+        text = file.read_text(encoding="utf-8")
+        if SECRET.search(text):
+            raise UserError(f"{file.relative_to(folder)} holds something like a Hugging Face token: remove it from the run first.")
+        if leak := next((path for path in private if f"{path}/" in text), None):
+            raise UserError(f"{file.relative_to(folder)} holds a path of this machine ({leak}): report this, nothing was written.")

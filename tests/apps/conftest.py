@@ -1,0 +1,58 @@
+"""A served demo of the finished run, and a browser."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+    from common.run import Run
+
+
+@pytest.fixture(scope="session")
+def served(finished_run: "Run") -> Iterator["gr.Blocks"]:
+    """The demo, listening at `served.local_url`."""
+    from apps.page import launch
+    from apps.text_classification import build
+    from common.predictor import Predictor
+
+    blocks = build(Predictor.load(finished_run.folder, precision="fp32"))
+    launch(blocks, prevent_thread_lock=True, quiet=True)
+    yield blocks
+    blocks.close()
+    (finished_run.folder / "corrections.jsonl").unlink(missing_ok=True)
+
+
+def missing(what: str) -> None:
+    """Skip with a reason; in CI, where everything is installed, that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is missing, and CI must run these tests")
+    pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium without a window."""
+    from playwright.sync_api import sync_playwright
+
+    executable = os.environ.get("KIT_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not executable:
+        missing("chromium")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, which looks for faults that keep people out."""
+    file = Path(os.environ.get("KIT_AXE", Path.home() / ".cache/finetuning-kit/axe/node_modules/axe-core/axe.min.js"))
+    if not file.exists():
+        missing("axe-core (`npm install --prefix ~/.cache/finetuning-kit/axe axe-core`)")
+    return file.read_text(encoding="utf-8")

@@ -1,0 +1,181 @@
+"""The demo as a visitor meets it: a real browser, both widths, light and dark, keyboard, axe-core.
+
+KIT_SCREENSHOTS names a folder to keep the pictures in.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from common.predictor import Predictor
+from common.run import Run, read_json
+
+pytestmark = pytest.mark.slow
+
+TABS = ("Try it", "Why", "How good is it?", "Many at once", "About")
+
+
+class Visit:
+    """A page that remembers what went wrong on it and whom it called."""
+
+    def __init__(self, browser: Any, url: str, width: int, theme: str = "light"):
+        self.page = browser.new_page(viewport={"width": width, "height": 900})
+        self.errors: list[str] = []
+        self.strangers: list[str] = []
+        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: None if request.url.startswith((url, "data:", "blob:")) else self.strangers.append(request.url))
+        self.page.goto(f"{url}?__theme={theme}")
+        self.page.get_by_role("button", name="Ask").wait_for()
+
+    def tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name).click()
+        self.page.wait_for_timeout(400)
+
+    def keep(self, name: str) -> None:
+        if folder := os.environ.get("KIT_SCREENSHOTS"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+    def reachable_tab(self, name: str) -> None:
+        """On a narrow page the last tabs are behind a menu."""
+        tab = self.page.get_by_role("tab", name=name)
+        if not tab.is_visible():
+            self.page.locator("button.overflow-menu, .overflow-menu > button").first.click()
+        self.page.get_by_text(name, exact=True).last.click() if not tab.is_visible() else tab.click()
+        self.page.wait_for_timeout(400)
+
+
+@pytest.fixture
+def fresh_corrections(finished_run: Run) -> Path:
+    file = finished_run.folder / "corrections.jsonl"
+    file.unlink(missing_ok=True)
+    return file
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_visitor_asks_and_reads_every_tab(browser: Any, served: gr.Blocks, finished_run: Run, width: int, theme: str) -> None:
+    visit = Visit(browser, served.local_url, width, theme)
+    page = visit.page
+    text = "the soup and the bread today"
+    page.get_by_label("A text").first.fill(text)
+    page.get_by_role("button", name="Ask").click()
+    page.locator(".answer .bar").first.wait_for()
+    answer = Predictor.load(finished_run.folder, precision="fp32").predict([text])[0]
+    assert page.locator(".answer .label").inner_text() == (answer.label if answer.sure else "Not sure")
+    assert f"{answer.probabilities['food']:.1%}" in page.locator(".answer").inner_text()
+    visit.keep(f"try-{width}-{theme}")
+    accuracy = read_json(finished_run.results)["metrics"]["accuracy"]["value"]
+    for tab in TABS:
+        visit.reachable_tab(tab)
+        if tab == "Why":
+            page.get_by_role("button", name="Explain").click()
+            page.get_by_text("What each word adds").wait_for()
+        if tab == "How good is it?":
+            assert f"{100 * accuracy:.1f} %" in page.locator(".report .lead").inner_text()
+            assert page.locator(".report img").count() == 4
+        overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert overflow <= 0, f"{tab} is {overflow} pixels too wide at {width}"
+        visit.keep(f"{tab.split()[0].lower()}-tab-{width}-{theme}")
+    assert visit.errors == []
+    assert visit.strangers == []
+    page.close()
+
+
+def test_the_keyboard_is_enough(browser: Any, served: gr.Blocks) -> None:
+    visit = Visit(browser, served.local_url, 1280)
+    page = visit.page
+
+    def tab_to(selector: str) -> None:
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate(f"document.activeElement.matches({selector!r})"):
+                return
+        raise AssertionError(f"no way to {selector} by keyboard")
+
+    tab_to("textarea")
+    page.keyboard.type("the rain and the wind")
+    tab_to("button.primary")
+    outline = page.evaluate("(s => s.outlineStyle + s.boxShadow)(getComputedStyle(document.activeElement))")
+    assert outline != "nonenone", "the focused button must be seen"
+    page.keyboard.press("Enter")
+    page.locator(".answer .bar").first.wait_for()
+    page.close()
+
+
+def test_a_correction_is_kept(browser: Any, served: gr.Blocks, fresh_corrections: Path) -> None:
+    visit = Visit(browser, served.local_url, 1280)
+    page = visit.page
+    page.get_by_label("A text").first.fill("the rain and the wind")
+    page.get_by_text("Is the answer wrong?").click()
+    page.get_by_label("The right label").click()
+    page.get_by_role("option", name="music").click()
+    page.get_by_role("button", name="Keep the correction").click()
+    page.get_by_text("Thank you, it is kept").wait_for()
+    assert '"label": "music"' in fresh_corrections.read_text()
+    page.close()
+
+
+def test_a_file_is_answered(browser: Any, served: gr.Blocks, tmp_path: Path) -> None:
+    (tmp_path / "many.csv").write_text("text\nrain\nsoup\n")
+    visit = Visit(browser, served.local_url, 1280)
+    visit.tab("Many at once")
+    visit.page.locator("input[type=file]").first.set_input_files(tmp_path / "many.csv")
+    visit.page.get_by_text("many.csv").first.wait_for()
+    visit.page.get_by_role("button", name="Answer every row").click()
+    visit.page.get_by_text("answers.csv").first.wait_for()
+    visit.keep("many-answered")
+    assert visit.errors == []
+    visit.page.close()
+
+
+def test_what_went_wrong_is_said(browser: Any, served: gr.Blocks) -> None:
+    visit = Visit(browser, served.local_url, 1280)
+    visit.page.get_by_role("button", name="Ask").click()
+    visit.page.get_by_text("There is no text yet").wait_for()
+    visit.keep("error")
+    visit.page.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(browser: Any, served: gr.Blocks, axe: str, theme: str) -> None:
+    visit = Visit(browser, served.local_url, 1280, theme)
+    visit.page.evaluate(axe)
+    visit.page.get_by_label("A text").first.fill("the soup and the bread today")
+    visit.page.get_by_role("button", name="Ask").click()
+    visit.page.locator(".answer .bar").first.wait_for()
+    checked = 0
+    for tab in TABS:
+        visit.tab(tab)
+        if tab == "Why":
+            visit.page.get_by_role("button", name="Explain").click()
+            visit.page.get_by_text("What each word adds").wait_for()
+        found = visit.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        checked += len(found["passes"])
+        serious = [fault for fault in found["violations"] if fault["impact"] in ("serious", "critical")]
+        said = [f"{fault['id']}: {node['html'][:160]} {node['failureSummary'][:200]}" for fault in serious for node in fault["nodes"]]
+        assert not said, f"{tab} ({theme}):\n" + "\n".join(said)
+    assert checked > 50
+    visit.page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_report_stands_alone(browser: Any, finished_run: Run, axe: str, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    strangers: list[str] = []
+    page.on("request", lambda request: strangers.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
+    page.goto(finished_run.report.as_uri())
+    assert strangers == []
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    assert page.locator("img").count() == 4
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document)")
+    assert [fault["id"] for fault in found["violations"] if fault["impact"] in ("serious", "critical")] == []
+    if folder := os.environ.get("KIT_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/report-{width}.png", full_page=True)
+    page.close()

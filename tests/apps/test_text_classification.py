@@ -1,0 +1,287 @@
+"""The demo: its callbacks, what it answers over HTTP, and what hostile visitors get."""
+
+import asyncio
+import csv
+import json
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.page import LIMITS, neutralised
+from apps.text_classification import TextDemo, build, split
+from common.evaluation.calibration import probabilities
+from common.predictor import Predictor
+from common.run import Run, read_json
+
+
+@pytest.fixture(scope="module")
+def demo(finished_run: Run) -> TextDemo:
+    return TextDemo(Predictor.load(finished_run.folder, precision="fp32"))
+
+
+def call(url: str, endpoint: str, *data: Any) -> tuple[str, Any]:
+    """(`complete` or `error`, what came back) of one request over plain HTTP."""
+    started = httpx.post(f"{url}gradio_api/call/{endpoint}", content=json.dumps({"data": data}), headers={"content-type": "application/json"}, timeout=30)
+    if started.status_code != 200:
+        return "error", started.text
+    lines = httpx.get(f"{url}gradio_api/call/{endpoint}/{started.json()['event_id']}", timeout=60).text.splitlines()
+    place = max(number for number, line in enumerate(lines) if line.startswith("event:"))
+    return lines[place].removeprefix("event: "), json.loads(lines[place + 1].removeprefix("data: "))
+
+
+def test_the_demo_answers_the_whole_test_split_as_it_was_measured(demo: TextDemo, finished_run: Run) -> None:
+    records = [json.loads(line) for line in finished_run.predictions.read_text().splitlines()]
+    records = [record for record in records if record["set"] == "test"]
+    best = read_json(finished_run.results)["comparison"]["against"]
+
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*(demo.predict(record["input"]) for record in records))
+
+    answers = asyncio.run(ask())
+    assert len(answers) == 60
+    for answer, record in zip(answers, records, strict=True):
+        expected = probabilities(np.asarray([record["logits"]]), demo.predictor.temperature)[0]
+        assert answer["label"] == record["prediction"]
+        assert list(answer["probabilities"].values()) == pytest.approx(expected.tolist(), abs=1e-5)
+        assert answer["sure"] == (record["confidence"] >= demo.predictor.threshold)
+        assert answer["baseline"] == record["baselines"][best]
+
+
+def test_the_named_endpoint_answers_over_http(served: gr.Blocks, demo: TextDemo) -> None:
+    client = Client(served.local_url, verbose=False)
+    answer = client.predict("the soup and bread today", api_name="/predict")
+    assert answer["label"] == demo.predictor.predict(["the soup and bread today"])[0].label
+    assert set(answer) == {"label", "confidence", "sure", "probabilities", "baseline", "milliseconds"}
+    names = set(client.view_api(return_format="dict")["named_endpoints"])
+    assert names == {"/predict", "/explain", "/correct", "/answer_file"}
+
+
+SURROGATE = "\ud800"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "There is no text yet"),
+        (" \n\t ", "There is no text yet"),
+        ("a" * (LIMITS.characters + 1), r"The text has 2,001 characters, and 2,000 are read at most"),
+        ("a\0b", "holds characters that are no text"),
+        (SURROGATE, "holds characters that are no text"),
+        (None, "Give one text"),
+        (17, "Give one text"),
+        (["a", "b"], "Give one text"),
+        ({"path": "/etc/passwd"}, "Give one text"),
+    ],
+)
+def test_bad_input_gets_a_sentence(served: gr.Blocks, text: Any, sentence: str) -> None:
+    for endpoint in ("predict", "explain"):
+        if endpoint == "explain" and not isinstance(text, str):
+            continue  # a text box turns these into text before they arrive
+        kind, said = call(served.local_url, endpoint, text)
+        assert kind == "error"
+        assert sentence in said["error"]
+    assert "Traceback" not in str(said)
+
+
+def test_what_looks_like_code_is_only_text(served: gr.Blocks) -> None:
+    for text in ("<script>alert(1)</script>", "'; DROP TABLE x; --", "{{ 7 * 7 }}", "../../etc/passwd", "%s%n", "🦆" * 50, "a" * LIMITS.characters):
+        kind, answer = call(served.local_url, "predict", text)
+        assert kind == "complete", answer
+    spans, table = call(served.local_url, "explain", "soup <script>alert(1)</script> & bread")[1]
+    assert "<script>" not in table and "&lt;script&gt;" in table
+    assert [span["token"] for span in spans] == ["soup ", "<script>alert(1)</script> ", "& ", "bread "]
+
+
+def test_no_file_of_the_machine_can_be_read(served: gr.Blocks, finished_run: Run) -> None:
+    for path in ("/etc/passwd", str(finished_run.manifest), str(Path.cwd() / "pyproject.toml"), f"{Path.cwd()}/common/../pyproject.toml"):
+        assert httpx.get(f"{served.local_url}gradio_api/file={path}").status_code in (403, 404)
+        kind, said = call(served.local_url, "answer_file", {"path": path, "meta": {"_type": "gradio.FileData"}}, "text")
+        assert kind == "error"
+        assert str(finished_run.folder) not in str(said) and "root:" not in str(said) and "Traceback" not in str(said)
+
+
+def upload(tmp_path: Path, content: str | bytes, name: str = "many.csv") -> Any:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return handle_file(str(path))
+
+
+def test_a_file_is_answered_row_by_row_and_holds_no_formula(served: gr.Blocks, demo: TextDemo, tmp_path: Path) -> None:
+    rows = [["=1+1", "rain and wind"], ["@SUM(A1)", "a song and a drum"], ["-5", "+soup"], ["plain", "\tbread"]]
+    lines = "id,text\n" + "".join(f'{a},"{b}"\n' for a, b in rows)
+    client = Client(served.local_url, verbose=False)
+    file, shown = client.predict(upload(tmp_path, lines), "", api_name="/answer_file")
+    with Path(file).open(encoding="utf-8", newline="") as opened:
+        table = list(csv.reader(opened))
+    assert table[0] == ["id", "text", "answer", "confidence", "sure"]
+    assert [line[:2] for line in table[1:]] == [["'=1+1", "rain and wind"], ["'@SUM(A1)", "a song and a drum"], ["-5", "'+soup"], ["plain", "'\tbread"]]
+    assert [line[2] for line in table[1:]] == [answer.label for answer in demo.predictor.predict([row[1] for row in rows])]
+    assert "rain and wind" in (shown if isinstance(shown, str) else shown["value"])
+
+
+@given(st.text())
+def test_no_cell_starts_a_formula(cell: str) -> None:
+    safe = neutralised(cell)
+    assert safe in (cell, "'" + cell)
+    assert safe[:1] not in tuple("=@\t\r") and (safe[:1] not in tuple("+-") or float(safe) is not None)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "column", "sentence"),
+    [
+        ("text\n", "many.csv", "", "no rows below its header"),
+        ("", "many.csv", "", "Which column holds the texts"),
+        ("a,b\n1,2\n", "many.csv", "", "Which column holds the texts"),
+        ("txet,b\n1,2\n", "many.csv", "text", "There is no column 'text' (did you mean txet?)"),
+        ("text,b\nx,1\ny\n", "many.csv", "", "Row 2 is not 2 cells like the header"),
+        ("text\nx\n" + "a" * 2_001 + "\n", "many.csv", "", "Row 2: The text has 2,001 characters"),
+        ("text\n" + "x\n" * 1_001, "many.csv", "", "more than 1,000 rows"),
+        (b"text\n\xff\xfe\xfa\n", "many.csv", "", "UTF-8"),
+        ("MZ", "many.exe", "", "This kind of file cannot be read"),
+    ],
+)
+def test_bad_files_get_a_sentence_without_a_path(served: gr.Blocks, tmp_path: Path, content: str | bytes, name: str, column: str, sentence: str) -> None:
+    client = Client(served.local_url, verbose=False)
+    with pytest.raises(AppError) as caught:
+        client.predict(upload(tmp_path, content, name), column, api_name="/answer_file")
+    if name.endswith(".csv"):
+        assert sentence in str(caught.value)
+    assert "/tmp" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+
+
+def test_a_huge_file_is_refused_while_it_arrives(served: gr.Blocks, tmp_path: Path) -> None:
+    huge = tmp_path / "huge.csv"
+    huge.write_bytes(b"text\n" + b"x\n" * LIMITS.file_bytes)
+    with huge.open("rb") as file:
+        answer = httpx.post(f"{served.local_url}gradio_api/upload", files={"files": ("huge.csv", file)}, timeout=30)
+    assert answer.status_code == 413
+
+
+def test_corrections_are_rows_to_train_on(served: gr.Blocks, finished_run: Run) -> None:
+    from common import tables
+
+    file = finished_run.folder / "corrections.jsonl"
+    file.unlink(missing_ok=True)
+    assert call(served.local_url, "correct", "rain \n and wind", "music")[0] == "complete"
+    assert call(served.local_url, "correct", "rain", "no such label")[0] == "error"
+    assert call(served.local_url, "correct", "rain", None)[0] == "error"
+    (row,) = [row for _, row in tables.rows(file)]
+    assert row["text"] == "rain \n and wind" and row["label"] == "music" and row["prediction"] in ("food", "music", "weather")
+
+
+def test_the_file_of_corrections_has_an_end(tmp_path: Path) -> None:
+    import dataclasses
+
+    from apps.page import Corrections
+    from common.errors import UserError
+
+    corrections = Corrections(tmp_path / "corrections.jsonl", dataclasses.replace(LIMITS, corrections_bytes=100))
+    with pytest.raises(UserError, match="full"):
+        for _ in range(20):
+            corrections.add({"text": "some words"})
+    assert (tmp_path / "corrections.jsonl").stat().st_size <= 100
+
+
+def test_what_a_word_adds_is_what_its_absence_takes(demo: TextDemo) -> None:
+    text = "the soup and the drum today"
+    spans, _ = asyncio.run(demo.explain(text))
+    whole = demo.predictor.predict([text])[0]
+    without = demo.predictor.predict(["the and the drum today"])[0]
+    shares = [share for _, share in spans]
+    largest = max(
+        abs(whole.confidence - answer.probabilities[whole.label])
+        for answer in demo.predictor.predict([" ".join(text.split()[:n] + text.split()[n + 1 :]) for n in range(6)])
+    )
+    assert shares[1] == pytest.approx((whole.confidence - without.probabilities[whole.label]) / largest, abs=1e-3)
+    assert max(map(abs, shares)) == pytest.approx(1)
+    assert asyncio.run(demo.explain("soup"))[0] == [("soup", None)]
+
+
+@given(st.lists(st.sampled_from(["a", "bb", "ccc"]), min_size=1, max_size=400))
+def test_pieces_are_the_text_in_order_and_not_too_many(words: list[str]) -> None:
+    pieces = split(" ".join(words))
+    assert " ".join(pieces).split() == words
+    assert len(pieces) <= 60
+
+
+def test_errors_of_ours_reach_nobody(demo: TextDemo, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_: Any) -> Any:
+        raise RuntimeError("/secret/path TOKEN=1")
+
+    monkeypatch.setattr(demo.model, "answer", broken)
+    with pytest.raises(gr.Error) as caught:
+        asyncio.run(demo.predict("soup"))
+    assert "secret" not in caught.value.message and "Something went wrong" in caught.value.message
+    assert "secret" in caplog.text
+
+
+def test_a_slow_model_costs_a_sentence_and_not_the_server(demo: TextDemo, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+
+    from apps import text_classification
+
+    monkeypatch.setattr(text_classification, "LIMITS", dataclasses.replace(LIMITS, seconds=0.05))
+    monkeypatch.setattr(demo.model, "answer", lambda texts: time.sleep(0.2) or texts)
+    with pytest.raises(gr.Error, match="took too long"):
+        asyncio.run(demo.predict("soup"))
+
+
+@pytest.mark.slow
+def test_thirty_two_clients_at_once(served: gr.Blocks, finished_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """No error; every answer is that of its own question."""
+    client = Client(served.local_url, verbose=False)
+    texts = [f"{food} and {other} number {n}" for n in range(32) for food, other in (("soup", "bread"), ("rain", "wind"), ("song", "drum"))]
+    seconds: list[float] = []
+    lock = threading.Lock()
+
+    def ask(text: str) -> Any:
+        started = time.perf_counter()
+        answer = client.predict(text, api_name="/predict")
+        with lock:
+            seconds.append(time.perf_counter() - started)
+        return answer
+
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(ask, texts))
+    expected = Predictor.load(finished_run.folder, precision="fp32").predict(texts)
+    assert [answer["label"] for answer in answers] == [answer.label for answer in expected]
+    with capsys.disabled():
+        print(f"\n32 clients, {len(texts)} requests: p95 {np.percentile(seconds, 95):.2f} s")
+    assert np.percentile(seconds, 95) < 10
+
+
+def test_a_predictor_without_a_run_has_a_demo_too(finished_run: Run) -> None:
+    predictor = Predictor.load(finished_run.folder)
+    predictor.folder = None
+    blocks = build(predictor)
+    assert "was not measured" in json.dumps(blocks.get_config_file())
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--share"], "say who may come in with --auth"),
+        (["--auth", "nobody"], "a name and a password"),
+        (["--run", "nowhere"], "holds no finished model"),
+    ],
+)
+def test_the_command_line_refuses_in_one_sentence(options: list[str], sentence: str, finished_run: Run) -> None:
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "apps.text_classification", "--run", str(finished_run.folder), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 2
+    assert sentence in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,142 @@
+"""What the demo costs on top of Gradio itself: one visitor, and 32 at once.
+
+    python -m tests.benchmarks.demo RUN [--write]
+
+Three servers, each in a process of its own, are asked in turn through gradio_client, three times: the demo, the
+same app around a predictor that does nothing, and `gr.Interface.from_pipeline` with the same model.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RESULTS = REPOSITORY / "projects/text_classification/results/demo.json"
+APPS = ("the demo", "the same app, no model", "Interface.from_pipeline")
+ROUNDS, ALONE, CLIENTS, EACH = 3, 60, 32, 6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--write", action="store_true", help="keep the figures beside the project")
+    parser.add_argument("--serve", choices=APPS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve(options.serve, options.run)
+        return
+    servers = {name: start(name, options.run) for name in APPS}
+    measured: dict[str, dict[str, list[float]]] = {name: {"p50_ms": [], "p95_ms_of_32": [], "requests_per_second_of_32": [], "errors": []} for name in APPS}
+    try:
+        clients = {name: client(process) for name, process in servers.items()}
+        for name in APPS:
+            alone(clients[name], 10)  # warm up
+        for _ in range(ROUNDS):
+            for name in APPS:
+                measured[name]["p50_ms"].append(statistics.median(alone(clients[name], ALONE)))
+                seconds, rate, errors = together(clients[name])
+                measured[name]["p95_ms_of_32"].append(statistics.quantiles(seconds, n=20)[-1])
+                measured[name]["requests_per_second_of_32"].append(rate)
+                measured[name]["errors"].append(errors)
+                print(name, {key: round(values[-1], 1) for key, values in measured[name].items()}, flush=True)
+    finally:
+        for process in servers.values():
+            process.kill()
+    middle = {name: {key: statistics.median(values) for key, values in figures.items()} for name, figures in measured.items()}
+    demo, trivial, plain = (middle[name] for name in APPS)
+    ratios = {
+        "added_ms": demo["p50_ms"] - trivial["p50_ms"],
+        "throughput_of_trivial": demo["requests_per_second_of_32"] / trivial["requests_per_second_of_32"],
+        "throughput_of_pipeline": demo["requests_per_second_of_32"] / plain["requests_per_second_of_32"],
+    }
+    print(json.dumps({"medians": middle, **ratios}, indent=1))
+    if options.write:
+        from common.hardware import _cpu_name
+
+        device = f"{_cpu_name()}, {os.cpu_count()} cores"
+        RESULTS.write_text(json.dumps({"device": device, "clients": CLIENTS, "measured": measured, "medians": middle, **ratios}, indent=1) + "\n")
+
+
+def serve(name: str, run: Path) -> None:
+    """Serve one of the apps; its address is the only line on stdout."""
+    import gradio as gr
+
+    from apps.page import launch
+    from apps.text_classification import build
+    from common.predictor import Prediction, Predictor
+
+    if name == "Interface.from_pipeline":
+        from transformers import pipeline
+
+        app = gr.Interface.from_pipeline(pipeline("text-classification", model=str(run / "model")))
+        app.launch(prevent_thread_lock=True, quiet=True)
+    else:
+        predictor = Predictor.load(run)
+        if name == "the same app, no model":
+            predictor.folder = None
+            same = Prediction(predictor.labels[0], 1.0, dict.fromkeys(predictor.labels, 0.5), True)
+            predictor.predict = lambda texts: [same] * len(texts)  # type: ignore[method-assign]
+        app = build(predictor)
+        launch(app, prevent_thread_lock=True, quiet=True)
+    print(app.local_url, flush=True)
+    while True:
+        time.sleep(1)
+
+
+def start(name: str, run: Path) -> "subprocess.Popen[str]":
+    """A server in a process of its own."""
+    command = [sys.executable, "-m", "tests.benchmarks.demo", str(run), "--serve", name]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+
+
+def client(process: "subprocess.Popen[str]") -> Any:
+    """A client of the server, as soon as it has said its address."""
+    from gradio_client import Client
+
+    assert process.stdout
+    address = next(line for line in process.stdout if line.startswith("http")).strip()
+    return Client(address, verbose=False)
+
+
+def ask(asked: Any, number: int) -> float:
+    """Milliseconds of one request."""
+    started = time.perf_counter()
+    asked.predict(f"A charming little film number {number} that never outstays its welcome.", api_name="/predict")
+    return 1_000 * (time.perf_counter() - started)
+
+
+def alone(asked: Any, requests: int) -> list[float]:
+    """Milliseconds of requests one after the other."""
+    return [ask(asked, number) for number in range(requests)]
+
+
+def together(asked: Any) -> tuple[list[float], float, int]:
+    """Milliseconds of requests of many clients at once, requests a second, and how many failed."""
+    errors = 0
+
+    def several(first: int) -> list[float]:
+        nonlocal errors
+        found = []
+        for number in range(EACH):
+            try:
+                found.append(ask(asked, EACH * first + number))
+            except Exception as error:
+                print(f"{type(error).__name__}: {error}", file=sys.stderr)
+                errors += 1
+        return found
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        milliseconds = [value for values in pool.map(several, range(CLIENTS)) for value in values]
+    return milliseconds, len(milliseconds) / (time.perf_counter() - started), errors
+
+
+if __name__ == "__main__":
+    main()
