@@ -61,12 +61,15 @@ CSS = """
 .answer { font-size: 1.05rem; line-height: 1.5; min-height: 8.5rem; padding: .9rem 1.1rem; border: 1px solid var(--border-color-primary); border-radius: 8px; }
 .answer .label { font-size: 1.6rem; font-weight: 600; margin: 0 0 .2rem; overflow-wrap: anywhere; }
 .answer p { margin: .25rem 0; }
-.answer .bar { display: grid; grid-template-columns: minmax(5rem, 11rem) 1fr 3.6rem; gap: .7rem; align-items: center; font-size: .95rem; }
-.answer .bar span { overflow-wrap: anywhere; }
+.answer .bars { display: grid; grid-template-columns: fit-content(45%) 1fr max-content; gap: .2rem .8rem; align-items: center; font-size: .95rem; }
+.answer .bars span { overflow-wrap: anywhere; }
 .answer .track { height: .55rem; background: var(--border-color-primary); border-radius: 4px; }
 .answer .track i { display: block; height: 100%; background: #2563eb; border-radius: 4px; }
-.answer .value { text-align: right; font-variant-numeric: tabular-nums; }
+.answer .bars .value { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+button[role="tab"].selected { color: var(--primary-700); }
+.dark button[role="tab"].selected { color: var(--primary-300); }
 .quiet { opacity: .85; font-size: .92rem; }
+.prose pre, .prose pre code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
 footer a, footer button { text-decoration: underline; }
 """
 
@@ -151,6 +154,11 @@ def header(predictor: Predictor) -> None:
         gr.Markdown(f"Run `{results['run']}`. {sentence(results)}")
 
 
+def share(value: float) -> str:
+    """A probability in per cent that never claims certainty."""
+    return "over 99.9 %" if value > 0.999 else "under 0.1 %" if value < 0.001 else f"{100 * value:.1f} %"
+
+
 def answer_html(prediction: Prediction, baseline: tuple[str, str] | None, milliseconds: float, shown: int = 5) -> str:
     """An answer as HTML: the label or "not sure", the bars of the likeliest labels, the baseline, the time.
 
@@ -159,16 +167,15 @@ def answer_html(prediction: Prediction, baseline: tuple[str, str] | None, millis
     escape = html.escape
     likeliest = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])[:shown]
     if prediction.sure:
-        said = f'<p class="label">{escape(prediction.label)}</p><p>Sure of it: {prediction.confidence:.0%}</p>'
+        said = f'<p class="label">{escape(prediction.label)}</p><p>Sure of it: {share(prediction.confidence)}</p>'
     else:
-        said = f'<p class="label">Not sure</p><p>Perhaps {escape(prediction.label)}, with {prediction.confidence:.0%}: a person should look.</p>'
+        said = f'<p class="label">Not sure</p><p>Perhaps {escape(prediction.label)}, with {share(prediction.confidence)}: a person should look.</p>'
     bars = "".join(
-        f'<div class="bar"><span>{escape(label)}</span><div class="track"><i style="width: {100 * value:.1f}%"></i></div>'
-        f'<span class="value">{value:.1%}</span></div>'
+        f'<span>{escape(label)}</span><div class="track"><i style="width: {100 * value:.1f}%"></i></div><span class="value">{share(value)}</span>'
         for label, value in likeliest
     )
     simpler = f"<p>The best simpler method ({escape(NAMES.get(baseline[0], baseline[0]))}) says: {escape(baseline[1])}</p>" if baseline else ""
-    return f'<div class="answer">{said}{bars}<div class="quiet">{simpler}<p>Answered in {milliseconds:.0f} ms.</p></div></div>'
+    return f'<div class="answer">{said}<div class="bars">{bars}</div><div class="quiet">{simpler}<p>Answered in {milliseconds:.0f} ms.</p></div></div>'
 
 
 def evidence_tab(predictor: Predictor) -> None:
@@ -183,7 +190,8 @@ def about_tab(predictor: Predictor) -> None:
     """The model card, without its metadata."""
     if predictor.folder:
         card = Run(predictor.folder).card.read_text(encoding="utf-8")
-        gr.Markdown(re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL))
+        text = re.sub(r"\A---\n.*?\n---\n\s*# [^\n]*\n", "", card, flags=re.DOTALL)
+        gr.Markdown(text.replace("```python", "```"))  # the highlighter's colours are too pale to read
     else:
         gr.Markdown("This model has no card: it has no run.")
 
@@ -191,13 +199,13 @@ def about_tab(predictor: Predictor) -> None:
 def sure_of(predictor: Predictor) -> str:
     """What "not sure" means here, in one sentence with the numbers of the test set."""
     if not predictor.folder:
-        return f"Below a confidence of {predictor.threshold:.0%} it says that it is not sure."
+        return f"Below a confidence of {share(predictor.threshold)} it says that it is not sure."
     selective = read_json(Run(predictor.folder).results)["selective"]
     if not selective["examples"]:
         return "It never says that it is sure: no part of its answers on the validation split was clearly more reliable than the rest."
     return (
-        f"Below a confidence of {selective['threshold']:.0%}, chosen on the validation split, it says that it is not sure. "
-        f"On the test set it was sure of {selective['coverage']:.0%} of the rows and got {percent(selective['accuracy'])} of those right."
+        f"Below a confidence of {share(selective['threshold'])}, chosen on the validation split, it says that it is not sure. "
+        f"On the test set it was sure of {share(selective['coverage'])} of the rows and got {percent(selective['accuracy'])} of those right."
     )
 
 

@@ -23,6 +23,8 @@ from common.run import Run, read_json
 KINDS = (".csv", ".tsv", ".jsonl")
 # A text is cut into at most so many pieces to see which of them matter.
 PIECES = 60
+# A piece that changes the probability by less is not marked.
+LEAST_SHARE = 0.01
 PREVIEW = 10
 
 
@@ -72,8 +74,8 @@ class TextDemo:
         return page.answer_html(*await self.answer(text)), text
 
     @guarded
-    async def explain(self, text: str) -> tuple[list[tuple[str, float | None]], str]:
-        """Each piece of the text with what it adds to the answer's probability, and the same as a table.
+    async def explain(self, text: str) -> tuple[list[tuple[str, str | None]], str]:
+        """The text's pieces, marked where they speak for or against the answer, and the weightiest as a table.
 
         A piece's share is what the probability loses when the piece is left out (occlusion: Li et al. 2016).
         """
@@ -85,12 +87,12 @@ class TextDemo:
             return [(text, None)], "<p>One word alone: there is nothing to leave out.</p>"
         answers = await asyncio.gather(*(self.model.ask(shorter, LIMITS.seconds) for shorter in rest))
         shares = [whole.confidence - answer.probabilities[whole.label] for answer in answers]
-        largest = max(map(abs, shares)) or 1.0
-        spans = [(piece + " ", share / largest) for piece, share in zip(pieces, shares, strict=True)]
-        return spans, shares_table(whole, pieces, shares)
+        least = max(LEAST_SHARE, max(map(abs, shares)) / 10)
+        marks = [None if abs(share) < least else "for" if share > 0 else "against" for share in shares]
+        return [(piece + " ", mark) for piece, mark in zip(pieces, marks, strict=True)], shares_table(whole, pieces, shares)
 
     @guarded
-    async def answer_file(self, path: str, column: str, progress: gr.Progress = gr.Progress()) -> tuple[str, str]:  # noqa: B008
+    async def answer_file(self, path: str, column: str, progress: gr.Progress = gr.Progress()) -> tuple[Any, str]:  # noqa: B008
         """A CSV with the answers to each row of the uploaded file, and its first rows as HTML."""
         rows = read_upload(checked_file(path, KINDS), column if isinstance(column, str) else "", self.column)
         answers: list[Prediction] = []
@@ -106,7 +108,7 @@ class TextDemo:
         head = [*rows[0][0], "answer", "confidence", "sure"]
         with (folder / "answers.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([neutralised(cell) for cell in line] for line in [head, *table])
-        return str(folder / "answers.csv"), preview(head, table)
+        return gr.DownloadButton(value=str(folder / "answers.csv"), visible=True), preview(head, table)
 
     @guarded
     async def correct(self, text: str, label: str) -> str:
@@ -132,7 +134,7 @@ def shares_table(whole: Prediction, pieces: list[str], shares: list[float]) -> s
     """The five pieces that matter most, in words."""
     most = sorted(zip(pieces, shares, strict=True), key=lambda pair: -abs(pair[1]))[:5]
     rows = "".join(f'<tr><td>{html.escape(piece)}</td><td class="n">{100 * share:+.1f}</td></tr>' for piece, share in most)
-    said = f"<p>The answer is <b>{html.escape(whole.label)}</b> ({whole.confidence:.1%}). What each word adds to that, in points:</p>"
+    said = f"<p>The answer is <b>{html.escape(whole.label)}</b> ({page.share(whole.confidence)}). What each word adds to that, in points:</p>"
     return f'<div class="report">{said}<table><tr><th>word</th><th class="n">points</th></tr>{rows}</table></div>'
 
 
@@ -200,11 +202,14 @@ def _try_tab(demo: TextDemo) -> tuple[gr.Textbox, gr.Button, gr.HTML]:
         with gr.Column(min_width=280):
             question = _text_box()
             ask = gr.Button("Ask", variant="primary")
+        with gr.Column(min_width=280):
+            reply = gr.HTML('<div class="answer"><p class="quiet">The answer comes here.</p></div>')
+    with gr.Row():
+        with gr.Column(min_width=280):
             if demo.examples:
                 labels = [f"{example['kind']} ({example['reference']}): {example['input']}" for example in demo.examples]
                 gr.Examples([[example["input"]] for example in demo.examples], question, example_labels=labels, label="From the test set")
         with gr.Column(min_width=280):
-            reply = gr.HTML('<div class="answer"><p class="quiet">The answer comes here.</p></div>')
             gr.Markdown(page.sure_of(demo.predictor), elem_classes="quiet")
             if demo.corrections:
                 with gr.Accordion("Is the answer wrong?", open=False):
@@ -217,10 +222,10 @@ def _try_tab(demo: TextDemo) -> tuple[gr.Textbox, gr.Button, gr.HTML]:
 
 def _why_tab(demo: TextDemo) -> gr.Textbox:
     """The text that is explained."""
-    gr.Markdown("Each word is left out in turn: blue words speak for the answer, red ones against it.")
+    gr.Markdown("Each word is left out in turn: where the answer gets less probable without it, the word speaks for the answer.")
     text = _text_box()
     button = gr.Button("Explain", variant="primary")
-    spans = gr.HighlightedText(label="What speaks for the answer", show_legend=False)
+    spans = gr.HighlightedText(label="What speaks for the answer, and what against it", color_map={"for": "#1d4ed8", "against": "#b45309"})
     table = gr.HTML()
     button.click(demo.explain, text, [spans, table], api_name="explain")
     return text
@@ -228,12 +233,11 @@ def _why_tab(demo: TextDemo) -> gr.Textbox:
 
 def _many_tab(demo: TextDemo) -> None:
     gr.Markdown(f"A file ({', '.join(KINDS)}) of at most {LIMITS.rows:,} rows and {LIMITS.file_bytes // 1_000_000} MB; the answers come as a CSV.")
-    file = gr.File(label="File", file_types=list(KINDS))
     column = gr.Textbox(label="Column with the texts", placeholder=demo.column, max_length=200, max_lines=1)
-    button = gr.Button("Answer every row", variant="primary")
-    answers = gr.File(label="Answers", interactive=False)
+    file = gr.UploadButton("Choose a file, and answer its rows", file_types=list(KINDS), variant="primary")
+    answers = gr.DownloadButton("Download the answers", visible=False)
     table = gr.HTML()
-    button.click(demo.answer_file, [file, column], [answers, table], api_name="answer_file")
+    file.upload(demo.answer_file, [file, column], [answers, table], api_name="answer_file")
 
 
 if __name__ == "__main__":

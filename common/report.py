@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from common.progress import console, is_main_process
-from common.run import Run, read_json, write_text
+from common.run import Run, read_json, without_paths, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -127,8 +127,8 @@ def write_report(run: Run) -> Path:
 
 
 def evidence(run: Run) -> str:
-    """The report without the page around it, for a demo."""
-    return _render("evidence.html.j2", run, read_json(run.results), read_json(run.manifest))
+    """The report without the page around it, for a demo's visitors."""
+    return _render("evidence.html.j2", run, without_paths(read_json(run.results)), without_paths(read_json(run.manifest)))
 
 
 def _render(template: str, run: Run, results: dict[str, Any], manifest: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -12,6 +13,7 @@ from common.config import Config, load, save
 from common.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+ABSOLUTE_PATH = re.compile(r"(?<![\w.:/-])/(?:[\w.@+-]+/)+([\w.@+-]+)")
 PACKAGES = ("torch", "transformers", "datasets", "accelerate", "evaluate", "scikit-learn", "numpy", "tokenizers", "safetensors")
 
 
@@ -88,6 +90,15 @@ def latest(project: str | None, output_dir: str = "runs") -> Path:
     if not found:
         raise UserError(f"there is no finished run in {output_dir}/{project or ''}: `kit train {project or 'PROJECT'}` makes one.")
     return found[-1].parent
+
+
+def without_paths(value: Any) -> Any:
+    """Absolute paths in nested values, shortened to the file's name: what is shown to others says nothing of this machine."""
+    if isinstance(value, dict):
+        return {key: without_paths(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [without_paths(child) for child in value]
+    return ABSOLUTE_PATH.sub(r"\1", value) if isinstance(value, str) else value
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -9,18 +9,16 @@ import shutil
 import sys
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from common.errors import UserError
-from common.run import REPOSITORY, Run, read_json, write_json
+from common.run import REPOSITORY, Run, read_json, without_paths, write_json
 
 KIT = ("common", "projects", "apps")
 # The demo never trains: what only the training part of a project reads stays at home.
 SKIPPED = {"common.training", "common.fit", "common.preflight", "common.launch", "common.cli", "common.space", "common.verify"}
 SECRET = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")
-ABSOLUTE = re.compile(r"(?<![\w.:/-])/(?:[\w.@+-]+/)+([\w.@+-]+)")
 
 APP = '''"""The demo of a fine-tuned model; the evidence is in its tab "How good is it?"."""
 
@@ -137,19 +135,10 @@ def _copy_run(run: Run, target: Path) -> None:
     for folder in (run.model, run.baseline, run.folder / "plots"):
         shutil.copytree(folder, target / folder.name, ignore=shutil.ignore_patterns("*.png"))
     for file in (run.results, run.manifest):
-        write_json(target / file.name, _without_paths(read_json(file)))
+        write_json(target / file.name, without_paths(read_json(file)))
     options = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-    (target / "config.yaml").write_text(yaml.safe_dump(_without_paths(options), sort_keys=False, allow_unicode=True), encoding="utf-8")
-    (target / "README.md").write_text(ABSOLUTE.sub(r"\1", run.card.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-def _without_paths(value: Any) -> Any:
-    """Absolute paths in nested values, shortened to the file's name."""
-    if isinstance(value, dict):
-        return {key: _without_paths(child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [_without_paths(child) for child in value]
-    return ABSOLUTE.sub(r"\1", value) if isinstance(value, str) else value
+    (target / "config.yaml").write_text(yaml.safe_dump(without_paths(options), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    shutil.copyfile(run.card, target / "README.md")
 
 
 def _readme(run: Run) -> str:

@@ -123,7 +123,7 @@ def test_a_file_is_answered_row_by_row_and_holds_no_formula(served: gr.Blocks, d
     lines = "id,text\n" + "".join(f'{a},"{b}"\n' for a, b in rows)
     client = Client(served.local_url, verbose=False)
     file, shown = client.predict(upload(tmp_path, lines), "", api_name="/answer_file")
-    with Path(file).open(encoding="utf-8", newline="") as opened:
+    with Path(file["value"]).open(encoding="utf-8", newline="") as opened:
         table = list(csv.reader(opened))
     assert table[0] == ["id", "text", "answer", "confidence", "sure"]
     assert [line[:2] for line in table[1:]] == [["'=1+1", "rain and wind"], ["'@SUM(A1)", "a song and a drum"], ["-5", "'+soup"], ["plain", "'\tbread"]]
@@ -196,16 +196,17 @@ def test_the_file_of_corrections_has_an_end(tmp_path: Path) -> None:
 
 def test_what_a_word_adds_is_what_its_absence_takes(demo: TextDemo) -> None:
     text = "the soup and the drum today"
-    spans, _ = asyncio.run(demo.explain(text))
+    spans, table = asyncio.run(demo.explain(text))
     whole = demo.predictor.predict([text])[0]
-    without = demo.predictor.predict(["the and the drum today"])[0]
-    shares = [share for _, share in spans]
-    largest = max(
-        abs(whole.confidence - answer.probabilities[whole.label])
-        for answer in demo.predictor.predict([" ".join(text.split()[:n] + text.split()[n + 1 :]) for n in range(6)])
-    )
-    assert shares[1] == pytest.approx((whole.confidence - without.probabilities[whole.label]) / largest, abs=1e-3)
-    assert max(map(abs, shares)) == pytest.approx(1)
+    words = text.split()
+    without = demo.predictor.predict([" ".join(words[:n] + words[n + 1 :]) for n in range(6)])
+    shares = [whole.confidence - answer.probabilities[whole.label] for answer in without]
+    assert max(map(abs, shares)) > 0.01
+    for (word, mark), share, expected in zip(spans, shares, words, strict=True):
+        assert word == expected + " "
+        assert mark == (None if abs(share) < max(0.01, max(map(abs, shares)) / 10) else "for" if share > 0 else "against")
+    largest = max(zip(words, shares, strict=True), key=lambda pair: abs(pair[1]))
+    assert f'<td>{largest[0]}</td><td class="n">{100 * largest[1]:+.1f}</td>' in table
     assert asyncio.run(demo.explain("soup"))[0] == [("soup", None)]
 
 
