@@ -10,8 +10,11 @@ import html
 import json
 import logging
 import re
+import shutil
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +41,8 @@ class Limits:
         characters: of one text.
         rows: of one file.
         file_bytes: of one upload.
-        seconds: that one request may take; a whole file may take five times as long.
+        seconds: that one request may take.
+        file_seconds: that a whole file may take.
         waiting: requests in Gradio's queue; more are told to come back.
         together: requests that are worked on at the same time.
         corrections_bytes: of the file that collects corrections.
@@ -48,6 +52,7 @@ class Limits:
     rows: int = 1_000
     file_bytes: int = 1_000_000
     seconds: float = 20.0
+    file_seconds: float = 100.0
     waiting: int = 200
     together: int = 64
     corrections_bytes: int = 5_000_000
@@ -134,6 +139,14 @@ def checked_file(path: Any, kinds: tuple[str, ...], limits: Limits = LIMITS) -> 
     if file.stat().st_size > limits.file_bytes:
         raise UserError(f"The file has {file.stat().st_size:,} bytes, and {limits.file_bytes:,} are read at most: give a part of it.")
     return file
+
+
+def fresh_folder(parent: Path) -> Path:
+    """An empty folder for one visitor's file; those of an hour ago are removed."""
+    for old in parent.iterdir():
+        if old.stat().st_mtime < time.time() - 3_600:
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(dir=parent))
 
 
 def neutralised(cell: str) -> str:

@@ -39,6 +39,7 @@ class TextDemo:
         self.simpler: tuple[str, BatchQueue] | None = None
         self.corrections: page.Corrections | None = None
         self.examples: list[dict[str, Any]] = []
+        self.files = tempfile.TemporaryDirectory(prefix="answers-")
         if predictor.folder:
             run = Run(predictor.folder)
             results = read_json(run.results)
@@ -96,11 +97,11 @@ class TextDemo:
         """A CSV with the answers to each row of the uploaded file, and its first rows as HTML."""
         rows = read_upload(checked_file(path, KINDS), column if isinstance(column, str) else "", self.column)
         answers: list[Prediction] = []
-        for start in range(0, len(rows), 64):
-            progress(start / len(rows), desc=f"{start:,} of {len(rows):,} rows")
-            asked = (self.model.ask(text, 5 * LIMITS.seconds) for _, text in rows[start : start + 64])
-            answers += await asyncio.gather(*asked)
-        folder = Path(tempfile.mkdtemp(prefix="answers-"))
+        async with asyncio.timeout(LIMITS.file_seconds):
+            for start in range(0, len(rows), 64):  # whoever asks for one text in between does not wait for the whole file
+                progress(start / len(rows), desc=f"{start:,} of {len(rows):,} rows")
+                answers += await asyncio.gather(*(self.model.ask(text, LIMITS.file_seconds) for _, text in rows[start : start + 64]))
+        folder = page.fresh_folder(Path(self.files.name))
         table = [
             [*(str(value) for value in row.values()), answer.label, f"{answer.confidence:.4f}", "yes" if answer.sure else "no"]
             for (row, _), answer in zip(rows, answers, strict=True)

@@ -16,8 +16,8 @@ from common.errors import UserError
 from common.run import REPOSITORY, Run, read_json, without_paths, write_json
 
 KIT = ("common", "projects", "apps")
-# The demo never trains: what only the training part of a project reads stays at home.
-SKIPPED = {"common.training", "common.fit", "common.preflight", "common.launch", "common.cli", "common.space", "common.verify"}
+# The demo never trains: what only training needs, such as a project's rows.py, stays at home.
+SKIPPED = {f"common.{name}" for name in ("training", "fit", "preflight", "launch", "cli", "space", "verify", "starters", "heads")}
 SECRET = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")
 
 APP = '''"""The demo of a fine-tuned model; the evidence is in its tab "How good is it?"."""
@@ -87,7 +87,7 @@ def used_modules(*start: str) -> dict[str, Path]:
     while waiting:
         name = waiting.pop()
         file = _module_file(name)
-        if file is None or name in found or name in SKIPPED:
+        if file is None or name in found or name in SKIPPED or name.endswith(".rows"):
             continue
         found[name] = file
         waiting += [name.rpartition(".")[0], *(imported for imported in imports(file) if imported.split(".")[0] in KIT)]
