@@ -27,13 +27,13 @@ class BatchQueue:
         self.waiting: list[tuple[Any, asyncio.Future[Any]]] = []
         self.worker: asyncio.Task[None] | None = None
 
-    async def ask(self, question: Any, seconds: float) -> Any:
-        """The answer to one question.  Raises TimeoutError where it takes longer than `seconds`."""
+    async def ask(self, question: Any) -> Any:
+        """The answer to one question; whoever asks sets a time limit (`asyncio.timeout`)."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.waiting.append((question, future))
         if self.worker is None or self.worker.done():
             self.worker = asyncio.create_task(self._work())
-        return await asyncio.wait_for(future, seconds)
+        return await future
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()

@@ -5,12 +5,14 @@ checks here. No visitor sees a traceback, a path or the environment: `guarded` t
 """
 
 import argparse
+import asyncio
 import functools
 import html
 import json
 import logging
 import re
 import shutil
+import socket
 import sys
 import tempfile
 import threading
@@ -18,9 +20,12 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 import gradio as gr
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 
 from common.errors import UserError, exit_with_sentence
 from common.predictor import Prediction, Predictor
@@ -29,8 +34,7 @@ from common.run import Run, latest, read_json
 
 logger = logging.getLogger("apps")
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
+Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Limits:
 
     Attributes:
         characters: of one text.
-        rows: of one file.
+        rows, columns, column_characters: of one file, and of a column's name.
         file_bytes: of one upload.
         seconds: that one request may take.
         file_seconds: that a whole file may take.
@@ -50,6 +54,8 @@ class Limits:
 
     characters: int = 2_000
     rows: int = 1_000
+    columns: int = 100
+    column_characters: int = 200
     file_bytes: int = 1_000_000
     seconds: float = 20.0
     file_seconds: float = 100.0
@@ -98,22 +104,26 @@ def theme() -> gr.themes.Base:
     )
 
 
-def guarded(function: Callable[Parameters, Awaitable[Result]]) -> Callable[Parameters, Awaitable[Result]]:
-    """Turn whatever goes wrong in a handler into a sentence for the visitor; the log gets the rest."""
+def guarded(seconds: float) -> Callable[[Handler], Handler]:
+    """Turn whatever goes wrong in a handler, or takes longer than `seconds`, into a sentence; the log gets the rest."""
 
-    @functools.wraps(function)
-    async def handler(*arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
-        try:
-            return await function(*arguments, **options)
-        except UserError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        except TimeoutError:
-            raise gr.Error("This took too long, because many are asking: try again in a minute.", print_exception=False) from None
-        except Exception:
-            logger.exception("a request failed")
-            raise gr.Error("Something went wrong on this side. It is in the owner's log; try another input.", print_exception=False) from None
+    def guard(function: Handler) -> Handler:
+        @functools.wraps(function)
+        async def handler(*arguments: Any, **options: Any) -> Any:
+            try:
+                async with asyncio.timeout(seconds):
+                    return await function(*arguments, **options)
+            except UserError as error:
+                raise gr.Error(str(error), print_exception=False) from None
+            except TimeoutError:
+                raise gr.Error("This took too long, because many are asking: try again in a minute.", print_exception=False) from None
+            except Exception:
+                logger.exception("a request failed")
+                raise gr.Error("Something went wrong on this side. It is in the owner's log; try another input.", print_exception=False) from None
 
-    return handler
+        return cast("Handler", handler)
+
+    return guard
 
 
 def checked_text(value: Any, limits: Limits = LIMITS) -> str:
@@ -152,8 +162,10 @@ def fresh_folder(parent: Path) -> Path:
 def neutralised(cell: str) -> str:
     """A cell that no spreadsheet takes for a formula: an apostrophe before `=`, `+`, `-`, `@`, tab or return.
 
-    Plain numbers stay as they are.  (OWASP, "CSV Injection")
+    Also after a semicolon or tab, which are the separator of some. Plain numbers stay as they are.
+    (OWASP, "CSV Injection")
     """
+    cell = re.sub(r"([;\t]\s*)(?=[=+@-])", r"\1'", cell)
     if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠") and not re.fullmatch(r"[+-]?\d+(\.\d+)?", cell):  # noqa: RUF001
         return "'" + cell
     return cell
@@ -214,7 +226,7 @@ def sure_of(predictor: Predictor) -> str:
     if not predictor.folder:
         return f"Below a confidence of {share(predictor.threshold)} it says that it is not sure."
     selective = read_json(Run(predictor.folder).results)["selective"]
-    if not selective["examples"]:
+    if selective["threshold"] >= 1:
         return "It never says that it is sure: no part of its answers on the validation split was clearly more reliable than the rest."
     return (
         f"Below a confidence of {share(selective['threshold'])}, chosen on the validation split, it says that it is not sure. "
@@ -230,21 +242,63 @@ class Corrections:
 
     def add(self, row: dict[str, str]) -> None:
         """Append a row.  Raises UserError where the file is full or cannot be written."""
-        line = json.dumps(row, ensure_ascii=False) + "\n"
+        line = json.dumps(row).encode() + b"\n"
         with self.lock:
-            if self.file.exists() and self.file.stat().st_size + len(line.encode()) > self.limits.corrections_bytes:
-                raise UserError("The file of corrections is full: the owner has to empty it first.")
             try:
-                with self.file.open("a", encoding="utf-8") as file:
-                    file.write(line)
+                with self.file.open("ab") as file:
+                    size = file.tell()
+                    if size + len(line) > self.limits.corrections_bytes:
+                        raise UserError("The file of corrections is full: the owner has to empty it first.")
+                    try:
+                        file.write(line)
+                        file.flush()
+                    except OSError:
+                        file.truncate(size)  # half a line would spoil the next one
+                        raise
             except OSError:
                 logger.exception("a correction could not be written")
                 raise UserError("Corrections cannot be kept here: the demo may not write to its folder.") from None
 
 
+async def _refuse_download(url: str, cache_dir: str) -> str:
+    """In place of Gradio's own: the server fetches nothing from an address that a visitor gives."""
+    raise gr.Error("Give the file itself, not an address.", print_exception=False)
+
+
+class BodyLimit:
+    """Refuses requests, other than uploads, with a larger body than any input needs: they are parsed as a whole."""
+
+    LARGEST = 256 * 1024
+
+    def __init__(self, app: Any):
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"].endswith("/upload"):
+            await self.app(scope, receive, send)
+            return
+        size = 0
+
+        async def limited() -> Any:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self.LARGEST:
+                raise HTTPException(413, "the request is too large")
+            return message
+
+        stated = dict(scope["headers"]).get(b"content-length", b"0")
+        if not stated.isdigit() or int(stated) > self.LARGEST:
+            await PlainTextResponse("the request is too large", 413)(scope, receive, send)
+            return
+        await self.app(scope, limited, send)
+
+
 def launch(blocks: gr.Blocks, **options: Any) -> Any:
     """Start the server with the limits, the look and nothing that leaves the machine."""
-    blocks.queue(max_size=LIMITS.waiting, default_concurrency_limit=LIMITS.together)
+    # Without api_open=False there is a way round the queue and its limits.
+    blocks.queue(max_size=LIMITS.waiting, default_concurrency_limit=LIMITS.together, api_open=False)
+    gr.processing_utils.async_ssrf_protected_download = _refuse_download
     defaults = {
         "theme": theme(),
         "css": CSS + CSS_FILE.read_text(encoding="utf-8"),
@@ -255,6 +309,7 @@ def launch(blocks: gr.Blocks, **options: Any) -> Any:
         "enable_monitoring": False,
         "ssr_mode": False,
         "share": False,
+        "app_kwargs": {"middleware": [Middleware(BodyLimit)]},
     }
     return blocks.launch(**{**defaults, **options})
 
@@ -273,6 +328,13 @@ def show(build: Callable[[Predictor], gr.Blocks], run: Path, arguments: argparse
         raise UserError("--share puts the demo on the public internet for a week: say who may come in with --auth NAME:PASSWORD.")
     if arguments.share:
         print("Warning: everybody with the address and the password can use this computer's time for a week, through a server of Gradio.", file=sys.stderr)
+    if arguments.port is not None and not 0 < arguments.port < 65_536:
+        raise UserError(f"--port {arguments.port} is none: give one from 1 to 65535.")
+    try:
+        with socket.socket() as probe:  # Gradio would try a hundred ports at an address that is not this machine's
+            probe.bind((arguments.host, 0))
+    except OSError as error:
+        raise UserError(f"the demo cannot listen at {arguments.host} ({error}): give another --host.") from error
     quiet_libraries()
     blocks = build(Predictor.load(run))
     try:

@@ -5,6 +5,7 @@ import csv
 import html
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,23 @@ LEAST_SHARE = 0.01
 PREVIEW = 10
 
 
+@dataclass(frozen=True)
+class Question:
+    """A checked text in the queue."""
+
+    text: str
+    with_baseline: bool = False
+
+
 class TextDemo:
     """The handlers of the demo; each checks its input, then waits for the model's queue."""
 
     def __init__(self, predictor: Predictor):
         self.predictor, self.labels = predictor, predictor.labels
-        self.model = BatchQueue(predictor.predict)
+        self.queue = BatchQueue(self._answers)
         self.column = getattr(predictor.task.config, "text_column", "text")
         self.label_column = getattr(predictor.task.config, "label_column", "label")
-        self.simpler: tuple[str, BatchQueue] | None = None
+        self.simpler: tuple[str, baselines.Baseline] | None = None
         self.corrections: page.Corrections | None = None
         self.examples: list[dict[str, Any]] = []
         self.files = tempfile.TemporaryDirectory(prefix="answers-")
@@ -44,7 +53,7 @@ class TextDemo:
             run = Run(predictor.folder)
             results = read_json(run.results)
             best = results["comparison"]["against"]
-            self.simpler = (best, BatchQueue(baselines.load(predictor.task, run.baseline).predict))
+            self.simpler = (best, baselines.load(predictor.task, run.baseline))
             self.corrections = page.Corrections(run.folder / "corrections.jsonl")
             self.examples = results["examples_to_try"]
 
@@ -52,11 +61,25 @@ class TextDemo:
         """The model's answer, (name, label) of the best baseline, and the milliseconds that both took."""
         text = checked_text(text)
         started = time.perf_counter()
-        prediction: Prediction = await self.model.ask(text, LIMITS.seconds)
-        simpler = (self.simpler[0], await self.simpler[1].ask(text, LIMITS.seconds)) if self.simpler else None
+        prediction, simpler = await self.queue.ask(Question(text, with_baseline=True))
         return prediction, simpler, 1_000 * (time.perf_counter() - started)
 
-    @guarded
+    async def prediction(self, text: str) -> Prediction:
+        """The model's answer alone."""
+        prediction: Prediction = (await self.queue.ask(Question(text)))[0]
+        return prediction
+
+    def _answers(self, questions: list[Question]) -> list[tuple[Prediction, tuple[str, str] | None]]:
+        """One batch: what the model says, and (name, label) of the best baseline where that was asked for."""
+        predictions = self.predictor.predict([question.text for question in questions])
+        asked = [question.text for question in questions if question.with_baseline and self.simpler]
+        simpler = iter(self.simpler[1].predict(asked)) if self.simpler and asked else iter(())
+        return [
+            (prediction, (self.simpler[0], next(simpler)) if self.simpler and question.with_baseline else None)
+            for question, prediction in zip(questions, predictions, strict=True)
+        ]
+
+    @guarded(LIMITS.seconds)
     async def predict(self, text: str) -> dict[str, Any]:
         """Label, calibrated confidence, whether it is sure, every label's probability, and the best baseline's label."""
         prediction, simpler, milliseconds = await self.answer(text)
@@ -69,12 +92,12 @@ class TextDemo:
             "milliseconds": round(milliseconds, 1),
         }
 
-    @guarded
+    @guarded(LIMITS.seconds)
     async def ask(self, text: str) -> tuple[str, str]:
         """The answer as HTML, and the text for the tab that explains it."""
         return page.answer_html(*await self.answer(text)), text
 
-    @guarded
+    @guarded(LIMITS.seconds)
     async def explain(self, text: str) -> tuple[list[tuple[str, str | None]], str]:
         """The text's pieces, marked where they speak for or against the answer, and the weightiest as a table.
 
@@ -82,36 +105,36 @@ class TextDemo:
         """
         text = checked_text(text)
         pieces = split(text)
-        whole: Prediction = await self.model.ask(text, LIMITS.seconds)
+        whole = await self.prediction(text)
         rest = [" ".join(pieces[:place] + pieces[place + 1 :]) for place in range(len(pieces))]
         if len(pieces) == 1:
             return [(text, None)], "<p>One word alone: there is nothing to leave out.</p>"
-        answers = await asyncio.gather(*(self.model.ask(shorter, LIMITS.seconds) for shorter in rest))
+        answers = await asyncio.gather(*(self.prediction(shorter) for shorter in rest))
         shares = [whole.confidence - answer.probabilities[whole.label] for answer in answers]
         least = max(LEAST_SHARE, max(map(abs, shares)) / 10)
         marks = [None if abs(share) < least else "for" if share > 0 else "against" for share in shares]
         return [(piece + " ", mark) for piece, mark in zip(pieces, marks, strict=True)], shares_table(whole, pieces, shares)
 
-    @guarded
+    @guarded(LIMITS.file_seconds)
     async def answer_file(self, path: str, column: str, progress: gr.Progress = gr.Progress()) -> tuple[Any, str]:  # noqa: B008
         """A CSV with the answers to each row of the uploaded file, and its first rows as HTML."""
-        rows = read_upload(checked_file(path, KINDS), column if isinstance(column, str) else "", self.column)
+        rows = await asyncio.to_thread(read_upload, checked_file(path, KINDS), column if isinstance(column, str) else "", self.column)
         answers: list[Prediction] = []
-        async with asyncio.timeout(LIMITS.file_seconds):
-            for start in range(0, len(rows), 64):  # whoever asks for one text in between does not wait for the whole file
-                progress(start / len(rows), desc=f"{start:,} of {len(rows):,} rows")
-                answers += await asyncio.gather(*(self.model.ask(text, LIMITS.file_seconds) for _, text in rows[start : start + 64]))
+        for start in range(0, len(rows), 64):  # whoever asks for one text in between does not wait for the whole file
+            progress(start / len(rows), desc=f"{start:,} of {len(rows):,} rows")
+            answers += await asyncio.gather(*(self.prediction(text) for _, text in rows[start : start + 64]))
+        names = list(rows[0][0])
         folder = page.fresh_folder(Path(self.files.name))
         table = [
-            [*(str(value) for value in row.values()), answer.label, f"{answer.confidence:.4f}", "yes" if answer.sure else "no"]
+            [*(str(row.get(name, "")) for name in names), answer.label, f"{answer.confidence:.4f}", "yes" if answer.sure else "no"]
             for (row, _), answer in zip(rows, answers, strict=True)
         ]
-        head = [*rows[0][0], "answer", "confidence", "sure"]
+        head = [*names, "answer", "confidence", "sure"]
         with (folder / "answers.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([neutralised(cell) for cell in line] for line in [head, *table])
         return gr.DownloadButton(value=str(folder / "answers.csv"), visible=True), preview(head, table)
 
-    @guarded
+    @guarded(LIMITS.seconds)
     async def correct(self, text: str, label: str) -> str:
         """Keep (text, what the model says, the right label) for the next training."""
         text = checked_text(text)
@@ -119,7 +142,7 @@ class TextDemo:
             raise UserError(f"Choose the right label first: one of {', '.join(self.labels[:20])}{' ...' if len(self.labels) > 20 else ''}.")
         if not self.corrections:
             raise UserError("Corrections cannot be kept here: this model has no run.")
-        prediction: Prediction = await self.model.ask(text, LIMITS.seconds)
+        prediction = await self.prediction(text)
         self.corrections.add({self.column: text, self.label_column: label, "prediction": prediction.label})
         return "Thank you, it is kept. The next training can learn from it."
 
@@ -151,6 +174,8 @@ def read_upload(file: Path, asked: str, usual: str) -> list[tuple[dict[str, Any]
     """(row, its text) of an uploaded table.  Raises UserError with the row's number where one cannot be read."""
     try:
         columns = tables.column_names(file)
+        if len(columns) > LIMITS.columns or max(map(len, [asked, *columns])) > LIMITS.column_characters:
+            raise UserError(f"At most {LIMITS.columns} columns with names of at most {LIMITS.column_characters} characters are read: leave some out.")
         column = asked.strip() or (usual if usual in columns else columns[0] if len(columns) == 1 else "")
         if column not in columns:
             wanted = f"There is no column {column!r}{nearest(column, columns)}" if column else "Which column holds the texts?"
@@ -161,6 +186,8 @@ def read_upload(file: Path, asked: str, usual: str) -> list[tuple[dict[str, Any]
                 raise UserError(f"The file has more than {LIMITS.rows:,} rows: give a part of it.")
             if isinstance(row, tables.RowProblem):
                 raise UserError(f"Row {number} is {row}.")
+            if other := row.keys() - set(columns):
+                raise UserError(f"Row {number} has a column that the first row has not ({sorted(other)[0][:100]!r}): give every row the same.")
             try:
                 rows.append((row, checked_text(row.get(column))))
             except UserError as error:

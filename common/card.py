@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.report import NAMES, elsewhere, environment, p_value, percent, points, sentence
-from common.run import Run, read_json, without_paths, write_text
+from common.run import Run, for_visitors, read_json, write_text
 
 if TYPE_CHECKING:
     from common.task import Task
@@ -28,7 +28,7 @@ def render_card(run: Run) -> str:
 
     from common.task import load_task_class
 
-    results, manifest = without_paths(read_json(run.results)), without_paths(read_json(run.manifest))
+    results, manifest = for_visitors(read_json(run.results)), for_visitors(read_json(run.manifest))
     settings = read_json(run.model / "kit.json")
     task = load_task_class(results["project"])
     body = environment().get_template(TEMPLATE)

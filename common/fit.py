@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -16,7 +15,8 @@ from datasets import Dataset, disable_progress_bars
 from common import checkpoint, preflight
 from common.config import Config, parse
 from common.data import Data
-from common.evaluation.measure import calibrate, measure
+from common.errors import UserError
+from common.evaluation.measure import calibrate, describe_data, measure
 from common.hardware import Precision, describe, make_accelerator, peak_memory_bytes, use_all_cores
 from common.predictor import Predictor
 from common.progress import is_main_process, say
@@ -39,6 +39,9 @@ def fine_tune(task_class: type[Task], arguments: Sequence[str] | None = None) ->
     run.check_free(config)
     if run.results.exists():
         say(f"{run.folder} is finished: these are its results. Another --run_name trains again.\n")
+        if not (run.report.exists() and run.card.exists()):  # it was stopped between the results and these
+            write_report(run)
+            write_card(run)
         print_results(run)
         return
     accelerator, precision = make_accelerator(config.precision, config.processes)
@@ -139,8 +142,12 @@ def evaluate_again(folder: Path) -> Run:
     task = predictor.task
     source = pretrained(task.config.model, task.config.revision)
     data = task.data()
-    if task.labels != predictor.labels or data.fingerprint != read_json(run.manifest)["data"]["fingerprint"]:
-        say("warning: the data are not those that the model was trained on; the results say so.")
+    if task.labels != predictor.labels:
+        raise UserError(f"the data have other labels than the model of {folder} was trained on: give it the data of its run, or train anew.")
+    manifest = read_json(run.manifest)
+    if data.fingerprint != manifest["data"]["fingerprint"]:
+        say("warning: the data are not those that the model was trained on; manifest and report name those that are read now.")
+        write_json(run.manifest, {**manifest, "data": describe_data(data)})
     measure(run, task, data, predictor, source.folder)
     return run
 
@@ -154,17 +161,6 @@ def encode_split(task: Task, data: Data, split: str, source: Pretrained) -> Data
     folder = cache_folder() / "features"
     folder.mkdir(exist_ok=True)
     return encoded(task, data.splits[split], folder / f"{name}.arrow")
-
-
-def describe_data(data: Data) -> dict[str, Any]:
-    """What is known of the data, for manifest and report."""
-    return {
-        "reference": data.reference,
-        "terms": data.terms,
-        "fingerprint": data.fingerprint,
-        "rows": {name: len(rows) for name, rows in {**data.splits, **data.out_of_domain}.items()},
-        "findings": [{"severity": finding.severity, "where": finding.where, "rows": len(finding.rows), "text": str(finding)} for finding in data.findings],
-    }
 
 
 def say_findings(data: Data) -> None:

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from accelerate.utils import gather_object, send_to_device
-from datasets import Dataset
 from numpy.typing import NDArray
 from torch import nn
 
 from common.batching import evaluation_batches, share
 from common.hardware import autocast
 from common.progress import track
-from common.task import Task, column
+from common.task import Features, Task, column
 
 BATCH_SIZE = 64
 
@@ -34,7 +33,7 @@ class Outputs:
 def run(
     task: Task,
     model: nn.Module,
-    features: Dataset,
+    features: Features,
     device: torch.device,
     *,
     precision: str = "fp32",

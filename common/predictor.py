@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from datasets import Dataset
 from numpy.typing import NDArray
 from torch import nn
 
@@ -14,11 +13,12 @@ from common import inference
 from common.errors import UserError
 from common.evaluation import calibration
 from common.hardware import choose_precision, default_device
+from common.run import read_json
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from common.task import Task
+    from common.task import Features, Task
 
 # Beside the weights: what the model needs to answer as it was measured.
 SETTINGS = "kit.json"
@@ -70,7 +70,9 @@ class Predictor:
         folder = Path(run)
         if not (folder / "model" / SETTINGS).exists():
             raise UserError(f"{folder} holds no finished model: train it first, or name another run.")
-        settings = json.loads((folder / "model" / SETTINGS).read_text(encoding="utf-8"))
+        settings = read_json(folder / "model" / SETTINGS)
+        if missing := {"project", "labels", "temperature", "threshold"} - settings.keys():
+            raise UserError(f"{folder} comes from another version of the kit ({', '.join(sorted(missing))} missing): train it again.")
         task_class = load_task_class(settings["project"])
         task = task_class(load(task_class.config_class, folder / "config.yaml"))
         task.labels = settings["labels"]
@@ -88,7 +90,7 @@ class Predictor:
             return []
         return self.answers(self.logits(self.task.features(inputs)))
 
-    def logits(self, features: Dataset, accelerator: "Accelerator | None" = None, description: str = "") -> NDArray[np.float64]:
+    def logits(self, features: "Features", accelerator: "Accelerator | None" = None, description: str = "") -> NDArray[np.float64]:
         """(n, c) outputs for encoded features, batched by length, shared out over processes if there are several."""
         outputs = inference.run(
             self.task,

@@ -5,13 +5,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError, select_autoescape
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from common.errors import UserError
 from common.progress import console, is_main_process
-from common.run import Run, read_json, without_paths, write_text
+from common.run import Run, for_visitors, read_json, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,12 +129,15 @@ def write_report(run: Run) -> Path:
 
 def evidence(run: Run) -> str:
     """The report without the page around it, for a demo's visitors."""
-    return _render("evidence.html.j2", run, without_paths(read_json(run.results)), without_paths(read_json(run.manifest)))
+    return _render("evidence.html.j2", run, for_visitors(read_json(run.results)), for_visitors(read_json(run.manifest)))
 
 
 def _render(template: str, run: Run, results: dict[str, Any], manifest: dict[str, Any]) -> str:
     figures = {file.stem: _data_uri(file) for file in sorted((run.folder / "plots").glob("*.svg"))}
-    return environment().get_template(template).render(r=results, m=manifest, figures=figures, sentence=sentence(results), elsewhere=elsewhere(results))
+    try:
+        return environment().get_template(template).render(r=results, m=manifest, figures=figures, sentence=sentence(results), elsewhere=elsewhere(results))
+    except (UndefinedError, KeyError) as error:
+        raise UserError(f"{run.folder} comes from another version of the kit ({error}): `kit evaluate {run.folder}` measures it again.") from error
 
 
 def environment() -> Environment:

@@ -92,8 +92,13 @@ def latest(project: str | None, output_dir: str = "runs") -> Path:
     return found[-1].parent
 
 
+def for_visitors(document: dict[str, Any]) -> dict[str, Any]:
+    """Results or manifest without the paths of this machine; labels and texts stay as they are."""
+    return {key: without_paths(value) if key in ("command", "config", "data", "model") else value for key, value in document.items()}
+
+
 def without_paths(value: Any) -> Any:
-    """Absolute paths in nested values, shortened to the file's name: what is shown to others says nothing of this machine."""
+    """Absolute paths in nested values, shortened to the file's name."""
     if isinstance(value, dict):
         return {key: without_paths(child) for key, child in value.items()}
     if isinstance(value, list):
@@ -117,8 +122,13 @@ def write_text(path: Path, content: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """The content of a JSON file.  Raises UserError where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: the run is not finished, or a part of it was removed.") from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): `kit evaluate {path.parent}` writes the results of a run again.") from error
 
 
 def provenance(config: Config) -> dict[str, Any]:

@@ -7,13 +7,14 @@ import ast
 import re
 import shutil
 import sys
+import tempfile
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import yaml
 
 from common.errors import UserError
-from common.run import REPOSITORY, Run, read_json, without_paths, write_json
+from common.run import REPOSITORY, Run, for_visitors, read_json, without_paths, write_json
 
 KIT = ("common", "projects", "apps")
 # The demo never trains: what only training needs, such as a project's rows.py, stays at home.
@@ -37,7 +38,7 @@ if __name__ == "__main__":
 
 def write_space(folder: Path, target: Path) -> Path:
     """Write the Space of a run into an empty or missing folder.  Raises UserError where that cannot be."""
-    run = Run(folder)
+    run, target = Run(folder), target.resolve()
     if not run.results.exists():
         raise UserError(f"{folder} is no finished run: `kit list` shows those that are.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -45,9 +46,8 @@ def write_space(folder: Path, target: Path) -> Path:
     project = read_json(run.results)["project"]
     if not (REPOSITORY / "apps" / f"{project}.py").exists():
         raise UserError(f"there is no demo apps/{project}.py: a Space needs one.")
-    draft = target.with_name(f".{target.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         modules = used_modules(f"apps.{project}", "apps.page", "common.predictor", f"projects.{project}.task")
         _copy_code(modules, draft)
@@ -58,6 +58,7 @@ def write_space(folder: Path, target: Path) -> Path:
         _refuse_secrets(draft)
         if target.exists():
             target.rmdir()
+        draft.chmod(0o755)
         draft.rename(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -66,6 +67,7 @@ def write_space(folder: Path, target: Path) -> Path:
 
 def push_space(folder: Path, name: str) -> str:
     """Upload a Space's folder, and return its address.  Raises UserError without a token, or where the Hub refuses."""
+    import httpx2
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
@@ -75,8 +77,9 @@ def push_space(folder: Path, name: str) -> str:
         api = HfApi()
         address = api.create_repo(name, repo_type="space", space_sdk="gradio", exist_ok=True)
         api.upload_folder(repo_id=name, repo_type="space", folder_path=folder)
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
-        raise UserError(f"the Hub did not take {name} ({str(error).splitlines()[0]}): the folder {folder} is ready to be uploaded by hand.") from error
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError, httpx2.HTTPError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"the Hub did not take {name} ({reason}): the folder {folder} is ready to be uploaded by hand.") from error
     return str(address)
 
 
@@ -132,10 +135,14 @@ def _copy_code(modules: dict[str, Path], target: Path) -> None:
 def _copy_run(run: Run, target: Path) -> None:
     """Model, best baseline and evidence, without the paths of this machine."""
     target.mkdir()
-    for folder in (run.model, run.baseline, run.folder / "plots"):
-        shutil.copytree(folder, target / folder.name, ignore=shutil.ignore_patterns("*.png"))
+    measured = [name for name in read_json(run.manifest)["files"] if name != run.predictions.name]
+    for name in [*measured, *(f"plots/{file.name}" for file in (run.folder / "plots").glob("*.svg"))]:
+        if not (run.folder / name).is_file():
+            raise UserError(f"{run.folder / name} is missing: `kit evaluate {run.folder}` writes what belongs to a run again.")
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(run.folder / name, target / name)
     for file in (run.results, run.manifest):
-        write_json(target / file.name, without_paths(read_json(file)))
+        write_json(target / file.name, for_visitors(read_json(file)))
     options = yaml.safe_load(run.config.read_text(encoding="utf-8"))
     (target / "config.yaml").write_text(yaml.safe_dump(without_paths(options), sort_keys=False, allow_unicode=True), encoding="utf-8")
     shutil.copyfile(run.card, target / "README.md")
@@ -163,9 +170,9 @@ def _readme(run: Run) -> str:
 
 def _refuse_secrets(folder: Path) -> None:
     """Raise UserError where a text file of the Space holds a token or a path of this machine."""
-    private = [str(Path.home()), str(REPOSITORY)]
-    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in (".json", ".yaml", ".md", ".txt", ".py", ".j2", ".css")):
-        text = file.read_text(encoding="utf-8")
+    private = [str(path) for path in (Path.home(), REPOSITORY) if path != Path("/")]
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".safetensors"):
+        text = file.read_text(encoding="utf-8", errors="replace")
         if SECRET.search(text):
             raise UserError(f"{file.relative_to(folder)} holds something like a Hugging Face token: remove it from the run first.")
         if leak := next((path for path in private if f"{path}/" in text), None):

@@ -3,7 +3,7 @@
 import importlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from datasets import Dataset
@@ -21,6 +21,27 @@ if TYPE_CHECKING:
 PROJECTS = Path(__file__).resolve().parent.parent / "projects"
 
 Batch = dict[str, Any]
+
+
+class Columns:
+    """Encoded features in memory: for the few inputs of a question a table would cost more than the model."""
+
+    def __init__(self, columns: dict[str, list[Any]]):
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def __getitem__(self, key: Any) -> Any:
+        """A column by its name; else rows by a slice or their numbers, as columns."""
+        if isinstance(key, str):
+            return self.columns[key]
+        if isinstance(key, slice):
+            return {name: values[key] for name, values in self.columns.items()}
+        return {name: [values[place] for place in key] for name, values in self.columns.items()}
+
+
+Features: TypeAlias = Dataset | Columns
 
 
 class Task(ABC):
@@ -77,7 +98,7 @@ class Task(ABC):
         return []
 
     @abstractmethod
-    def features(self, inputs: list[Any]) -> Dataset:
+    def features(self, inputs: list[Any]) -> Columns:
         """Raw inputs, as a visitor gives them, as encoded features."""
 
     @abstractmethod
@@ -139,10 +160,12 @@ def encoded(task: Task, rows: Dataset, cache: Path | None = None) -> Dataset:
     )
 
 
-def column(features: Dataset, name: str) -> NDArray[np.int64]:
-    """A column of whole numbers as one array, without a Python object per row."""
+def column(features: Features, name: str) -> NDArray[np.int64]:
+    """A column of whole numbers as one array, without a Python object per row of a table."""
     if not len(features):
         return np.zeros(0, dtype=np.int64)
+    if isinstance(features, Columns):
+        return np.asarray(features[name], dtype=np.int64)
     values: NDArray[np.int64] = features.select_columns([name]).with_format("numpy")[:][name]
     return values
 

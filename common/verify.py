@@ -1,11 +1,14 @@
 """Does what a run claims still hold?  Every number again, every file's hash, every answer of the model.
 
 Nothing here believes results.json: its numbers are computed again from predictions.jsonl, and predictions.jsonl
-is held against the model that is asked again, on data that are read again.
+is held against the model that is asked again, on data that are read again. Two things cannot be had again:
+timings, which are only compared with the manifest, and the labels of the baselines that were not kept.
 """
 
+import dataclasses
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +21,18 @@ from common.data import Data
 from common.errors import UserError
 from common.evaluation import baselines
 from common.evaluation.calibration import probabilities
-from common.evaluation.measure import assemble
+from common.evaluation.measure import assemble, describe_data, read_records, records_of, vouched_files
 from common.predictor import Predictor
 from common.readme import write_readme
-from common.run import Run, read_json
-from common.task import PROJECTS
+from common.run import Run, read_json, without_paths
+from common.task import PROJECTS, encoded
 
 # How far a probability may be from the one that was measured: the order of sums differs between batches.
 TOLERANCE = {"fp32": 1e-5, "bf16": 0.02, "fp16": 0.02}
+# Half precision may also flip labels whose probabilities are not kept: of altered inputs, and of a frozen encoder.
+FLIPS = 0.01
+# The last digits of exp() and log() differ between processors.
+RELATIVE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -48,42 +55,131 @@ class Check:
 
 def verify(folder: Path) -> Iterator[Check]:
     """Check a run, one claim after the other.  Raises UserError where there is no finished run."""
-    run = Run(folder)
+    run = Run(folder.resolve())
     for file in (run.results, run.manifest, run.predictions):
         if not file.exists():
             raise UserError(f"{file} is missing: only a finished run can be verified.")
     manifest, results = read_json(run.manifest), read_json(run.results)
-    yield _files(run, manifest)
-    predictor = Predictor.load(folder)
-    yield _numbers(run, predictor, manifest, results)
-    data = _data(predictor)
-    yield _fingerprint(data, manifest)
-    if isinstance(data, Data):
-        yield _answers(run, predictor, manifest, data)
-    yield _pages(run)
+    yield _attempt("files by their sha256", lambda: _files(run, manifest))
+    yield _attempt("model card and README", lambda: _pages(run, results))
+    try:
+        predictor = Predictor.load(run.folder)
+        data = predictor.task.data()
+    except Exception as error:
+        yield Check("model and data", 0, [_unreadable("model and data", error)])
+        return
+    yield _attempt("numbers of results.json", lambda: _numbers(run, predictor, manifest, results))
+    yield _attempt("data and configuration", lambda: _data(predictor, data, manifest))
+    yield _attempt("answers of the model and the kept baseline", lambda: _answers(run, predictor, manifest, results, data))
 
 
-def _files(run: Run, manifest: dict[str, Any]) -> Check:
-    """The sha256 of the weights and of every other file that the numbers rest on."""
-    found = {name: sha256(run.folder / name) if (run.folder / name).is_file() else "missing" for name in manifest["files"]}
-    differences = [Difference(name, claimed[:16], found[name][:16]) for name, claimed in manifest["files"].items() if found[name] != claimed]
-    return Check("files by their sha256", len(found), differences)
+def _attempt(name: str, check: Callable[[], tuple[int, list[Difference]]]) -> Check:
+    """A damaged run is a difference like any other, not a traceback."""
+    try:
+        compared, differences = check()
+    except Exception as error:
+        compared, differences = 0, [_unreadable(name, error)]
+    return Check(name, compared, differences)
 
 
-def _numbers(run: Run, predictor: Predictor, manifest: dict[str, Any], results: dict[str, Any]) -> Check:
+def _unreadable(where: str, error: Exception) -> Difference:
+    return Difference(where, "readable", f"{type(error).__name__}: {error}")
+
+
+def _files(run: Run, manifest: dict[str, Any]) -> tuple[int, list[Difference]]:
+    """The sha256 of every file that the numbers and the demo rest on: none changed, missing, or added."""
+    found = {path.relative_to(run.folder).as_posix(): sha256(path) for path in vouched_files(run)}
+    differences = _different(manifest["files"], found)
+    weights = found.get("model/model.safetensors", "missing")
+    if manifest["model"]["weights_sha256"] != weights:
+        differences.append(Difference("weights_sha256", manifest["model"]["weights_sha256"][:16], weights[:16]))
+    return len(found), differences
+
+
+def _numbers(run: Run, predictor: Predictor, manifest: dict[str, Any], results: dict[str, Any]) -> tuple[int, list[Difference]]:
     """Every leaf of results.json against what predictions.jsonl and the manifest give."""
     claimed = dict(_leaves(results))
-    try:
-        again = dict(_leaves(json.loads(json.dumps(assemble(run, predictor, manifest)))))
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        return Check("numbers of results.json", len(claimed), [Difference("predictions.jsonl", "readable records", f"{type(error).__name__}: {error}")])
-    names = sorted(claimed.keys() | again.keys())
-    differences = [
-        Difference(name, claimed.get(name, "missing"), again.get(name, "missing"))
-        for name in names
-        if claimed.get(name, Difference) != again.get(name, Difference)
+    return len(claimed), _different(claimed, dict(_leaves(json.loads(json.dumps(assemble(run, predictor, manifest))))))
+
+
+def _data(predictor: Predictor, data: Data, manifest: dict[str, Any]) -> tuple[int, list[Difference]]:
+    """The sha256 over the rows that were read, what is said of them, and the options of the run."""
+    again = json.loads(json.dumps({"data": describe_data(data), "config": dataclasses.asdict(predictor.task.config)}))
+    claimed = {"data": dict(manifest["data"]), "config": manifest["config"]}
+    # What was found while encoding is not looked for again.
+    kept = {finding["text"] for finding in again["data"].pop("findings")}
+    missing = kept - {finding["text"] for finding in claimed["data"].pop("findings")}
+    one, two = dict(_leaves(without_paths(claimed))), dict(_leaves(without_paths(again)))
+    return len(one), _different(one, two) + [Difference("findings", "not mentioned", text) for text in without_paths(sorted(missing))]
+
+
+def _answers(run: Run, predictor: Predictor, manifest: dict[str, Any], results: dict[str, Any], data: Data) -> tuple[int, list[Difference]]:
+    """Each record against the one that data and model give now."""
+    task = predictor.task
+    tolerance = max(TOLERANCE[manifest["inference"]["precision"]], TOLERANCE[predictor.precision])
+    kept = results["comparison"]["against"]
+    simpler = {kept: baselines.load(task, run.baseline)}
+    claimed = read_records(run)
+    again = [
+        record
+        for name, rows in {"test": data.splits["test"], **data.out_of_domain}.items()
+        for record in records_of(name, rows, task, data, predictor, predictor.logits(encoded(task, rows)), simpler)
     ]
-    return Check("numbers of results.json", len(claimed), differences)
+    keys = [[(record["set"], record["id"]) for record in records] for records in (claimed, again)]
+    if keys[0] != keys[1]:
+        odd = set(keys[0]) ^ set(keys[1])
+        return len(claimed), [Difference("rows of predictions.jsonl", f"{len(claimed)} rows", f"{len(again)} rows; {len(odd)} differ")]
+    differences: list[Difference] = []
+    flips: list[Difference] = []
+    for old, new in zip(claimed, again, strict=True):
+        differences += _answer(old, new, predictor, tolerance)
+        where = f"{old['set']} {old['id']}"
+        pairs = {kept: (old["baselines"][kept], new["baselines"][kept])}
+        pairs |= {name: (old["perturbed"].get(name), label) for name, label in new.get("perturbed", {}).items()}
+        flips += [Difference(f"{where}: {name}", one, two) for name, (one, two) in pairs.items() if one != two]
+    if tolerance == TOLERANCE["fp32"] or len(flips) > FLIPS * len(claimed):
+        differences += flips
+    return len(claimed), differences
+
+
+def _answer(old: dict[str, Any], new: dict[str, Any], predictor: Predictor, tolerance: float) -> Iterator[Difference]:
+    """One row: what is copied from the data is equal, what the model says lies within tolerance."""
+    where = f"{old['set']} {old['id']}"
+    for field in ("reference", "leaked", "slices", "group", "input"):
+        if old.get(field) != new.get(field):
+            yield Difference(f"{where}: {field}", old.get(field), new.get(field))
+    (stated,) = predictor.answers(np.asarray([old["logits"]]))
+    if (old["prediction"], old["confidence"]) != (stated.label, round(stated.confidence, 6)):
+        yield Difference(f"{where}: what follows from its logits", (old["prediction"], old["confidence"]), (stated.label, round(stated.confidence, 6)))
+    one, two = probabilities(np.asarray([old["logits"], new["logits"]]), predictor.temperature)
+    first, second = np.sort(one)[::-1][:2]
+    if old["prediction"] != new["prediction"] and not first - second <= tolerance:
+        yield Difference(where, old["prediction"], new["prediction"])
+    elif not np.abs(one - two).max() <= tolerance:  # written so that NaN fails
+        yield Difference(f"{where}: confidence", f"{one.max():.6f}", f"{two[one.argmax()]:.6f}")
+
+
+def _pages(run: Run, results: dict[str, Any]) -> tuple[int, list[Difference]]:
+    """The model card, and the project's README with the results that are committed beside it."""
+    project = PROJECTS / results["project"]
+    differences = []
+    if not run.card.exists() or run.card.read_text(encoding="utf-8") != render_card(run):
+        differences.append(Difference("README.md of the run", "the card that the results give", "another text" if run.card.exists() else "missing"))
+    compared = 1
+    if (project / "README.md").exists():
+        compared += 1
+        try:
+            write_readme(project, only_check=True)
+        except UserError as error:
+            differences.append(Difference(f"README.md of {results['project']}", "the committed results", str(error)))
+    kept = project / "results" / f"{run.folder.name}.json"
+    committed = read_json(kept) if kept.exists() else {}
+    # Results of the same name may come from another machine; those that rest on the same predictions must agree.
+    if committed.get("predictions_sha256") == results["predictions_sha256"]:
+        compared += 1
+        ours, theirs = dict(_leaves(results)), dict(_leaves(committed))
+        differences += [Difference(f"{kept.name}: {name}", theirs[name], ours.get(name, "missing")) for name in theirs if theirs[name] != ours.get(name)]
+    return compared, differences
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -95,76 +191,16 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _data(predictor: Predictor) -> Data | UserError:
-    try:
-        return predictor.task.data()
-    except UserError as error:
-        return error
+def _different(claimed: dict[str, Any], found: dict[str, Any]) -> list[Difference]:
+    """What stands in only one of two flat dicts, or differs by more than the last digits."""
 
+    def equal(one: Any, two: Any) -> bool:
+        if isinstance(one, float) and isinstance(two, float):
+            return math.isclose(one, two, rel_tol=RELATIVE, abs_tol=RELATIVE)
+        return type(one) is type(two) and bool(one == two)
 
-def _fingerprint(data: Data | UserError, manifest: dict[str, Any]) -> Check:
-    """The sha256 over the rows of each file or split that was read."""
-    claimed = manifest["data"]["fingerprint"]
-    if isinstance(data, UserError):
-        return Check("data by their sha256", len(claimed), [Difference("data", "rows", str(data))])
-    names = sorted(claimed.keys() | data.fingerprint.keys())
-    differences = [
-        Difference(name, claimed.get(name, "missing")[:16], data.fingerprint.get(name, "missing")[:16])
-        for name in names
-        if claimed.get(name) != data.fingerprint.get(name)
+    return [
+        Difference(name, claimed.get(name, "missing"), found.get(name, "missing"))
+        for name in sorted(claimed.keys() | found.keys())
+        if not equal(claimed.get(name, "missing"), found.get(name, "missing"))
     ]
-    return Check("data by their sha256", len(claimed), differences)
-
-
-def _answers(run: Run, predictor: Predictor, manifest: dict[str, Any], data: Data) -> Check:
-    """Each test row's answer again: labels, unless the top two lie within tolerance, and probabilities."""
-    records = {(record["set"], record["id"]): record for record in map(json.loads, run.predictions.read_text(encoding="utf-8").splitlines())}
-    tolerance = max(TOLERANCE[manifest["inference"]["precision"]], TOLERANCE[predictor.precision])
-    kept = read_json(run.results)["comparison"]["against"]
-    baseline = baselines.load(predictor.task, run.baseline)
-    differences, seen = [], set()
-    for name, rows in {"test": data.splits["test"], **data.out_of_domain}.items():
-        inputs = [predictor.task.raw_input(row) for row in rows]
-        for row_id, answer, simpler in zip(rows["id"], predictor.predict(inputs), baseline.predict(inputs), strict=True):
-            seen.add((name, row_id))
-            if (name, row_id) not in records:
-                differences.append(Difference(f"{name} {row_id}", "no record", answer.label))
-                continue
-            record = records[name, row_id]
-            claimed = probabilities(np.asarray([record["logits"]]), predictor.temperature)[0]
-            again = np.asarray(list(answer.probabilities.values()))
-            first, second = np.sort(claimed)[::-1][:2]
-            if record["prediction"] != answer.label and first - second > tolerance:
-                differences.append(Difference(f"{name} {row_id}", record["prediction"], answer.label))
-            elif np.abs(claimed - again).max() > tolerance:
-                differences.append(Difference(f"{name} {row_id}: confidence", f"{claimed.max():.6f}", f"{again[claimed.argmax()]:.6f}"))
-            if record["baselines"][kept] != simpler:
-                differences.append(Difference(f"{name} {row_id}: {kept}", record["baselines"][kept], simpler))
-    differences += [
-        Difference(f"{name} {row_id}", record["prediction"], "no such row") for (name, row_id), record in records.items() if (name, row_id) not in seen
-    ]
-    return Check(f"answers of the model and its best baseline (tolerance {tolerance:g})", len(seen), differences)
-
-
-def _pages(run: Run) -> Check:
-    """The model card, and the project's README with the results that are committed beside it."""
-    results = read_json(run.results)
-    project = PROJECTS / results["project"]
-    differences = []
-    if not run.card.exists() or run.card.read_text(encoding="utf-8") != render_card(run):
-        differences.append(Difference(str(run.card), "the card that the results give", "another text" if run.card.exists() else "missing"))
-    compared = 1
-    if (project / "README.md").exists():
-        compared += 1
-        try:
-            write_readme(project, only_check=True)
-        except UserError as error:
-            differences.append(Difference(f"README.md of {results['project']}", "the committed results", str(error)))
-    kept = project / "results" / f"{run.folder.resolve().name}.json"
-    committed = read_json(kept) if kept.exists() else {}
-    # Results of the same name may come from another machine; those that rest on the same predictions must agree.
-    if committed.get("predictions_sha256") == results["predictions_sha256"]:
-        compared += 1
-        ours, theirs = dict(_leaves(results)), dict(_leaves(committed))
-        differences += [Difference(f"{kept.name}: {name}", theirs[name], ours.get(name, "missing")) for name in theirs if theirs[name] != ours.get(name)]
-    return Check("model card and README", compared, differences)

@@ -76,8 +76,10 @@ def answer_threshold(confidence: NDArray[np.float64], correct: NDArray[np.bool_]
     order = np.argsort(-confidence, kind="stable")
     errors = np.cumsum(~correct[order])
     rates = errors / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero(rates <= rates[-1] / 2)
-    return float(confidence[order[enough[-1]]]) if len(enough) else 1.0
+    ranked = confidence[order]
+    last_of_its_confidence = np.append(ranked[:-1] != ranked[1:], True)
+    enough = np.flatnonzero((rates <= rates[-1] / 2) & last_of_its_confidence)
+    return float(ranked[enough[-1]]) if len(enough) else 1.0
 
 
 def summary(logits: Logits, references: NDArray[np.int64], temperature: float) -> dict[str, Any]:

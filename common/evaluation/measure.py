@@ -52,24 +52,44 @@ def measure(run: Run, task: Task, data: Data, predictor: Predictor, source: Path
         return None
     say("baselines, alterations and slices of the test set ...")
     baselines = task.baselines(data, source)
-    records = [record for name, rows in tests.items() for record in _records(name, rows, task, data, predictor, answers[name], baselines)]
+    records = [record for name, rows in tests.items() for record in records_of(name, rows, task, data, predictor, answers[name], baselines)]
     write_text(run.predictions, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
     manifest = read_json(run.manifest)
     manifest["inference"] = _inference(predictor, task, data.splits["test"], len(answers["test"]) / seconds["test"])
     results = assemble(run, predictor, manifest)
     _keep(baselines[results["comparison"]["against"]], run)
-    # The manifest vouches for every file that the results or the demo rest on.
-    files = [run.predictions, *sorted(path for folder in (run.model, run.baseline) for path in folder.rglob("*") if path.is_file())]
-    manifest["files"] = {path.relative_to(run.folder).as_posix(): sha256(path) for path in files}
+    manifest["files"] = {path.relative_to(run.folder).as_posix(): sha256(path) for path in vouched_files(run)}
     write_json(run.manifest, manifest)
     write_json(run.results, results)
     return results
 
 
+def vouched_files(run: Run) -> list[Path]:
+    """What the results and the demo's answers rest on; the manifest holds the sha256 of each."""
+    return [run.predictions, *sorted(path for folder in (run.model, run.baseline) for path in folder.rglob("*") if path.is_file())]
+
+
+def read_records(run: Run) -> list[Record]:
+    """The records of predictions.jsonl."""
+    with run.predictions.open(encoding="utf-8", newline="\n") as file:  # a text may hold what other functions take for the end of a line
+        return [json.loads(line) for line in file]
+
+
+def describe_data(data: Data) -> dict[str, Any]:
+    """What is known of the data, for manifest and report."""
+    return {
+        "reference": data.reference,
+        "terms": data.terms,
+        "fingerprint": data.fingerprint,
+        "rows": {name: len(rows) for name, rows in {**data.splits, **data.out_of_domain}.items()},
+        "findings": [{"severity": finding.severity, "where": finding.where, "rows": len(finding.rows), "text": str(finding)} for finding in data.findings],
+    }
+
+
 def assemble(run: Run, predictor: Predictor, manifest: dict[str, Any]) -> dict[str, Any]:
     """results.json: a pure function of predictions.jsonl, the predictor's settings and the manifest."""
     task = predictor.task
-    records = [json.loads(line) for line in run.predictions.read_text(encoding="utf-8").splitlines()]
+    records = read_records(run)
     return {
         "project": task.project,
         "run": run.folder.name,
@@ -96,7 +116,7 @@ def _keep(baseline: Baseline, run: Run) -> None:
     draft.rename(run.baseline)
 
 
-def _records(name: str, rows: Dataset, task: Task, data: Data, predictor: Predictor, logits: Any, baselines: dict[str, Baseline]) -> Iterator[Record]:
+def records_of(name: str, rows: Dataset, task: Task, data: Data, predictor: Predictor, logits: Any, baselines: dict[str, Baseline]) -> Iterator[Record]:
     """One record per row; logits are rounded before anything is computed, so that the file holds all that decides."""
     logits = np.asarray([[float(f"{value:.6g}") for value in row] for row in logits.tolist()])
     answers = predictor.answers(logits)

@@ -15,7 +15,7 @@ from common.config import Config
 from common.data import Data
 from common.evaluation import metrics
 from common.evaluation.baselines import Baseline, Vectors
-from common.task import Batch, Task, column
+from common.task import Batch, Columns, Task, column
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class TextClassification(Task):
             Finding("warning", "the training rows", numbers, f"texts of {limit} tokens or more, cut there", "give a larger --max_length if the end matters")
         ]
 
-    def features(self, inputs: list[str]) -> Dataset:
-        return Dataset.from_dict(self.encode({"text": inputs}))
+    def features(self, inputs: list[str]) -> Columns:
+        return Columns(self.encode({"text": inputs}))
 
     def collate(self, features: dict[str, list[Any]]) -> Batch:
         size = (len(features["input_ids"]), max(features["length"]))

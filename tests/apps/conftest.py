@@ -25,7 +25,6 @@ def served(finished_run: "Run") -> Iterator["gr.Blocks"]:
     launch(blocks, prevent_thread_lock=True, quiet=True)
     yield blocks
     blocks.close()
-    (finished_run.folder / "corrections.jsonl").unlink(missing_ok=True)
 
 
 def missing(what: str) -> None:

@@ -4,6 +4,7 @@ KIT_SCREENSHOTS names a folder to keep the pictures in.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,10 @@ class Visit:
 
 
 @pytest.fixture
-def fresh_corrections(finished_run: Run) -> Path:
+def fresh_corrections(finished_run: Run) -> Iterator[Path]:
     file = finished_run.folder / "corrections.jsonl"
-    file.unlink(missing_ok=True)
-    return file
+    yield file
+    file.unlink()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

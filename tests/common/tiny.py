@@ -12,7 +12,7 @@ from common.config import Config
 from common.data import Data
 from common.evaluation import metrics
 from common.evaluation.baselines import Baseline, Vectors
-from common.task import Batch, Task
+from common.task import Batch, Columns, Task
 
 VOCABULARY, WIDTH, CLASSES = 23, 16, 3
 
@@ -75,8 +75,8 @@ class TinyClassifier(Task):
     def encode(self, rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
         return rows
 
-    def features(self, inputs: list[Any]) -> Dataset:
-        return Dataset.from_dict({"input_ids": inputs, "length": [len(row) for row in inputs], "label": [0] * len(inputs)})
+    def features(self, inputs: list[Any]) -> Columns:
+        return Columns({"input_ids": inputs, "length": [len(row) for row in inputs], "label": [0] * len(inputs)})
 
     def baselines(self, data: Data, source: Path) -> dict[str, Baseline]:
         return {}

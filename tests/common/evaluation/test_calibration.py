@@ -56,3 +56,9 @@ def test_sure_answers_are_wrong_half_as_often() -> None:
 def test_a_model_whose_confidence_means_nothing_is_never_sure() -> None:
     assert calibration.answer_threshold(np.asarray([0.9, 0.8, 0.7, 0.6]), np.asarray([False, True, True, True])) == 1.0
     assert calibration.answer_threshold(np.asarray([0.9, 0.8, 0.7, 0.6]), np.asarray([True] * 4)) == 0.6
+
+
+def test_equal_confidences_are_all_sure_or_none() -> None:
+    assert calibration.answer_threshold(np.asarray([0.9] * 4), np.asarray([True, False, False, False])) == 1.0
+    confidence, correct = np.asarray([0.9, 0.9, 0.5, 0.5]), np.asarray([True, True, True, False])
+    assert calibration.answer_threshold(confidence, correct) == 0.9

@@ -10,6 +10,7 @@ from datasets import Dataset
 
 from common.evaluation import baselines
 from common.evaluation.calibration import probabilities
+from common.evaluation.measure import read_records
 from common.fit import evaluate_again, fine_tune
 from common.heads import head_inputs, probe
 from common.predictor import Predictor
@@ -221,3 +222,28 @@ def test_the_regression_is_scikit_learns(tmp_path: Path) -> None:
     fitted = [LogisticRegression(C=strength, max_iter=1_000).fit(inputs, train[1]) for strength in baselines.STRENGTHS]
     best = max(fitted, key=lambda regression: regression.score(held_out, validation[1]))
     assert mine.predict(texts[130:]) == best.predict(theirs.transform(texts[130:])).tolist()
+
+
+def test_a_text_may_hold_what_others_take_for_the_end_of_a_line(tiny_model: Path, tmp_path: Path) -> None:
+    """And every test row may stand in the training rows: the report says so."""
+    import csv
+
+    rows = sentences(60)
+    for name, part in (("train", rows), ("test", rows[:20]), ("validation", sentences(20, seed=5))):
+        with (tmp_path / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("text", "label"), *((row["text"].replace(" ", "\u2028", 1) + "\x85", row["label"]) for row in part)])
+    options = [
+        "--train_file",
+        str(tmp_path / "train.csv"),
+        "--test_file",
+        str(tmp_path / "test.csv"),
+        "--validation_file",
+        str(tmp_path / "validation.csv"),
+        "--model",
+        str(tiny_model),
+    ]
+    fine_tune(TextClassification, [*options, "--output_dir", str(tmp_path / "runs"), "--max_steps", "1", "--precision", "fp32"])
+    run = Run(tmp_path / "runs/text_classification/default")
+    assert read_json(run.results)["clean"] == {"leaked_examples": 20, "examples": 0}
+    assert "20 test rows stand, nearly or exactly, in the training rows, too." in run.report.read_text()
+    assert len(read_records(run)) == 20
