@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 TEMPLATE = "card.md.j2"
 # Slices whose interval lies below the score as a whole are named as limits; errors are shown as they are.
 SHOWN_ERRORS = 5
-HUB_ID = re.compile(r"^([\w.-]+/[\w.-]+)@[0-9a-f]{40}$")
+HUB_ID = re.compile(r"^([\w.-]+/[\w.-]+)(@[0-9a-f]{40})?$")
 
 
 def write_card(run: Run) -> Path:
@@ -61,7 +61,7 @@ def _metadata(task: "type[Task]", results: dict[str, Any], manifest: dict[str, A
     from huggingface_hub import EvalResult, ModelCardData
 
     name = f"{results['project']}-{results['run']}"
-    data_id, base = HUB_ID.match(manifest["data"]["reference"]), HUB_ID.match(manifest["model"]["reference"])
+    data_id, base = HUB_ID.match(manifest["data"]["reference"]), HUB_ID.match(manifest["model"]["origin"])
     measured = [
         EvalResult(
             task_type=task.pipeline_tag,
@@ -84,5 +84,10 @@ def _metadata(task: "type[Task]", results: dict[str, Any], manifest: dict[str, A
         datasets=[data_id[1]] if data_id else None,
         metrics=list(results["metrics"]),
         tags=["fine-tuned", "accelerate"],
-        license="apache-2.0" if manifest["model"]["licence"] == "Apache-2.0" else "other",
+        license=licence(manifest),
     )
+
+
+def licence(manifest: dict[str, Any]) -> str:
+    """The pretrained model's licence as the Hub writes it, which the fine-tuned one inherits; `other` where it is not known."""
+    return manifest["model"]["licence"].lower() or "other"

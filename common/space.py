@@ -149,6 +149,7 @@ def _copy_run(run: Run, target: Path) -> None:
 
 
 def _readme(run: Run) -> str:
+    from common.card import licence
     from common.report import sentence
     from common.task import load_task_class
 
@@ -161,7 +162,7 @@ def _readme(run: Run) -> str:
         "python_version": "3.12",
         "app_file": "app.py",
         "pinned": False,
-        "license": "apache-2.0" if manifest["model"]["licence"] == "Apache-2.0" else "other",
+        "license": licence(manifest),
         "short_description": f"{task.title}, with its evidence"[:60],
     }
     metadata = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)

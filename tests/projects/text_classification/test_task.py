@@ -245,5 +245,5 @@ def test_a_text_may_hold_what_others_take_for_the_end_of_a_line(tiny_model: Path
     fine_tune(TextClassification, [*options, "--output_dir", str(tmp_path / "runs"), "--max_steps", "1", "--precision", "fp32"])
     run = Run(tmp_path / "runs/text_classification/default")
     assert read_json(run.results)["clean"] == {"leaked_examples": 20, "examples": 0}
-    assert "20 test rows stand, nearly or exactly, in the training rows, too." in run.report.read_text()
+    assert "Of the test rows, 20 also stood, nearly or exactly, among the training rows." in run.report.read_text()
     assert len(read_records(run)) == 20
