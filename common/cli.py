@@ -54,6 +54,11 @@ def _main() -> None:
     command.add_argument("--push", metavar="USER/NAME", help="upload it, too (needs a token)")
     command.set_defaults(call=_space)
 
+    command = commands.add_parser("learn", help="the lessons, from gradient descent on: kit learn 01 [--check]")
+    command.add_argument("lesson", nargs="?", help="number of a lesson; without one they are listed")
+    command.add_argument("--check", action="store_true", help="check your solutions of its exercises")
+    command.set_defaults(call=_learn)
+
     command = commands.add_parser("results", help="keep a run's results beside its project, and write the project's README from them")
     command.add_argument("project", help="the project whose README is written")
     command.add_argument("--add", type=Path, nargs="*", default=[], metavar="RUN", help="runs whose results to keep (without their texts)")
@@ -193,6 +198,19 @@ def _space(arguments: argparse.Namespace) -> None:
     print(write_space(_run(arguments.run), arguments.folder))
     if arguments.push:
         print(push_space(arguments.folder, arguments.push))
+
+
+def _learn(arguments: argparse.Namespace) -> None:
+    from projects.foundations import lessons
+
+    if arguments.lesson is None:
+        for lesson in lessons.lessons():
+            print(f"{lesson.number}  {lesson.title}")
+        return
+    lesson = lessons.find(arguments.lesson)
+    if arguments.check:
+        raise SystemExit(lessons.check(lesson))
+    lessons.run(lesson)
 
 
 def _results(arguments: argparse.Namespace) -> None:

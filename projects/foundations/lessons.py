@@ -1,0 +1,69 @@
+"""Find, run and check the lessons: the folders beside this file whose name begins with `lesson`."""
+
+import importlib
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.config import nearest
+from common.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FOLDER = Path(__file__).resolve().parent
+PICTURES = Path("runs/foundations")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One lesson: `number` is two digits, `title` the first line of its lesson.py."""
+
+    number: str
+    title: str
+    folder: Path
+
+    @property
+    def module(self) -> str:
+        return f"projects.foundations.{self.folder.name}.lesson"
+
+
+def lessons() -> list[Lesson]:
+    """All lessons in their order."""
+    found = []
+    for file in sorted(FOLDER.glob("lesson*/lesson.py")):
+        title = file.read_text(encoding="utf-8").splitlines()[0].strip('"')
+        found.append(Lesson(file.parent.name[len("lesson") :][:2], title, file.parent))
+    return found
+
+
+def find(number: str) -> Lesson:
+    """The lesson of a number, `3` or `03`.  Raises UserError where there is none."""
+    wanted = number.zfill(2)
+    for lesson in lessons():
+        if lesson.number == wanted:
+            return lesson
+    numbers = [lesson.number for lesson in lessons()]
+    raise UserError(f"there is no lesson {number!r}{nearest(wanted, numbers)}: `kit learn` lists them.")
+
+
+def run(lesson: Lesson) -> None:
+    """Run a lesson: it prints what it finds and leaves its pictures in runs/foundations/."""
+    importlib.import_module(lesson.module).main()
+
+
+def check(lesson: Lesson) -> int:
+    """Check the reader's exercises with pytest, and return its exit status: 0 where all are solved."""
+    tests = lesson.folder / "check_exercises.py"
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=short", str(tests)], check=False).returncode
+
+
+def save_picture(figure: "Figure", name: str) -> Path:
+    """Write a figure as runs/foundations/NAME.png, say so, and return the file."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    file = PICTURES / f"{name}.png"
+    figure.savefig(file, dpi=120)
+    print(f"picture: {file}")
+    return file
