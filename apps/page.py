@@ -1,7 +1,8 @@
 """What every demo shares: its limits, its look, the tabs of evidence, and how it is put on the network.
 
 Gradio enforces the limits of its components in the browser only; whoever asks the server directly meets the
-checks here. No visitor sees a traceback, a path or the environment: `guarded` turns every error into a sentence.
+checks here. No visitor sees a traceback, the environment, or a path but that of their own upload: `guarded` turns
+every error into a sentence.
 """
 
 import argparse
