@@ -66,7 +66,7 @@ def run_checks(lesson: Lesson, exercises: Path, folder: Path) -> "subprocess.Com
     for package in (folder / "projects", folder / "projects/foundations", copy):
         (package / "__init__.py").touch()
     (folder / "projects/foundations/lessons.py").write_text((FOLDER / "lessons.py").read_text())
-    for name in ("lesson.py", "check_exercises.py"):
+    for name in (file.name for file in lesson.folder.glob("*.py") if file.name != "exercises.py"):
         (copy / name).write_text((lesson.folder / name).read_text())
     (copy / "exercises.py").write_text(exercises.read_text())
     options = ["-q", "-p", "no:cacheprovider", str(copy / "check_exercises.py")]
