@@ -85,13 +85,13 @@ def test_results_hold_no_texts_of_their_data() -> None:
     assert len(files) >= 5
     for file in files:
         content = json.loads(file.read_text(encoding="utf-8"))
-        assert all("input" not in error for error in content.get("worst_errors", []))
+        assert all("input" not in row for key in ("worst_errors", "examples_to_try") for row in content.get(key, []))
 
 
 @pytest.mark.slow
 def test_the_first_command_of_the_readme_and_what_follows_it(tmp_path: Path) -> None:
-    """The starter for two steps instead of 454, then the commands that its README and its last line name."""
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    """The starter for two steps, then the commands that its README and its last line name."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
 
     def run(*words: str) -> str:
         done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
@@ -108,6 +108,12 @@ def test_the_first_command_of_the_readme_and_what_follows_it(tmp_path: Path) -> 
     assert "runs/text_classification/starter" in run("-m", "common.cli", "list")
     text = (REPOSITORY / "projects/text_classification/README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 2
-    for block in blocks:
-        run("-c", block)
+    assert len(blocks) == 3
+    demo = subprocess.Popen([sys.executable, "-m", "common.cli", "demo", "--port", "7923"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert demo.stdout and any("127.0.0.1:7923" in line for line in demo.stdout), "the demo says where it is"
+        for block in blocks:
+            run("-c", block.replace(":7860", ":7923"))
+    finally:
+        demo.terminate()
+        demo.wait(30)
