@@ -89,6 +89,7 @@ def test_results_hold_no_texts_of_their_data() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)  # the evaluation is the whole one, and a CPU without bf16 takes its time
 def test_the_first_command_of_the_readme_and_what_follows_it(tmp_path: Path) -> None:
     """The starter for two steps, then the commands that its README and its last line name."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
