@@ -188,6 +188,7 @@ CHANGES: list[tuple[Callable[[Run], None], set[str]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "expected"), CHANGES, ids=[change.__name__ for change, _ in CHANGES])
 def test_what_was_changed_is_found(copy: Run, change: Callable[[Run], None], expected: set[str]) -> None:
     change(copy)

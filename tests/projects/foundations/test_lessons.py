@@ -26,6 +26,7 @@ def test_the_lessons_are_numbered_without_a_gap() -> None:
     assert [lesson.number for lesson in LESSONS] == [f"{number:02}" for number in range(1, len(LESSONS) + 1)]
 
 
+@pytest.mark.slow
 @each
 def test_it_runs_in_its_time_and_leaves_pictures(lesson: Lesson, own_pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     started = time.perf_counter()
@@ -74,6 +75,7 @@ def run_checks(lesson: Lesson, exercises: Path, folder: Path) -> "subprocess.Com
     return subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False, timeout=120)
 
 
+@pytest.mark.slow
 @each
 def test_its_exercises_start_red(lesson: Lesson, tmp_path: Path) -> None:
     checked = run_checks(lesson, lesson.folder / "exercises.py", tmp_path)
@@ -82,6 +84,7 @@ def test_its_exercises_start_red(lesson: Lesson, tmp_path: Path) -> None:
     assert " passed" not in checked.stdout.splitlines()[-1], "every check must need a solution"
 
 
+@pytest.mark.slow
 @each
 def test_its_exercises_can_be_solved(lesson: Lesson, tmp_path: Path) -> None:
     solution = Path(__file__).with_name("solutions") / f"lesson{lesson.number}.py"
@@ -96,6 +99,7 @@ def test_a_number_that_does_not_exist_gets_a_sentence() -> None:
         find("99")
 
 
+@pytest.mark.slow
 def test_the_command_lists_runs_and_checks(tmp_path: Path) -> None:
     def kit(*arguments: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "common.cli", "learn", *arguments]
