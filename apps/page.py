@@ -81,6 +81,7 @@ CSS = """
 button[role="tab"].selected { color: var(--primary-700); }
 .dark button[role="tab"].selected { color: var(--primary-300); }
 .quiet { opacity: .85; font-size: .92rem; }
+.dark .marked .text { color: #fff !important; }
 .prose pre, .prose pre code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
 footer a, footer button { text-decoration: underline; }
 """

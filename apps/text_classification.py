@@ -253,7 +253,8 @@ def _why_tab(demo: TextDemo) -> gr.Textbox:
     gr.Markdown("Each word is left out in turn: where the answer gets less probable without it, the word speaks for the answer.")
     text = _text_box()
     button = gr.Button("Explain", variant="primary")
-    spans = gr.HighlightedText(label="What speaks for the answer, and what against it", color_map={"for": "#1d4ed8", "against": "#b45309"})
+    colors = {"for": "#1d4ed8", "against": "#b45309"}
+    spans = gr.HighlightedText(label="What speaks for the answer, and what against it", color_map=colors, elem_classes="marked")
     table = gr.HTML()
     button.click(demo.explain, text, [spans, table], api_name="explain")
     return text
