@@ -120,9 +120,10 @@ class TextDemo:
         """A CSV with the answers to each row of the uploaded file, and its first rows as HTML."""
         rows = await asyncio.to_thread(read_upload, checked_file(path, KINDS), column if isinstance(column, str) else "", self.column)
         answers: list[Prediction] = []
-        for start in range(0, len(rows), 64):  # whoever asks for one text in between does not wait for the whole file
+        size = self.queue.largest
+        for start in range(0, len(rows), size):  # whoever asks for one text in between does not wait for the whole file
             progress(start / len(rows), desc=f"{start:,} of {len(rows):,} rows")
-            answers += await asyncio.gather(*(self.prediction(text) for _, text in rows[start : start + 64]))
+            answers += await asyncio.gather(*(self.prediction(text) for _, text in rows[start : start + size]))
         names = list(rows[0][0])
         folder = page.fresh_folder(Path(self.files.name))
         table = [
@@ -220,8 +221,8 @@ def build(predictor: Predictor) -> gr.Blocks:
     return blocks
 
 
-def _text_box(label: str = "A text", lines: int = 3) -> gr.Textbox:
-    return gr.Textbox(label=label, lines=lines, max_lines=12, max_length=LIMITS.characters, placeholder="Type or paste a text")
+def _text_box() -> gr.Textbox:
+    return gr.Textbox(label="A text", lines=3, max_lines=12, max_length=LIMITS.characters, placeholder="Type or paste a text")
 
 
 def _try_tab(demo: TextDemo) -> tuple[gr.Textbox, gr.Button, gr.HTML]:

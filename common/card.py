@@ -4,16 +4,20 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.report import NAMES, elsewhere, environment, p_value, percent, points, sentence
+from common.report import render, write_report
 from common.run import Run, for_visitors, read_json, write_text
 
 if TYPE_CHECKING:
     from common.task import Task
 
 TEMPLATE = "card.md.j2"
-# Slices whose interval lies below the score as a whole are named as limits; errors are shown as they are.
 SHOWN_ERRORS = 5
 HUB_ID = re.compile(r"^([\w.-]+/[\w.-]+)(@[0-9a-f]{40})?$")
+
+
+def write_pages(run: Run) -> tuple[Path, Path]:
+    """Write what people look at, the report with its plots and the model card, and return the two files."""
+    return write_report(run), write_card(run)
 
 
 def write_card(run: Run) -> Path:
@@ -31,21 +35,8 @@ def render_card(run: Run) -> str:
     results, manifest = for_visitors(read_json(run.results)), for_visitors(read_json(run.manifest))
     settings = read_json(run.model / "kit.json")
     task = load_task_class(results["project"])
-    body = environment().get_template(TEMPLATE)
-    text = body.render(
-        r=results,
-        m=manifest,
-        task=task,
-        labels=settings["labels"],
-        sentence=sentence(results),
-        elsewhere=elsewhere(results),
-        weak=weak_slices(results),
-        errors=results["worst_errors"][:SHOWN_ERRORS],
-        names=NAMES,
-        percent=percent,
-        points=points,
-        p_value=p_value,
-    )
+    errors = results["worst_errors"][:SHOWN_ERRORS]
+    text = render(TEMPLATE, run, results, manifest, task=task, labels=settings["labels"], weak=weak_slices(results), errors=errors)
     return str(ModelCard(f"---\n{_metadata(task, results, manifest).to_yaml()}\n---\n\n{text.strip()}\n")) + "\n"
 
 

@@ -130,24 +130,21 @@ def _option(arguments: list[str], name: str) -> str | None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from common.card import write_card
+    from common.card import write_pages
     from common.fit import evaluate_again
-    from common.report import print_results, write_report
+    from common.report import print_results
 
     run = evaluate_again(_run(arguments.run))
-    write_report(run)
-    write_card(run)
+    write_pages(run)
     print_results(run)
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from common.card import write_card
-    from common.report import write_report
+    from common.card import write_pages
     from common.run import Run
 
-    run = Run(_run(arguments.run))
-    print(write_report(run))
-    print(write_card(run))
+    for file in write_pages(Run(_run(arguments.run))):
+        print(file)
 
 
 def _predict(arguments: argparse.Namespace) -> None:

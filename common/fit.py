@@ -29,8 +29,8 @@ from common.training import Trainer
 
 def fine_tune(task_class: type[Task], arguments: Sequence[str] | None = None) -> None:
     """Fine-tune a project's model as the command line says, measure it, and write the report."""
-    from common.card import write_card
-    from common.report import print_results, write_report
+    from common.card import write_pages
+    from common.report import print_results
 
     quiet_libraries()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -40,8 +40,7 @@ def fine_tune(task_class: type[Task], arguments: Sequence[str] | None = None) ->
     if run.results.exists():
         say(f"{run.folder} is finished: these are its results. Another --run_name trains again.\n")
         if not (run.report.exists() and run.card.exists()):  # it was stopped between the results and these
-            write_report(run)
-            write_card(run)
+            write_pages(run)
         print_results(run)
         return
     accelerator, precision = make_accelerator(config.precision, config.processes)
@@ -53,8 +52,7 @@ def fine_tune(task_class: type[Task], arguments: Sequence[str] | None = None) ->
     train_model(task, config, run, data, source, accelerator, precision, arguments)
     predictor = Predictor.load(run.folder)
     if measure(run, predictor.task, data, predictor, source.folder, accelerator):
-        write_report(run)
-        write_card(run)
+        write_pages(run)
         shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)  # the model and its evidence stand
         print_results(run)
     accelerator.end_training()

@@ -123,24 +123,29 @@ def write_report(run: Run) -> Path:
     steps = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
     for name, figure in _figures(results, steps).items():
         _save(figure, run.folder / "plots", name)
-    write_text(run.report, _render("report.html.j2", run, results, manifest))
+    write_text(run.report, _page("report.html.j2", run, results, manifest))
     return run.report
 
 
 def evidence(run: Run) -> str:
     """The report without the page around it, for a demo's visitors."""
-    return _render("evidence.html.j2", run, for_visitors(read_json(run.results)), for_visitors(read_json(run.manifest)))
+    return _page("evidence.html.j2", run, for_visitors(read_json(run.results)), for_visitors(read_json(run.manifest)))
 
 
-def _render(template: str, run: Run, results: dict[str, Any], manifest: dict[str, Any]) -> str:
+def _page(template: str, run: Run, results: dict[str, Any], manifest: dict[str, Any]) -> str:
     figures = {file.stem: _data_uri(file) for file in sorted((run.folder / "plots").glob("*.svg"))}
+    return render(template, run, results, manifest, figures=figures)
+
+
+def render(template: str, run: Run, results: dict[str, Any], manifest: dict[str, Any], **more: Any) -> str:
+    """A template of this folder filled from a run.  Raises UserError where the run lacks what the template asks for."""
     try:
-        return environment().get_template(template).render(r=results, m=manifest, figures=figures, sentence=sentence(results), elsewhere=elsewhere(results))
+        return _environment().get_template(template).render(r=results, m=manifest, sentence=sentence(results), elsewhere=elsewhere(results), **more)
     except (UndefinedError, KeyError) as error:
         raise UserError(f"{run.folder} comes from another version of the kit ({error}): `kit evaluate {run.folder}` measures it again.") from error
 
 
-def environment() -> Environment:
+def _environment() -> Environment:
     """Templates of this folder; HTML is escaped, a missing name is an error."""
     loaded = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(["html.j2"]), undefined=StrictUndefined)
     loaded.filters |= {"percent": percent, "points": points, "p_value": p_value, "baseline": lambda name: NAMES.get(name, name), "cell": _cell}
