@@ -56,13 +56,14 @@ class TextClassification(Task):
     def model(self, source: Path, train: Dataset | None = None) -> nn.Module:
         from transformers import AutoModelForSequenceClassification
 
-        from common.heads import start_head
-        from projects.text_classification.mean_pooling import add_mean_pooling, supports
-
         self.load_processor(source)
         if train is None:
             model: nn.Module = AutoModelForSequenceClassification.from_pretrained(source)
             return model
+
+        from common.heads import start_head
+        from projects.text_classification.mean_pooling import add_mean_pooling, supports
+
         names = dict(enumerate(self.labels))
         model = AutoModelForSequenceClassification.from_pretrained(
             source, id2label=names, label2id={name: number for number, name in names.items()}, ignore_mismatched_sizes=True

@@ -92,6 +92,13 @@ def test_the_command_writes_it(finished_run: Run, tmp_path: Path, monkeypatch: p
     assert (tmp_path / "space/app.py").exists()
 
 
+def test_it_holds_all_the_code_that_loads_the_model(space: Path) -> None:
+    asked = "import app; print(app.__file__); print(app.demo.title)"
+    done = subprocess.run([sys.executable, "-c", asked], cwd=space, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(space)})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(space))
+
+
 ASK = """
 import json, os, sys
 sys.path.insert(0, os.getcwd())
