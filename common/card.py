@@ -36,7 +36,8 @@ def render_card(run: Run) -> str:
     settings = read_json(run.model / "kit.json")
     task = load_task_class(results["project"])
     errors = results["worst_errors"][:SHOWN_ERRORS]
-    text = render(TEMPLATE, run, results, manifest, task=task, labels=settings["labels"], weak=weak_slices(results), errors=errors)
+    pictures = {row["id"]: file.relative_to(run.folder).as_posix() for row in errors if (file := run.input(row["id"]))}
+    text = render(TEMPLATE, run, results, manifest, task=task, labels=settings["labels"], weak=weak_slices(results), errors=errors, pictures=pictures)
     return str(ModelCard(f"---\n{_metadata(task, results, manifest).to_yaml()}\n---\n\n{text.strip()}\n")) + "\n"
 
 

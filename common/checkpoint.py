@@ -115,9 +115,16 @@ def load_optimizer(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Op
         moments = {key: saved[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in saved}
         if moments:
             # Fused AdamW keeps its step counter beside the parameter.
-            state[parameter] = {key: tensor.to(parameter.device) for key, tensor in moments.items()}
+            state[parameter] = {key: _like(parameter, tensor) for key, tensor in moments.items()}
     optimizer.state.clear()
     optimizer.state.update(state)
+
+
+def _like(parameter: nn.Parameter, tensor: Tensor) -> Tensor:
+    """The tensor where the parameter is, and in its memory format, as the optimizer made it."""
+    if tensor.shape != parameter.shape:  # the step counter
+        return tensor.to(parameter.device)
+    return torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
 
 
 def prune(folder: Path, keep: set[int]) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +29,11 @@ SAMPLE = 2_000
 NEAR = 0.8
 PERMUTATIONS = 64
 
+# (split, its row, the training row that is nearly the same), rows as places in their split.
+Match = tuple[str, int, int]
+# Finds, for the sampled places of each split, the training rows that hold nearly the same.
+Near = Callable[[dict[str, Dataset], dict[str, NDArray[np.int64]]], Iterator[Match]]
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -37,13 +42,13 @@ class Finding:
     Attributes:
         severity: errors stop the run, warnings are counted.
         where: file or split.
-        rows: numbers of the rows, counted from 1 without the header.
+        rows: numbers of the rows, counted from 1 without the header, or the names of their files.
         problem, remedy: what is wrong, and what to do.
     """
 
     severity: Literal["error", "warning"]
     where: str
-    rows: list[int]
+    rows: list[int] | list[str]
     problem: str
     remedy: str
 
@@ -79,7 +84,7 @@ def check_labels(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
         remedy = "is it the right column? Name it with --label_column"
         yield Finding("error", names["train"], [], f"{len(once)} of {len(train)} labels occur once", remedy)
     elif once:
-        rows = row_numbers(splits["train"], [place for place, label in enumerate(splits["train"]["label"]) if train[label] == 1])
+        rows = row_names(splits["train"], [place for place, label in enumerate(splits["train"]["label"]) if train[label] == 1])
         yield Finding("warning", names["train"], rows, f"labels that occur once ({_short(once)})", "add rows of these labels, or merge them")
     by_form: dict[str, set[str]] = {}
     for label in train:
@@ -91,7 +96,7 @@ def check_labels(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
     for split in set(splits) - {"train"}:
         unseen = set(splits[split]["label"]) - train.keys()
         if unseen:
-            rows = row_numbers(splits[split], [place for place, label in enumerate(splits[split]["label"]) if label in unseen])
+            rows = row_names(splits[split], [place for place, label in enumerate(splits[split]["label"]) if label in unseen])
             problem = f"labels that no training row has ({_short(sorted(unseen))})"
             yield Finding("error", names[split], rows, problem, "add training rows of these labels, or remove these rows")
 
@@ -102,7 +107,7 @@ def check_groups(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
         return
     train = set(splits["train"]["group"])
     for split in set(splits) - {"train"}:
-        rows = row_numbers(splits[split], [place for place, group in enumerate(splits[split]["group"]) if group in train])
+        rows = row_names(splits[split], [place for place, group in enumerate(splits[split]["group"]) if group in train])
         if rows:
             remedy = "give --train_file alone, so that the splits are made by group"
             yield Finding("error", names[split], rows, f"groups that {names['train']} has too", remedy)
@@ -119,69 +124,77 @@ def content_hashes(texts: Any) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(hashes), dtype=np.uint64)
 
 
-def check_duplicates(splits: dict[str, Dataset], column: str, names: dict[str, str]) -> tuple[list[Finding], dict[str, set[str]]]:
-    """Equal texts, and nearly equal ones, within and across splits.
+def check_duplicates(splits: dict[str, Dataset], key: str, noun: str, names: dict[str, str], near: Near) -> tuple[list[Finding], dict[str, set[str]]]:
+    """Rows that hold the same, and nearly the same, within and across splits; equal means equal in the column `key`.
 
-    Exact ones are looked for among all rows. For near ones a sample of the rows is looked up among all rows
-    (MinHash, Broder 1997). Returns the findings, and per split the ids of rows that stand in train, too.
+    Equal ones are looked for among all rows. For near ones a sample of the rows is looked up among all training
+    rows. Returns the findings, and per split the ids of rows that stand in train, too.
     """
     findings: list[Finding] = []
     leaked: dict[str, set[str]] = {split: set() for split in splits}
-    hashes = {split: content_hashes(track(rows[column], f"looking for duplicates in {names[split]}", len(rows))) for split, rows in splits.items()}
+    hashes = {split: content_hashes(track(rows[key], f"looking for duplicates in {names[split]}", len(rows))) for split, rows in splits.items()}
     for split, rows in splits.items():
         if len(doubles := _repeats(hashes[split])):
             remedy = "keep one of each unless they are independent"
-            findings.append(Finding("warning", names[split], row_numbers(rows, doubles), f"{column}s that occurred before", remedy))
+            findings.append(Finding("warning", names[split], row_names(rows, doubles), f"{noun}s that occurred before", remedy))
         contradictory = _contradictions(hashes[split], np.unique(rows["label"], return_inverse=True)[1])
         if len(contradictory):
             remedy = "decide for one label each"
-            findings.append(Finding("warning", names[split], row_numbers(rows, contradictory), f"equal {column}s with different labels", remedy))
+            findings.append(Finding("warning", names[split], row_names(rows, contradictory), f"equal {noun}s with different labels", remedy))
         if split != "train" and len(both := np.flatnonzero(np.isin(hashes[split], hashes["train"]))):
             leaked[split] |= set(rows[both]["id"])
-            problem = f"{column}s that stand in {names['train']} too"
-            findings.append(Finding("warning", names[split], row_numbers(rows, both), problem, "see the score on the other rows"))
-    findings += _near_duplicates(splits, column, names, leaked, hashes)
+            problem = f"{noun}s that stand in {names['train']} too"
+            findings.append(Finding("warning", names[split], row_names(rows, both), problem, "see the score on the other rows"))
+    findings += _near_duplicates(splits, noun, names, leaked, hashes, near)
     return findings, leaked
 
 
-def _near_duplicates(splits: dict[str, Dataset], column: str, names: dict[str, str], leaked: dict[str, set[str]], hashes: dict[str, Any]) -> list[Finding]:
+def _near_duplicates(
+    splits: dict[str, Dataset], noun: str, names: dict[str, str], leaked: dict[str, set[str]], hashes: dict[str, Any], near: Near
+) -> list[Finding]:
     """Look a sample of every split up among all rows of train, and of train among its own."""
+    sample = {split: np.sort(np.random.default_rng(0).permutation(len(rows))[:SAMPLE]) for split, rows in splits.items()}
+    alike: dict[str, set[int]] = {split: set() for split in splits}
+    for split, place, train_place in near(splits, sample):
+        if hashes[split][place] != hashes["train"][train_place]:
+            alike[split].add(place)
+    findings = []
+    for split, found in alike.items():
+        if not found:
+            continue
+        rows, looked = splits[split], len(sample[split])
+        among = f", among {looked} rows looked up" if looked < len(rows) else ""
+        if split == "train":
+            problem, remedy = f"{noun}s nearly equal to another{among}", "are they independent?"
+        else:
+            leaked[split] |= set(rows[sorted(found)]["id"])
+            problem, remedy = f"{noun}s nearly equal to one in {names['train']}{among}", "see the score on the other rows"
+        findings.append(Finding("warning", names[split], row_names(rows, sorted(found)), problem, remedy))
+    return findings
+
+
+def near_texts(splits: dict[str, Dataset], sample: dict[str, NDArray[np.int64]]) -> Iterator[Match]:
+    """Texts that share most of their word triples (MinHash, Broder 1997)."""
     from datasketch import MinHashLSH
 
     index = MinHashLSH(threshold=NEAR, num_perm=PERMUTATIONS)
     looked_up: dict[tuple[str, int], set[int]] = {}
-    for split, rows in splits.items():
-        places = np.random.default_rng(0).permutation(len(rows))[:SAMPLE]
-        for place, text in zip(places.tolist(), rows[places][column], strict=True):
+    for split, places in sample.items():
+        for place, text in zip(places.tolist(), splits[split][places]["text"], strict=True):
             if shingles := _shingles(text):
                 looked_up[split, place] = shingles
                 index.insert((split, place), _signature(shingles))
     # Two texts of Jaccard similarity 0.8 share 0.8 of either's triples: most rows need no signature at all.
     known = set().union(*looked_up.values())
-    near: dict[str, set[int]] = {split: set() for split in splits}
     train = splits["train"]
     for start in track(range(0, len(train), 1_000), "looking for near-duplicates"):
-        for place, text in enumerate(train[start : start + 1_000][column], start=start):
+        for place, text in enumerate(train[start : start + 1_000]["text"], start=start):
             shingles = _shingles(text)
             if not shingles or len(shingles & known) < NEAR * len(shingles):
                 continue
             for split, other in index.query(_signature(shingles)):
-                same_text = hashes[split][other] == hashes["train"][place]
-                if not same_text and _jaccard(shingles, looked_up[split, other]) >= NEAR:
-                    near[split].add(other)
-    findings = []
-    for split, found in near.items():
-        if not found:
-            continue
-        rows, looked = splits[split], min(SAMPLE, len(splits[split]))
-        sample = f", among {looked} rows looked up" if looked < len(rows) else ""
-        if split == "train":
-            problem, remedy = f"{column}s nearly equal to another{sample}", "are they independent?"
-        else:
-            leaked[split] |= set(rows[sorted(found)]["id"])
-            problem, remedy = f"{column}s nearly equal to one in {names['train']}{sample}", "see the score on the other rows"
-        findings.append(Finding("warning", names[split], row_numbers(rows, sorted(found)), problem, remedy))
-    return findings
+                if _jaccard(shingles, looked_up[split, other]) >= NEAR:
+                    yield split, other, place
 
 
 def _shingles(text: str) -> set[int]:
@@ -219,19 +232,21 @@ def _contradictions(hashes: Any, labels: Any) -> Any:
     return np.flatnonzero(low[text] != high[text])
 
 
-def row_numbers(rows: Dataset, places: Any) -> list[int]:
-    """Row numbers in the file, out of the ids."""
+def row_names(rows: Dataset, places: Any) -> list[int] | list[str]:
+    """Row numbers in the file, or the names of the rows' own files, out of the ids."""
     if not len(places):
         return []
-    return [int(row_id.rpartition(":")[2]) for row_id in rows[list(places)]["id"]]
+    names = [row_id.partition(":")[2] for row_id in rows[list(places)]["id"]]
+    return [int(name) for name in names] if all(name.isdecimal() for name in names) else names
 
 
-def _row_list(rows: list[int], shown: int = 5) -> str:
+def _row_list(rows: list[int] | list[str], shown: int = 5) -> str:
     if not rows:
         return ""
     listed = ", ".join(map(str, rows[:shown]))
     more = f" and {len(rows) - shown} more" if len(rows) > shown else ""
-    return f", {'row' if len(rows) == 1 else 'rows'} {listed}{more}"
+    kind = "" if isinstance(rows[0], str) else "row " if len(rows) == 1 else "rows "
+    return f", {kind}{listed}{more}"
 
 
 def _short(names: list[str], shown: int = 3) -> str:

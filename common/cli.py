@@ -219,14 +219,15 @@ def _results(arguments: argparse.Namespace) -> None:
 
 
 def _starters(_: argparse.Namespace) -> None:
+    import importlib
+
     from common.starters import MODELS, pretrained
-    from projects.text_classification.starter_data import STARTERS
 
     for name in MODELS:
         print(pretrained(f"starter:{name}").reference)
-    for name, read in STARTERS.items():
-        starter = read()
-        print(f"starter:{name} from {starter.reference}")
+    for file in sorted(PROJECTS.glob("*/starter_data.py")):
+        for name, read in importlib.import_module(f"projects.{file.parent.name}.starter_data").STARTERS.items():
+            print(f"starter:{name} from {read().reference}")
 
 
 def _run(run: Path | None) -> Path:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from common.errors import UserError
 
@@ -34,6 +34,7 @@ class Config:
         slice_columns: columns whose values get a score of their own in the report.
         validation_fraction: share of the training rows that becomes the validation split if there is none.
         test_fraction: share of the rows that becomes the test split if there is none.
+        pretrained: false starts from random weights, to see what the pretrained ones are worth.
         epochs: passes over the training rows.
         max_steps: stop after so many optimizer steps, whatever `epochs` says; 0 for no limit.
         learning_rate: peak rate of the pretrained weights.
@@ -45,6 +46,8 @@ class Config:
         label_smoothing: share of the target spread over the other labels while training.
         group_by_length: put examples of similar length into one batch, which saves padding.
         freeze: `backbone` trains the head alone.
+        freeze_epochs: passes in which the head is trained alone before everything is.
+        layer_decay: factor on the learning rate from each layer to the one before it; 1 for the same everywhere.
         global_batch_size: examples in one optimizer step, over all processes.
         micro_batch_size: examples in one forward pass; null for the largest that fits.
         precision: `auto` takes what is fast and safe on this hardware.
@@ -52,6 +55,7 @@ class Config:
         evaluate_every: steps between evaluations on the validation split; 0 for once an epoch.
         early_stopping_patience: evaluations without a better validation loss before stopping; 0 for never.
         checkpoint_every: steps between checkpoints beside those at evaluations; 0 for none.
+        data_workers: threads that make batches ahead of the model; 0 for none.
         log_every: steps between two lines of metrics.jsonl.
         output_dir: where runs are kept.
         run_name: folder of this run; null for the name of the YAML file.
@@ -59,6 +63,9 @@ class Config:
         tracker: where curves are sent beside metrics.jsonl.
         processes: number of processes that must be running; null for however many were launched.
     """
+
+    # The options that can name the training rows.
+    rows_from: ClassVar[tuple[str, ...]] = ("train_file", "dataset")
 
     model: str = "starter:minilm-l6"
     revision: str | None = None
@@ -74,6 +81,7 @@ class Config:
     validation_fraction: float = 0.1
     test_fraction: float = 0.2
 
+    pretrained: bool = True
     epochs: int = 5
     max_steps: int = 0
     learning_rate: float = 1e-4
@@ -85,6 +93,8 @@ class Config:
     label_smoothing: float = 0.05
     group_by_length: bool = True
     freeze: Literal["none", "backbone"] = "none"
+    freeze_epochs: int = 0
+    layer_decay: float = 1.0
 
     global_batch_size: int = 32
     micro_batch_size: int | None = None
@@ -94,6 +104,7 @@ class Config:
     evaluate_every: int = 0
     early_stopping_patience: int = 5
     checkpoint_every: int = 0
+    data_workers: int = 1
     log_every: int = 10
     output_dir: str = "runs"
     run_name: str | None = None
@@ -108,7 +119,7 @@ class Config:
         so a run may go on with other ones.
         """
         free = {"output_dir", "run_name", "resume", "tracker", "processes", "micro_batch_size"}
-        free |= {"checkpoint_every", "log_every", "slice_columns", "out_of_domain_files"}
+        free |= {"checkpoint_every", "data_workers", "log_every", "slice_columns", "out_of_domain_files"}
         return {key: value for key, value in dataclasses.asdict(self).items() if key not in free}
 
 
@@ -147,29 +158,51 @@ def check(config: Config) -> None:
     for name in positive + optional:
         if getattr(config, name) <= 0:
             raise UserError(f"--{name} must be greater than 0, not {getattr(config, name)}.")
-    not_negative = ["max_steps", "weight_decay", "gradient_clip", "evaluate_every", "checkpoint_every", "early_stopping_patience", "seed"]
+    not_negative = [
+        "max_steps",
+        "freeze_epochs",
+        "data_workers",
+        "weight_decay",
+        "gradient_clip",
+        "evaluate_every",
+        "checkpoint_every",
+        "early_stopping_patience",
+        "seed",
+    ]
     for name in not_negative:
         if getattr(config, name) < 0:
             raise UserError(f"--{name} must not be negative, but is {getattr(config, name)}; 0 switches it off.")
     for name in ("validation_fraction", "test_fraction"):
         if not 0 < getattr(config, name) < 1:
             raise UserError(f"--{name} is a share of the rows: give a number between 0 and 1, not {getattr(config, name)}.")
+    if not 0 < config.layer_decay <= 1:
+        raise UserError(f"--layer_decay is a factor greater than 0 and at most 1, not {config.layer_decay}.")
     for name in ("warmup", "label_smoothing"):
         if not 0 <= getattr(config, name) < 1:
             raise UserError(f"--{name} must be at least 0 and less than 1, not {getattr(config, name)}.")
-    if config.dataset and config.train_file:
-        raise UserError("--dataset and --train_file both name the training rows: give one of them.")
-    if not config.dataset and not config.train_file:
-        raise UserError("there is nothing to train on: give --train_file FILE, --dataset ID, or --config with one of them.")
-    if config.dataset and (config.validation_file or config.test_file):
-        raise UserError("--validation_file and --test_file go with --train_file: a --dataset brings its own splits.")
+    given = [name for name in config.rows_from if getattr(config, name)]
+    if not given:
+        raise UserError(f"there is nothing to train on: give {', '.join(f'--{name}' for name in config.rows_from)}, or --config with one of them.")
+    if config.dataset and len(given) > 1:
+        raise UserError(f"--dataset and --{given[0]} both name the training rows: give one of them.")
+    if (config.validation_file or config.test_file) and not config.train_file:
+        raise UserError(f"--validation_file and --test_file go with --train_file: --{given[0]} brings its own splits.")
+    if config.out_of_domain_files and not config.train_file:
+        raise UserError(f"--out_of_domain_files goes with --train_file: beside --{given[0]} nothing reads it.")
+    for name in ("group_column", "slice_columns"):
+        if getattr(config, name) and not config.train_file and (not config.dataset or config.dataset.startswith("starter:")):
+            raise UserError(f"--{name} names columns of --train_file or of a Hub data set: --{given[0]} has none to choose from.")
     if config.micro_batch_size and config.micro_batch_size > config.global_batch_size:
         raise UserError(
             f"--micro_batch_size {config.micro_batch_size} is larger than --global_batch_size "
             f"{config.global_batch_size}: a step is made of micro-batches, so make it equal or smaller."
         )
-    if config.freeze == "backbone" and config.head_learning_rate is None:
-        raise UserError("--freeze backbone trains the head alone: give --head_learning_rate.")
+    if config.freeze_epochs >= config.epochs:
+        raise UserError(
+            f"--freeze_epochs {config.freeze_epochs} leaves none of --epochs {config.epochs} for the rest: `--freeze backbone` trains the head alone."
+        )
+    if (config.freeze == "backbone" or config.freeze_epochs) and config.head_learning_rate is None:
+        raise UserError("the head is trained alone, and has no learning rate: give --head_learning_rate.")
     if config.tracker != "none" and importlib.util.find_spec(config.tracker) is None:
         raise UserError(f"--tracker {config.tracker} is not installed: `pip install -c constraints.txt -e '.[trackers]'` brings it.")
     if config.run_name and (config.run_name in (".", "..") or re.search(r"[/\\\0]", config.run_name)):

@@ -1,7 +1,8 @@
 """From a file, a Hub id or a starter to checked splits with an id for every row.
 
-Splits that are missing are made: stratified by label, with rows of one group (or with the same text) on
-one side only, seeded. What is checked, and what each finding says, is in `common.checks`.
+A project says which columns it reads and what makes two rows the same; the rest is here. Splits that are
+missing are made: stratified by label, with rows of one group (or that hold the same) on one side only, seeded. What
+is checked, and what each finding says, is in `common.checks`.
 """
 
 import itertools
@@ -11,18 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from numpy.typing import NDArray
 
-from common import tables
-from common.checks import Finding, check_row_problems, content_hashes
+from common import checks, tables
+from common.checks import Finding, Near, check_row_problems, content_hashes
 from common.config import Config, nearest
 from common.errors import UserError
 from common.progress import track
 
-# What a project makes of one cell: the canonical value, or RowProblem.
-Convert = Callable[[Any], str]
-RowSource = Iterator[tuple[int, tables.Row | tables.RowProblem]]
+SPLITS = ("train", "validation", "test")
+
+# What a project makes of one cell: the canonical value, or several by the names of their columns, or RowProblem.
+Convert = Callable[[Any], str | dict[str, str]]
+# The number of a row in its file, or the name of its own file.
+RowName = int | str
+RowSource = Iterator[tuple[RowName, tables.Row | tables.RowProblem]]
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,43 @@ class Column:
     source: str
     option: str
     convert: Convert
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Rows before they are checked: (name for messages, rows) of each split, and of each out-of-domain set."""
+
+    home: dict[str, tuple[str, RowSource]]
+    outside: dict[str, tuple[str, RowSource]]
+    reference: str
+    terms: str = ""
+
+
+@dataclass(frozen=True)
+class Starter:
+    """Rows by split that arrive by pip, with the label and perhaps the group of each, and where they come from."""
+
+    splits: dict[str, list[tables.Row]]
+    reference: str
+    terms: str
+    out_of_domain: dict[str, list[tables.Row]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a project's rows are.
+
+    Attributes:
+        columns: the columns that are read, by their canonical names; `label` is one of them.
+        key: the canonical column that tells whether two rows hold the same.
+        noun: what a row holds, for messages: `text`.
+        near: finds rows that hold nearly the same.
+    """
+
+    columns: dict[str, Column]
+    key: str
+    noun: str
+    near: Near
 
 
 @dataclass(frozen=True)
@@ -65,16 +107,16 @@ def read_split(split: str, name: str, source: RowSource, columns: dict[str, Colu
     """
     problems = tables.Problems()
 
-    def checked() -> Iterator[tables.Row]:
+    def good_rows() -> Iterator[tables.Row]:
         for number, row in track(source, f"reading {name}"):
             try:
                 if isinstance(row, tables.RowProblem):
                     raise row
-                yield {"id": f"{split}:{number}", **{key: column.convert(row.get(column.source)) for key, column in columns.items()}}
+                yield {"id": f"{split}:{number}", **_cells(row, columns)}
             except tables.RowProblem as problem:
                 problems.add(str(problem), number)
 
-    rows = checked()
+    rows = good_rows()
     first = next(rows, None)
     if first is None:
         check_row_problems(name, problems, findings)
@@ -82,6 +124,150 @@ def read_split(split: str, name: str, source: RowSource, columns: dict[str, Colu
     file, digest = tables.write_table(itertools.chain([first], rows), tables.cache_folder() / "tables")
     check_row_problems(name, problems, findings)
     return Dataset.from_file(str(file)), digest
+
+
+def _cells(row: tables.Row, columns: dict[str, Column]) -> dict[str, str]:
+    cells: dict[str, str] = {}
+    for key, column in columns.items():
+        value = column.convert(row.get(column.source))
+        cells |= value if isinstance(value, dict) else {key: value}
+    return cells
+
+
+def label_columns(config: Config, label_column: str) -> dict[str, Column]:
+    """The columns that every project with labels reads: label, perhaps group, and those to slice by."""
+    columns = {"label": Column(label_column, "--label_column", label_cell)}
+    if config.group_column:
+        columns["group"] = Column(config.group_column, "--group_column", any_cell)
+    for name in config.slice_columns:
+        columns[f"slice {name}"] = Column(name, "--slice_columns", any_cell)
+    return columns
+
+
+def label_cell(value: Any) -> str:
+    """A label as text; 3.0 is 3.  Raises RowProblem on an empty cell or a list."""
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+        raise tables.RowProblem("an empty label (fill in or remove these rows)")
+    if isinstance(value, list | dict):
+        raise tables.RowProblem("a label that is a list or an object (give one label a row)")
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def any_cell(value: Any) -> str:
+    """The value of a group or of a slice."""
+    return "(empty)" if value is None or value == "" else str(value)
+
+
+def checked(config: Config, sources: Sources, kind: Kind) -> tuple[Data, list[str]]:
+    """Read, check and split the rows; also the labels, in the order of their numbers.
+
+    Raises UserError where the rows cannot be trained on.
+    """
+    findings: list[Finding] = []
+    splits, sums = {}, {}
+    everything = {**sources.home, **sources.outside}
+    for split, (name, rows) in everything.items():
+        splits[split], sums[split] = read_split(split, name, rows, kind.columns, findings)
+    names = {split: name for split, (name, _) in everything.items()}
+    checks.stop_on_errors(findings)
+    findings += checks.check_groups(splits, names)
+    findings += checks.check_labels(splits, names)
+    checks.stop_on_errors(findings)
+
+    if config.extra_train_file:
+        names["extra"] = config.extra_train_file
+        splits["extra"], sums["extra"] = _read_extra(config, kind, findings)
+        checks.stop_on_errors(findings)
+    labels = sorted({label for split in ("train", "extra") if split in splits for label in splits[split]["label"]})
+    splits = labelled(splits, labels)
+    home = make_missing_splits({split: splits[split] for split in sources.home}, config, kind.key)
+    if "extra" in splits:
+        home["train"] = _add(splits["extra"], home, names["extra"], kind, findings)
+    for split in SPLITS:
+        names.setdefault(split, f"the {split} split made from {names['train']}")
+    outside = {split: splits[split] for split in sources.outside}
+    found, leaked = checks.check_duplicates({**home, **outside}, kind.key, kind.noun, names, kind.near)
+    data = Data(
+        splits=home,
+        out_of_domain=outside,
+        reference=sources.reference,
+        fingerprint=sums,
+        findings=findings + found,
+        leaked={split: sorted(ids) for split, ids in leaked.items()},
+        terms=sources.terms,
+    )
+    return data, labels
+
+
+def from_files(config: Config, columns: dict[str, Column]) -> Sources:
+    """The files that the options name."""
+    paths = {split: getattr(config, f"{split}_file") for split in SPLITS if getattr(config, f"{split}_file")}
+    outside = dict(config.out_of_domain_files)
+    if clash := [name for name in outside if name in SPLITS or ":" in name]:
+        raise UserError(f"an out-of-domain set cannot be called {clash[0]!r}: give it another name.")
+    files: dict[str, Path] = {}
+    for split, path in {**paths, **outside}.items():
+        file_columns(Path(path), columns)
+        same = [other for other, file in files.items() if file.resolve() == Path(path).resolve() or _same_content(file, Path(path))]
+        if same:
+            raise UserError(f"{path} is given for {same[0]} and for {split}: nothing can be measured on rows that were trained on; leave one out.")
+        files[split] = Path(path)
+    sources = {split: (str(files[split]), tables.rows(files[split])) for split in files}
+    return Sources({split: sources[split] for split in paths}, {split: sources[split] for split in outside}, ", ".join(map(str, files.values())))
+
+
+def from_hub(config: Config, columns: dict[str, Column]) -> Sources:
+    """The splits of the Hub data set that the options name."""
+    loaded, reference = load_hub_dataset(config)
+    if "train" not in loaded:
+        raise UserError(f"{config.dataset} has no split called 'train' (it has {', '.join(loaded)}): download it and give --train_file.")
+    check_columns(str(config.dataset), loaded["train"].column_names, columns)
+    return Sources({split: (f"{config.dataset} ({split})", numbered(loaded[split])) for split in SPLITS if split in loaded}, {}, reference)
+
+
+def from_starter(config: Config, starters: dict[str, Callable[[], Starter]]) -> Sources:
+    """The starter data set that the options name."""
+    name = str(config.dataset).removeprefix("starter:")
+    if name not in starters:
+        raise UserError(f"there is no starter data set {name!r}{nearest(name, list(starters))}: there is {', '.join(starters)}.")
+    starter = starters[name]()
+    home = {split: (f"{name} ({split})", _numbered_rows(rows)) for split, rows in starter.splits.items()}
+    outside = {split: (f"{name} ({split})", _numbered_rows(rows)) for split, rows in starter.out_of_domain.items()}
+    return Sources(home, outside, starter.reference, starter.terms)
+
+
+def _numbered_rows(rows: list[tables.Row]) -> RowSource:
+    yield from enumerate(rows, start=1)
+
+
+def _same_content(left: Path, right: Path) -> bool:
+    from common.checkpoint import sha256
+
+    return left.stat().st_size == right.stat().st_size and sha256(left) == sha256(right)
+
+
+def _read_extra(config: Config, kind: Kind, findings: list[Finding]) -> tuple[Dataset, str]:
+    """The rows of `extra_train_file`: input and label, whatever else the other rows have."""
+    path = Path(str(config.extra_train_file))
+    columns = {key: column for key, column in kind.columns.items() if key != "group" and not key.startswith("slice ")}
+    file_columns(path, columns)
+    return read_split("extra", str(path), tables.rows(path), columns, findings)
+
+
+def _add(extra: Dataset, home: dict[str, Dataset], name: str, kind: Kind, findings: list[Finding]) -> Dataset:
+    """The training split with the extra rows, but for those that are measured on: the other splits stay as they were."""
+    measured = np.concatenate([content_hashes(home[split][kind.key]) for split in ("validation", "test")])
+    held_out = np.isin(content_hashes(extra[kind.key]), measured)
+    if held_out.any():
+        rows = checks.row_names(extra, np.flatnonzero(held_out))
+        problem = f"{kind.noun}s that stand in the validation or test split"
+        findings.append(Finding("warning", name, rows, problem, "left out of the training rows, because nothing can be measured on those"))
+    extra = extra.select(np.flatnonzero(~held_out))
+    train = home["train"]
+    for column in set(train.column_names) - set(extra.column_names):
+        # A row that was added alone is a group of its own.
+        extra = extra.add_column(column, extra["id"][:] if column == "group" else ["(empty)"] * len(extra))
+    return concatenate_datasets([train, extra.cast(train.features)])
 
 
 def file_columns(path: Path, columns: dict[str, Column]) -> None:
@@ -99,7 +285,7 @@ def check_columns(where: str, present: list[str], columns: dict[str, Column]) ->
         if column.source not in present:
             raise UserError(
                 f"{where} has no column {column.source!r}{nearest(column.source, present)}: "
-                f"its columns are {', '.join(map(repr, present))}; name the right one with {column.option}."
+                f"its columns are {', '.join(map(repr, present))}; {f'name the right one with {column.option}' if column.option else 'rename one of them'}."
             )
 
 
@@ -151,9 +337,12 @@ def labelled(splits: dict[str, Dataset], names: list[str]) -> dict[str, Dataset]
 
 
 def numbered(rows: Dataset) -> RowSource:
-    """The rows of a Hub split with their numbers, class numbers as names; unlabelled ones (-1) as None."""
-    from datasets import ClassLabel
+    """The rows of a Hub split with their numbers, class numbers as names; unlabelled ones (-1) as None, pictures as they were packed."""
+    from datasets import ClassLabel, Image
 
+    for column, feature in rows.features.items():
+        if isinstance(feature, Image):
+            rows = rows.cast_column(column, Image(decode=False))
     names = {column: feature.names for column, feature in rows.features.items() if isinstance(feature, ClassLabel)}
     for number, row in enumerate(rows, start=1):
         yield number, {key: _class_name(names[key], value) if key in names else value for key, value in row.items()}

@@ -50,8 +50,8 @@ def fine_tune(task_class: type[Task], arguments: Sequence[str] | None = None) ->
     with accelerator.main_process_first():
         data = task.data()
     train_model(task, config, run, data, source, accelerator, precision, arguments)
-    predictor = Predictor.load(run.folder)
-    if measure(run, predictor.task, data, predictor, source.folder, accelerator):
+    predictor = Predictor.load(run.folder, task=task)
+    if measure(run, task, data, predictor, source.folder, accelerator):
         write_pages(run)
         shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)  # the model and its evidence stand
         print_results(run)
@@ -94,6 +94,7 @@ def train_model(
         draft.rename(run.model)
         training = {
             "seconds": progress.seconds,
+            "waiting_share": progress.seconds_waiting / progress.seconds if progress.seconds else None,
             "seconds_with_evaluation": time.perf_counter() - started,
             "seconds_before_first_step": head_seconds,
             "steps": progress.step,

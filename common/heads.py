@@ -5,18 +5,16 @@ weights; a regression on the same features is there in seconds ("linear probing 
 al. 2022, section 3.4).
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate.utils import send_to_device
 from datasets import Dataset
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from common.batching import evaluation_batches
-from common.hardware import autocast, choose_precision, default_device
-from common.progress import track
+from common.inference import head_inputs
 from common.task import Task, column
 
 # Inverse strengths of the regression's L2 penalty that are tried on held-out training rows. The head is
@@ -29,6 +27,19 @@ SELECTION_ROWS = 5_000
 ROWS = 20_000
 
 
+def new_head(auto_class: Any, source: Path, labels: list[str], pretrained: bool) -> nn.Module:
+    """The model of the folder `source` with a head for these labels; without `pretrained` all its weights are random."""
+    from transformers import AutoConfig
+
+    names = dict(enumerate(labels))
+    options = {"id2label": names, "label2id": {name: number for number, name in names.items()}}
+    if pretrained:
+        model: nn.Module = auto_class.from_pretrained(source, ignore_mismatched_sizes=True, **options)
+        return model
+    model = auto_class.from_config(AutoConfig.from_pretrained(source, **options))
+    return model
+
+
 def start_head(task: Task, model: nn.Module, train: Dataset, seed: int) -> None:
     """Set the head's weights so that the untrained model answers like a regression on its own features.
 
@@ -38,33 +49,13 @@ def start_head(task: Task, model: nn.Module, train: Dataset, seed: int) -> None:
     head = [module for module in model.modules() if isinstance(module, nn.Linear) and module.out_features == len(task.labels)][-1]
     chosen = np.sort(np.random.default_rng(seed).permutation(len(train))[:ROWS])
     train = train.select(chosen)
-    inputs = head_inputs(task, model, head, train)
+    inputs = head_inputs(task, model, head, train, "starting the head")
     if inputs.ndim == 2:
         weight, bias = probe(inputs, column(train, "label"), head.out_features)
         with torch.no_grad():
             head.weight.copy_(torch.from_numpy(weight))
             if head.bias is not None:
                 head.bias.copy_(torch.from_numpy(bias))
-
-
-@torch.no_grad()
-def head_inputs(task: Task, model: nn.Module, head: nn.Module, features: Dataset) -> NDArray[np.float32]:
-    """(n, d) what `head` is given when the model reads each of the `features`."""
-    device = default_device()
-    precision = choose_precision("auto", device.type).name
-    model.to(device).eval()
-    seen: list[Tensor] = []
-    hook = head.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
-    inputs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(features)
-    try:
-        for batch in track(evaluation_batches(column(features, "length"), 64), "starting the head"):
-            with autocast(device, precision):
-                task.forward(model, send_to_device(task.collate(features[batch]), device))
-            for place, value in zip(batch, seen.pop().float().cpu().numpy(), strict=True):
-                inputs[place] = value
-    finally:
-        hook.remove()
-    return np.stack(inputs) if inputs[0].ndim == 1 else np.empty((0, 0, 0), np.float32)
 
 
 def probe(inputs: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""One value per feature, on however many processes: every feature exactly once."""
+"""What a model says about features, each exactly once, on however many processes; and what its last layer is given."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object, send_to_device
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from common.batching import evaluation_batches, share
-from common.hardware import autocast
+from common.hardware import autocast, choose_precision, default_device
+from common.loading import Ahead
 from common.progress import track
 from common.task import Features, Task, column
 
@@ -55,8 +56,10 @@ def run(
     batches = share(evaluation_batches(column(features, "length"), batch_size), process, processes)
     mine: list[tuple[int, NDArray[np.float32]]] = []
     sums = np.zeros(2)
-    for indices in track(batches, description):
-        batch = send_to_device(task.collate(features[indices]), device)
+    # A single question is not worth a thread.
+    made = Ahead(lambda indices: (indices, task.collate(features[indices])), batches, workers=int(len(batches) > 1))
+    for indices, batch in track(made, description, len(batches)):
+        batch = send_to_device(batch, device)
         with autocast(device, precision):
             outputs = task.forward(model, batch)
         if label_smoothing is not None:
@@ -70,3 +73,28 @@ def run(
         raise RuntimeError(f"{len(mine)} predictions for {len(features)} features: each must be there exactly once")
     loss = float(sums[0] / sums[1]) if sums[1] else float("nan")
     return Outputs([by_index[index] for index in range(len(features))], loss)
+
+
+@torch.no_grad()
+def head_inputs(task: Task, model: nn.Module, head: nn.Module, features: Features, description: str) -> NDArray[np.float32]:
+    """(n, d) what the layer `head` is given when the model reads each of the `features`.
+
+    Empty, of three dimensions, where it is given more than one vector for each.
+    """
+    device = default_device()
+    precision = choose_precision("auto", device.type).name
+    model.to(device).eval()
+    seen: list[Tensor] = []
+    hook = head.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    inputs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(features)
+    try:
+        batches = evaluation_batches(column(features, "length"), BATCH_SIZE)
+        made = Ahead(lambda indices: (indices, task.collate(features[indices])), batches, workers=1)
+        for indices, batch in track(made, description, len(batches)):
+            with autocast(device, precision):
+                task.forward(model, send_to_device(batch, device))
+            for place, value in zip(indices, seen.pop().float().cpu().numpy(), strict=True):
+                inputs[place] = value
+    finally:
+        hook.remove()
+    return np.stack(inputs) if inputs[0].ndim == 1 else np.empty((0, 0, 0), np.float32)

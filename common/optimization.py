@@ -9,33 +9,56 @@ from common.config import Config
 
 
 def make_optimizer(model: nn.Module, head: tuple[str, ...], config: Config, device_type: str) -> torch.optim.AdamW:
-    """Fused AdamW (Loshchilov & Hutter 2019): no decay on biases and norms, a rate of its own for the head.
+    """Fused AdamW (Loshchilov & Hutter 2019): no decay on biases and norms, rates of their own for the head and for each layer.
 
     `head` holds the prefixes of the parameters that are new to the pretrained model.
     """
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    depth = depths(model)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            is_matrix = parameter.ndim >= 2
-            groups.setdefault((is_head(name, head), is_matrix), []).append(parameter)
+            peak = config.learning_rate * config.layer_decay ** depth[name]
+            if is_head(name, head):
+                peak = config.head_learning_rate or config.learning_rate
+            groups.setdefault((peak, parameter.ndim >= 2), []).append(parameter)
     return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "peak": (config.head_learning_rate or config.learning_rate) if in_head else config.learning_rate,
-                "weight_decay": config.weight_decay if is_matrix else 0.0,
-            }
-            for (in_head, is_matrix), parameters in groups.items()
-        ],
+        [{"params": parameters, "peak": peak, "weight_decay": config.weight_decay if is_matrix else 0.0} for (peak, is_matrix), parameters in groups.items()],
         lr=config.learning_rate,
         fused=device_type in ("cpu", "cuda"),
     )
 
 
-def freeze_backbone(model: nn.Module, head: tuple[str, ...]) -> None:
-    """Leave only the head trainable."""
+def depths(model: nn.Module) -> dict[str, int]:
+    """How many layers lie between each parameter and the model's last layer; what comes before the first counts with it.
+
+    The layers are the children of the list of modules that holds the most parameters.
+    """
+    lists = {name: module for name, module in model.named_modules() if isinstance(module, nn.ModuleList | nn.Sequential) and len(module) > 1}
+    names = [name for name, _ in model.named_parameters()]
+    if not lists:
+        return dict.fromkeys(names, 0)
+    stack = max(lists, key=lambda name: sum(p.numel() for p in lists[name].parameters()))
+    last = len(lists[stack]) - 1
+    found, distance = {}, last
+    for name in names:
+        if name.startswith(f"{stack}."):
+            distance = last - int(name.removeprefix(f"{stack}.").split(".")[0])
+        found[name] = distance
+    return found
+
+
+def unfreeze(model: nn.Module, head: tuple[str, ...], only_head: bool) -> None:
+    """Make the head trainable, or everything."""
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(is_head(name, head))
+        parameter.requires_grad_(not only_head or is_head(name, head))
+
+
+def train_mode(model: nn.Module, keep_statistics: bool) -> None:
+    """Dropout on, but BatchNorm, with `keep_statistics`, as it was pretrained: else it ends with those of the last micro-batch."""
+    model.train()
+    for module in model.modules() if keep_statistics else ():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
 
 
 def is_head(name: str, head: tuple[str, ...]) -> bool:

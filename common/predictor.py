@@ -62,8 +62,11 @@ class Predictor:
         self.model = model.to(self.device).eval()
 
     @classmethod
-    def load(cls, run: str | Path, precision: str = "auto") -> "Predictor":
-        """The model of a run's folder.  Raises UserError where there is none."""
+    def load(cls, run: str | Path, precision: str = "auto", task: "Task | None" = None) -> "Predictor":
+        """The model of a run's folder, with a `task` that has read its data already if there is one.
+
+        Raises UserError where there is no finished model.
+        """
         from common.config import load
         from common.task import load_task_class
 
@@ -73,8 +76,9 @@ class Predictor:
         settings = read_json(folder / "model" / SETTINGS)
         if missing := {"project", "labels", "temperature", "threshold"} - settings.keys():
             raise UserError(f"{folder} comes from another version of the kit ({', '.join(sorted(missing))} missing): train it again.")
-        task_class = load_task_class(settings["project"])
-        task = task_class(load(task_class.config_class, folder / "config.yaml"))
+        if task is None:
+            task_class = load_task_class(settings["project"])
+            task = task_class(load(task_class.config_class, folder / "config.yaml"))
         task.labels = settings["labels"]
         model = task.model(folder / "model")
         return cls(task, model, settings["labels"], settings["temperature"], settings["threshold"], precision, folder)

@@ -15,6 +15,7 @@ from common.batching import Plan
 from common.config import Config
 from common.errors import UserError
 from common.hardware import Precision, autocast, available_memory_bytes, peak_memory_bytes
+from common.optimization import is_head, train_mode
 from common.progress import console, is_main_process, say
 from common.task import Task, column
 
@@ -46,7 +47,7 @@ def find_micro_batch(task: Task, model: nn.Module, train: Dataset, config: Confi
         if bool(accelerator.gather(fits).min()):
             assert memory is not None
             # Gradients are there already; AdamW keeps two numbers of four bytes for each trained weight.
-            trained = sum(p.numel() for name, p in model.named_parameters() if config.freeze == "none" or name.startswith(task.head(model)))
+            trained = sum(p.numel() for name, p in model.named_parameters() if config.freeze == "none" or is_head(name, task.head(model)))
             return Fit(size, memory + 8 * trained)
         if size == 1:
             raise UserError("not even one example fits into the memory: choose a smaller --model, or shorter inputs.")
@@ -59,7 +60,7 @@ def _try(
 ) -> int | None:
     """Peak memory of one forward and backward pass; None where it ran out."""
     device = accelerator.device
-    model.train()
+    train_mode(model, keep_statistics=True)
     try:
         batch = send_to_device(task.collate(train[indices]), device)
         with autocast(device, precision.name):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UserError
-from common.report import p_value, percent, points
+from common.report import SHORT_NAMES, p_value, percent, points
 from common.run import Run, read_json, write_json, write_text
 
 BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -26,20 +26,19 @@ def keep_results(run: Path, project: Path) -> Path:
 
 
 def write_readme(project: Path, only_check: bool = False) -> str:
-    """Fill the README's blocks `<!-- results: NAME -->` and the YAML files' `# measured:` lines; say what changed.
+    """Fill the blocks `<!-- results: NAME -->` of the READMEs and the YAML files' `# measured:` lines; say what changed.
 
-    Raises UserError where a block has an unknown name, or, with `only_check`, where the README is behind.
+    Raises UserError where a block has an unknown name, or, with `only_check`, where a README is behind.
     """
-    readme = project / "README.md"
-    before = readme.read_text(encoding="utf-8")
+    readmes = sorted(project.rglob("README.md"))
     content = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((project / "results").glob("*.json"))}
 
     def fill(match: re.Match[str]) -> str:
         if match[2] not in TABLES:
-            raise UserError(f"{readme} asks for an unknown table {match[2]!r}: there is {', '.join(TABLES)}.")
+            raise UserError(f"a README of {project.name} asks for an unknown table {match[2]!r}: there is {', '.join(TABLES)}.")
         return f"{match[1]}\n{TABLES[match[2]](content)}\n\n{match[3]}"
 
-    texts = {readme: (before, BLOCK.sub(fill, before))}
+    texts = {readme: (text := readme.read_text(encoding="utf-8"), BLOCK.sub(fill, text)) for readme in readmes}
     for file in sorted(project.glob("*.yaml")):
         if file.stem in content:
             text = file.read_text(encoding="utf-8")
@@ -50,7 +49,8 @@ def write_readme(project: Path, only_check: bool = False) -> str:
         raise UserError(f"{names} does not show what the results say: run `kit results {project.name}`.")
     for file, after in changed.items():
         write_text(file, after)
-    return f"{', '.join(file.name for file in changed) or readme} {'written from' if changed else 'agrees with'} {len(content)} result files"
+    names = ", ".join(str(file.relative_to(project)) for file in changed)
+    return f"{names} written from {len(content)} result files" if changed else f"{len(readmes)} READMEs agree with {len(content)} result files"
 
 
 def _measured(result: dict[str, Any]) -> str:
@@ -80,7 +80,10 @@ def runs_table(content: dict[str, Any]) -> str:
             comparison = part["comparison"]
             verdict = f"{points(comparison)}, {p_value(comparison['p_value'])}"
             rows.append([f"{name}: {part_name}", f"{part['examples']:,}", percent(part["metrics"][metric]), *baselines, verdict])
-    header = ["run: test set", "rows", "fine-tuned", "majority", "words", "frozen encoder", "against the best baseline"]
+    if not rows:
+        return "Nothing is measured yet."
+    names = next(iter(_runs(content).values()))["baselines"]
+    header = ["run: test set", "rows", "fine-tuned", *(SHORT_NAMES.get(name, name) for name in names), "against the best baseline"]
     return _table(header, rows)
 
 
@@ -151,6 +154,26 @@ def checks_table(content: dict[str, Any]) -> str:
     return _table(["what", "measured"], rows)
 
 
+def training_table(content: dict[str, Any]) -> str:
+    """What each run took, and how long its loop waited for data."""
+    rows = []
+    for name, result in _runs(content).items():
+        training = result["training"]
+        minutes = f"{training['seconds_with_evaluation'] / 60:.1f} min"
+        waiting = f"{100 * training['waiting_share']:.1f} %"
+        rows.append(
+            [name, f"{training['train_rows']:,}", minutes, f"{training['examples_per_second']:.0f}", waiting, f"{training['device']} ({training['precision']})"]
+        )
+    return _table(["run", "training rows", "training", "examples a second", "waiting for data", "on"], rows)
+
+
+def gpt_table(content: dict[str, Any]) -> str:
+    """The lesson's GPT beside that of transformers."""
+    gpt = content["gpt"]
+    rows = [[name, f"{statistics.median(loop['tokens_per_second']):,.0f}", f"{loop['validation_loss']:.3f}"] for name, loop in gpt["loops"].items()]
+    return f"{gpt['what']}\n\n" + _table(["model", "tokens a second, median", "validation loss"], rows)
+
+
 def demo_table(content: dict[str, Any]) -> str:
     """What the demo costs beside Gradio alone."""
     demo = content["demo"]
@@ -173,4 +196,6 @@ TABLES = {
     "speed": speed_table,
     "checks": checks_table,
     "demo": demo_table,
+    "training": training_table,
+    "gpt": gpt_table,
 }

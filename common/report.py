@@ -25,7 +25,13 @@ SHOWN_DIFFERENCES = 10
 NAMES = {
     "majority": "always the most frequent label",
     "tfidf_logistic_regression": "words (TF-IDF) + logistic regression",
+    "pixels_logistic_regression": "pixels + logistic regression",
     "frozen_encoder_logistic_regression": "the same encoder, frozen, + logistic regression",
+}
+SHORT_NAMES = {
+    "tfidf_logistic_regression": "words",
+    "pixels_logistic_regression": "pixels",
+    "frozen_encoder_logistic_regression": "frozen",
 }
 
 
@@ -72,9 +78,11 @@ def print_results(run: Run) -> None:
     """The table of results and what to do next."""
     if not is_main_process():
         return
+    from common.task import load_task_class
+
     results = read_json(run.results)
     metric = results["primary_metric"]
-    names = [_short_name(name) for name in results["baselines"]]
+    names = [SHORT_NAMES.get(name, name) for name in results["baselines"]]
     table = Table(title=f"{metric} in %, with 95 % intervals", title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     for column in ("test set", "rows", "fine-tuned", *names, "against the best"):
         table.add_column(column, justify="left" if column == "test set" else "right", no_wrap=True)
@@ -84,7 +92,8 @@ def print_results(run: Run) -> None:
     console.print()
     console.print(table)
     console.print(sentence(results), elsewhere(results), markup=False, highlight=False)
-    console.print(f'\nreport:   {run.report}\nnext:     kit predict "a text of yours" --run {run.folder}', markup=False, highlight=False)
+    example = load_task_class(results["project"]).example
+    console.print(f"\nreport:   {run.report}\nnext:     kit predict {example} --run {run.folder}", markup=False, highlight=False)
 
 
 def print_checks(checks: "Iterable[Check]") -> bool:
@@ -105,10 +114,6 @@ def print_checks(checks: "Iterable[Check]") -> bool:
         console.print()
         console.print(table)
     return not failed
-
-
-def _short_name(baseline: str) -> str:
-    return {"majority": "majority", "tfidf_logistic_regression": "words", "frozen_encoder_logistic_regression": "frozen"}.get(baseline, baseline)
 
 
 def _compact(interval: dict[str, Any], value: str, sign: bool = False) -> str:
@@ -133,8 +138,9 @@ def evidence(run: Run) -> str:
 
 
 def _page(template: str, run: Run, results: dict[str, Any], manifest: dict[str, Any]) -> str:
-    figures = {file.stem: _data_uri(file) for file in sorted((run.folder / "plots").glob("*.svg"))}
-    return render(template, run, results, manifest, figures=figures)
+    figures = {file.stem: data_uri(file) for file in sorted((run.folder / "plots").glob("*.svg"))}
+    shown = {row["id"]: file for row in results["worst_errors"] if (file := run.input(row["id"]))}
+    return render(template, run, results, manifest, figures=figures, pictures={row_id: data_uri(file) for row_id, file in shown.items()})
 
 
 def render(template: str, run: Run, results: dict[str, Any], manifest: dict[str, Any], **more: Any) -> str:
@@ -267,6 +273,7 @@ def _save(figure: Any, folder: Path, name: str) -> None:
     plt.close(figure)
 
 
-def _data_uri(file: Path) -> str:
-    """An SVG file as an address that needs no request."""
-    return "data:image/svg+xml;base64," + base64.b64encode(file.read_bytes()).decode()
+def data_uri(file: Path) -> str:
+    """An SVG or PNG file as an address that needs no request."""
+    kind = {".svg": "svg+xml", ".png": "png"}[file.suffix]
+    return f"data:image/{kind};base64," + base64.b64encode(file.read_bytes()).decode()

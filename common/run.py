@@ -1,5 +1,6 @@
 """A run's folder: what is where, written so that nothing is half there."""
 
+import hashlib
 import json
 import os
 import re
@@ -44,6 +45,15 @@ class Run:
         return self.folder / "baseline"
 
     @property
+    def inputs(self) -> Path:
+        """Inputs of single test rows, where words cannot show them."""
+        return self.folder / "inputs"
+
+    def input(self, row_id: str) -> Path | None:
+        """The file that shows the input of a test row, if there is one."""
+        return next(self.inputs.glob(f"{input_name(row_id)}.*"), None)
+
+    @property
     def card(self) -> Path:
         return self.folder / "README.md"
 
@@ -82,6 +92,11 @@ class Run:
         """Make the folder and write the resolved configuration."""
         self.folder.mkdir(parents=True, exist_ok=True)
         save(config, self.config)
+
+
+def input_name(row_id: str) -> str:
+    """The name, without suffix, of the file in `inputs` that belongs to a row."""
+    return hashlib.sha256(row_id.encode()).hexdigest()[:16]
 
 
 def latest(project: str | None, output_dir: str = "runs") -> Path:

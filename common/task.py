@@ -57,6 +57,7 @@ class Task(ABC):
     primary_metric: ClassVar[str]
     config_class: ClassVar[type[Config]]
     input_columns: ClassVar[tuple[str, ...]]
+    example: ClassVar[str]  # an input on the command line, for the sentence that says what to do next
 
     labels: list[str]
 
@@ -102,8 +103,12 @@ class Task(ABC):
         """Raw inputs, as a visitor gives them, as encoded features."""
 
     @abstractmethod
-    def collate(self, features: dict[str, list[Any]]) -> Batch:
-        """Columns of b features as padded tensors."""
+    def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
+        """Columns of b features as padded tensors.
+
+        While training, `epoch` counts the passes over the data: what is altered at random hangs on it, the seed and
+        the feature's id alone. Several threads may ask at the same time.
+        """
 
     @abstractmethod
     def items(self, batch: Batch) -> int:
@@ -140,6 +145,10 @@ class Task(ABC):
     @abstractmethod
     def slices(self, rows: Dataset, train: Dataset) -> dict[str, list[str]]:
         """{slice: value of each row}: the parts of a test set that get a score of their own."""
+
+    def keep_input(self, row: dict[str, Any], file: Path) -> None:
+        """Write what a report or a demo shows of a row whose input words cannot show; `file` has no suffix yet."""
+        return
 
     @abstractmethod
     def perturb(self, rows: Dataset) -> dict[str, list[Any]]:

@@ -31,9 +31,10 @@ from common.batching import Indices, Plan, Slot, deal
 from common.config import Config
 from common.errors import Interrupted, UserError
 from common.hardware import reuse_freed_memory
-from common.optimization import freeze_backbone, make_optimizer, schedule, set_learning_rate
+from common.loading import Ahead
+from common.optimization import make_optimizer, schedule, set_learning_rate, train_mode, unfreeze
 from common.progress import bar, say
-from common.task import Task, column
+from common.task import Batch, Task, column
 
 # So many steps in a row may be skipped by the fp16 loss scaler before the loss is called broken.
 SKIPPED_STEPS = 50
@@ -50,8 +51,18 @@ class Progress:
     best_loss: float = math.inf
     evaluations_since_best: int = 0
     seconds: float = 0.0
+    seconds_waiting: float = 0.0  # for the data
     examples: int = 0
     finished: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The steps after `first` up to `last`, in which the same weights are trained: with `frozen` the head alone."""
+
+    first: int
+    last: int
+    frozen: bool
 
 
 @dataclass
@@ -87,7 +98,9 @@ class Trainer:
         self.total_steps = self.plan.steps_per_epoch * self.config.epochs
         if self.config.max_steps:
             self.total_steps = min(self.total_steps, self.config.max_steps)
+        self.prepared = self.model
         self.progress = Progress()
+        self.stages = self._stages()
         self.checkpoints = self.folder / "checkpoints"
         self.metrics = self.folder / "metrics.jsonl"
 
@@ -98,33 +111,54 @@ class Trainer:
         """
         if self.accelerator.device.type == "cpu":
             reuse_freed_memory()
-        head = self.task.head(self.model)
-        if self.config.freeze == "backbone":
-            freeze_backbone(self.model, head)
-        optimizer = make_optimizer(self.model, head, self.config, self.accelerator.device.type)
-        self.prepared, self.optimizer = self.accelerator.prepare(self.model, optimizer)
-        self.model = self.accelerator.unwrap_model(self.prepared)
         resumed = self._resume()
-        if not resumed and len(self.validation):
-            # The pretrained model with its head started is a candidate for the best model, too.
-            self._evaluate()
-            self._commit()
         with _signals() as signals:
-            self._train(signals)
+            for stage in self.stages:
+                # A run that was stopped by patience and resumed has nothing left to do.
+                if self.progress.step < stage.last and not self.progress.finished:
+                    self._prepare(stage, resumed)
+                    if not resumed and stage.first == 0 and len(self.validation):
+                        # The pretrained model with its head started is a candidate for the best model, too.
+                        self._evaluate()
+                        self._commit()
+                    self._train(signals)
         if self.progress.best_step != self.progress.step:
             checkpoint.load_weights(self._path(self.progress.best_step), self.model)
         return self.progress
 
+    def _stages(self) -> list[Stage]:
+        """First the head alone, then everything, as the options say (Howard & Ruder 2018, section 3.3)."""
+        frozen = self.total_steps if self.config.freeze == "backbone" else self.plan.steps_per_epoch * self.config.freeze_epochs
+        frozen = min(frozen, self.total_steps)
+        stages = [Stage(0, frozen, frozen=True), Stage(frozen, self.total_steps, frozen=False)]
+        return [stage for stage in stages if stage.first < stage.last]
+
+    def _prepare(self, stage: Stage, resumed: Path | None) -> None:
+        """Make optimizer and model ready for a stage: DDP does not synchronise what was frozen when it wrapped the model."""
+        self.stage = stage
+        if self.progress.step == stage.first:
+            self.progress.evaluations_since_best = 0
+        self.model = self.accelerator.unwrap_model(self.prepared, keep_fp32_wrapper=False)
+        self.accelerator.free_memory()
+        head = self.task.head(self.model)
+        unfreeze(self.model, head, only_head=stage.frozen)
+        optimizer = make_optimizer(self.model, head, self.config, self.accelerator.device.type)
+        self.prepared, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        self.model = self.accelerator.unwrap_model(self.prepared)
+        # A checkpoint at the end of a stage holds moments that the next one has no use for.
+        if resumed and stage.first < self.progress.step:
+            checkpoint.load_optimizer(resumed, self.model, _inner(self.optimizer))
+
     def _train(self, signals: "_Signals") -> None:
-        """The loop."""
+        """The loop over the steps of a stage."""
         state, log = self.progress, _Log(self)
-        # A run that was stopped by patience and resumed has nothing left to do.
-        last = state.step if state.finished else self.total_steps
+        batches = Ahead(self._micro_batches, self.plan.steps(state.step, self.stage.last), self.config.data_workers)
         with bar() as progress_bar, self._out_of_memory_is_said():
             bar_task = progress_bar.add_task("training", total=self.total_steps, completed=state.step)
-            for step, batch in self.plan.steps(state.step, last):
-                loss, norm, stop = self._step(step, batch, signals)
+            for step, batch, micro_batches in batches:
+                loss, norm, stop = self._step(step, micro_batches, signals)
                 state.step = step
+                state.seconds_waiting += batches.taken()
                 state.examples += len(batch)
                 log.add(step, loss, norm)
                 progress_bar.update(bar_task, completed=step)
@@ -143,31 +177,41 @@ class Trainer:
                     break
                 if stop:
                     raise self._interrupted(stop)
+            log.write()
 
     def _is_due(self, every: int) -> bool:
         return self.progress.step % every == 0 or self.progress.step == self.total_steps
 
     def _is_impatient(self) -> bool:
+        """Whether there is nothing more to hope for; a stage that another one follows is never cut short."""
+        if self.stage.last < self.total_steps:
+            return False
         patience = self.config.early_stopping_patience
         return bool(patience) and self.progress.evaluations_since_best >= patience
 
-    def _step(self, step: int, batch: Indices, signals: "_Signals") -> tuple[Tensor, Tensor, int]:
-        """One optimizer step over a global batch.
+    def _micro_batches(self, planned: tuple[int, Indices]) -> tuple[int, Indices, list[tuple[Slot, Batch]]]:
+        """A step of the plan with this process's micro-batches; what is random in them hangs on the epoch and the example."""
+        step, batch = planned
+        epoch = (step - 1) // self.plan.steps_per_epoch
+        slots = deal(batch, self.micro_batch_size, self.accelerator.process_index, self.accelerator.num_processes)
+        return step, batch, [(slot, self.task.collate(self.train[slot.indices], epoch)) for slot in slots]
+
+    def _step(self, step: int, micro_batches: list[tuple[Slot, Batch]], signals: "_Signals") -> tuple[Tensor, Tensor, int]:
+        """One optimizer step over this process's part of a global batch.
 
         Returns the step's loss per item over all processes and the gradient's norm (both on the device),
         and the number of the signal that any process received (0 for none).
         """
         accelerator = self.accelerator
-        slots = deal(batch, self.micro_batch_size, accelerator.process_index, accelerator.num_processes)
-        micro_batches = [self.task.collate(self.train[slot.indices]) for slot in slots]
-        local = sum(slot.weight * self.task.items(mb) for slot, mb in zip(slots, micro_batches, strict=True))
+        local = sum(slot.weight * self.task.items(micro_batch) for slot, micro_batch in micro_batches)
         items, stop = self._over_processes(local, signals.received)
-        set_learning_rate(self.optimizer, schedule(step, self.total_steps, self.config))
+        set_learning_rate(self.optimizer, self.rate(step))
 
-        self._train_mode()
+        # Weights that start at random have no statistics to keep.
+        train_mode(self.prepared, keep_statistics=self.config.pretrained)
         loss_sum = torch.zeros((), device=accelerator.device)
-        for place, (slot, micro_batch) in enumerate(zip(slots, micro_batches, strict=True)):
-            is_last = place == len(slots) - 1
+        for place, (slot, micro_batch) in enumerate(micro_batches):
+            is_last = place == len(micro_batches) - 1
             with contextlib.nullcontext() if is_last else accelerator.no_sync(self.prepared):
                 loss = self._loss_sum(step, slot, micro_batch)
                 # DDP averages the gradients over the processes; the factor makes it a sum again.
@@ -187,12 +231,9 @@ class Trainer:
         outputs = self.task.forward(self.prepared, batch)
         return self.task.loss(outputs, batch, self.config.label_smoothing) * slot.weight
 
-    def _train_mode(self) -> None:
-        """Dropout on, but BatchNorm as it was pretrained: its batch statistics would depend on the micro-batches."""
-        self.prepared.train()
-        for module in self.prepared.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
+    def rate(self, step: int) -> float:
+        """Factor on the peak learning rates in a step: every stage rises and falls anew."""
+        return schedule(step - self.stage.first, self.stage.last - self.stage.first, self.config)
 
     def _evaluate(self) -> None:
         """The loss that is trained, on the validation rows, and their metrics; remembers the best step."""
@@ -236,13 +277,13 @@ class Trainer:
             checkpoint.prune(self.checkpoints, keep)
         accelerator.wait_for_everyone()
 
-    def _resume(self) -> bool:
-        """Go on from the newest checkpoint that verifies, if the options say so and there is one."""
+    def _resume(self) -> Path | None:
+        """Weights and progress of the newest checkpoint that verifies, if the options say so and there is one."""
         source = self._checkpoint_to_resume()
         if source is None:
             if self.accelerator.is_main_process:
                 self.metrics.unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
-            return False
+            return None
         state = checkpoint.read_state(source)
         different = sorted(k for k in self.identity if state["identity"].get(k) != self.identity[k])
         if different:
@@ -250,14 +291,13 @@ class Trainer:
                 f"{self.folder} holds a run with another configuration ({', '.join(different)}): choose another --run_name, or give the options of that run."
             )
         checkpoint.load_weights(source, self.model)
-        checkpoint.load_optimizer(source, self.model, _inner(self.optimizer))
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
         if self.accelerator.is_main_process:
             _forget_after(self.metrics, self.progress.step)
         say(f"going on from {source}" + ("" if not self.progress.finished else ", which is the end of the training"))
-        return True
+        return source
 
     def _checkpoint_to_resume(self) -> Path | None:
         if self.config.resume == "never":
@@ -362,7 +402,7 @@ class _Log:
                 "step": step,
                 "epoch": step / trainer.plan.steps_per_epoch,
                 "loss": float(np.mean(losses)),
-                "learning_rate": trainer.config.learning_rate * schedule(step, trainer.total_steps, trainer.config),
+                "learning_rate": trainer.config.learning_rate * trainer.rate(step),
                 "gradient_norm": float(norm),
                 "examples_per_second": examples / seconds,
                 "seconds": state.seconds,

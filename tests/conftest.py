@@ -23,6 +23,7 @@ WORDS = {
     "food": ["bread", "soup", "apple", "cheese", "pasta"],
     "music": ["drum", "song", "piano", "choir", "guitar"],
 }
+SHAPES = ("circle", "square", "triangle")
 FILLING = ["the", "a", "is", "was", "very", "today", "here", "and", "some", "more"]
 
 
@@ -70,6 +71,56 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def draw_pictures(folder: Path, count: int, seed: int = 0) -> list[Path]:
+    """`count` pictures of a circle, a square or a triangle, dark on light, of any colour, place and size, as folder/LABEL/NN.png (every fourth a JPEG)."""
+    from PIL import Image, ImageDraw
+
+    choose = random.Random(seed)
+    files = []
+    for number in range(count):
+        label = SHAPES[number % len(SHAPES)]
+        width, height, radius = choose.randint(40, 64), choose.randint(40, 64), choose.randint(9, 16)
+        ground, ink = ([choose.randrange(start, start + 110) for _ in range(3)] for start in (145, 0))
+        image = Image.new("RGB", (width, height), tuple(ground))
+        x, y = choose.randint(radius, width - radius), choose.randint(radius, height - radius)
+        draw = ImageDraw.Draw(image)
+        if label == "circle":
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=tuple(ink))
+        elif label == "square":
+            draw.rectangle((x - radius, y - radius, x + radius, y + radius), fill=tuple(ink))
+        else:
+            draw.polygon([(x, y - radius), (x - radius, y + radius), (x + radius, y + radius)], fill=tuple(ink))
+        file = folder / label / f"{number:03}{'.jpg' if number % 4 == 3 else '.png'}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        image.save(file)
+        files.append(file)
+    return files
+
+
+@pytest.fixture(scope="session")
+def tiny_image_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random ResNet of two layers that sees 32 x 32 pixels; its BatchNorm knows what `draw_pictures` draws."""
+    import torch
+    from PIL import Image
+    from transformers import AutoImageProcessor, ResNetConfig, ResNetForImageClassification
+
+    folder = tmp_path_factory.mktemp("tiny-image-model")
+    side = {"height": 32, "width": 32}
+    numbers = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "rescale_factor": 1 / 255, "resample": 3}
+    options = {"image_processor_type": "ViTImageProcessor", "size": side, "do_resize": True, "do_rescale": True, "do_normalize": True, **numbers}
+    (folder / "preprocessor_config.json").write_text(json.dumps(options))
+    torch.manual_seed(0)
+    model = ResNetForImageClassification(ResNetConfig(embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic", num_labels=5))
+    processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
+    pictures = [Image.open(file).convert("RGB") for file in draw_pictures(tmp_path_factory.mktemp("seen"), 64, seed=99)]
+    model.train()
+    with torch.no_grad():
+        for _ in range(40):
+            model(processor(pictures, return_tensors="pt")["pixel_values"])
+    model.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_tables(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the tests' tables out of the user's cache; the starters there are still found."""
@@ -114,3 +165,18 @@ def finished_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     options += ["--slice_columns", "[source]", "--model", str(tiny_model), "--output_dir", str(folder / "runs"), "--run_name", "tiny"]
     fine_tune(TextClassification, [*options, "--epochs", "6", "--learning_rate", "3e-3", "--precision", "fp32"])
     return Run(folder / "runs/text_classification/tiny")
+
+
+@pytest.fixture(scope="session")
+def finished_image_run(tiny_image_model: Path, tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    """A finished run on 180 drawn pictures."""
+    from common.fit import fine_tune
+    from common.run import Run
+    from projects.image_classification.task import ImageClassification
+
+    folder = tmp_path_factory.mktemp("pictures")
+    draw_pictures(folder / "shapes", 180)
+    options = ["--image_folder", str(folder / "shapes"), "--model", str(tiny_image_model), "--output_dir", str(folder / "runs"), "--run_name", "tiny"]
+    options += ["--epochs", "12", "--global_batch_size", "8", "--learning_rate", "1e-2", "--head_learning_rate", "1e-2", "--mirror", "true"]
+    fine_tune(ImageClassification, [*options, "--precision", "fp32", "--early_stopping_patience", "0", "--data_workers", "2"])
+    return Run(folder / "runs/image_classification/tiny")

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from common.config import parse
 from common.errors import UserError
 from common.readme import write_readme
-from common.task import load_task_class
+from common.run import read_json
+from common.task import load_task_class, project_names
 from tests.conftest import REPOSITORY
 
 READMES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted(REPOSITORY.glob("projects/*/README.md"))]
@@ -31,8 +33,8 @@ def commands() -> list[str]:
 
 
 def test_there_are_commands_to_check() -> None:
-    assert len(READMES) >= 3
-    assert len(commands()) >= 20
+    assert len(READMES) >= 4
+    assert len(commands()) >= 25
 
 
 @pytest.mark.parametrize("command", sorted(set(commands())))
@@ -90,25 +92,28 @@ def test_results_hold_no_texts_of_their_data() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)  # the evaluation is the whole one, and a CPU without bf16 takes its time
-def test_the_first_command_of_the_readme_and_what_follows_it(tmp_path: Path) -> None:
-    """The starter for two steps, then the commands that its README and its last line name."""
+@pytest.mark.parametrize("project", project_names())
+def test_each_projects_starter_runs_and_all_that_its_readme_names_follows(project: str, tmp_path: Path) -> None:
+    """The starter for two steps, its whole evaluation, then its demo and the commands of its README and its last line."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "picture.jpg")
 
     def run(*words: str) -> str:
         done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    starter = str(REPOSITORY / "projects/text_classification/starter.yaml")
-    script = str(REPOSITORY / "projects/text_classification/train.py")
-    printed = run("-m", "accelerate.commands.launch", script, "--config", starter, "--max_steps", "2")
-    assert "next:     kit predict" in printed and "tweets" in printed
-    assert (tmp_path / "runs/text_classification/starter/report.html").stat().st_size > 50_000
-    answer = run("-m", "common.cli", "predict", "A charming little film that never outstays its welcome.")
-    assert re.match(r" *\d+\.\d%  (positive|negative)   A charming", answer)
-    assert "runs/text_classification/starter" in run("-m", "common.cli", "list")
-    text = (REPOSITORY / "projects/text_classification/README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    folder = REPOSITORY / "projects" / project
+    printed = run("-m", "accelerate.commands.launch", str(folder / "train.py"), "--config", str(folder / "starter.yaml"), "--max_steps", "2")
+    example = load_task_class(project).example
+    assert f"next:     kit predict {example}" in printed and "majority" in printed
+    run_folder = tmp_path / "runs" / project / "starter"
+    assert (run_folder / "report.html").stat().st_size > 50_000
+    labels = read_json(run_folder / "model/kit.json")["labels"]
+    answer = re.match(r" *\d+\.\d%  (\S+)   ", run("-m", "common.cli", "predict", *shlex.split(example)))
+    assert answer and answer[1] in labels
+    assert f"runs/{project}/starter" in run("-m", "common.cli", "list")
+    blocks = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 3
     demo = subprocess.Popen([sys.executable, "-m", "common.cli", "demo", "--port", "7923"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
     try:
@@ -118,3 +123,7 @@ def test_the_first_command_of_the_readme_and_what_follows_it(tmp_path: Path) -> 
     finally:
         demo.terminate()
         demo.wait(30)
+
+
+def test_there_is_more_than_one_project() -> None:
+    assert len(project_names()) >= 2

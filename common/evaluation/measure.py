@@ -17,7 +17,7 @@ from common.evaluation.baselines import Baseline
 from common.evaluation.classification import Record, summarise
 from common.predictor import Predictor
 from common.progress import say
-from common.run import Run, read_json, write_json, write_text
+from common.run import Run, input_name, read_json, write_json, write_text
 from common.task import Task, column, encoded
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def measure(run: Run, task: Task, data: Data, predictor: Predictor, source: Path
     manifest["inference"] = _inference(predictor, task, data.splits["test"], len(answers["test"]) / seconds["test"])
     results = assemble(run, predictor, manifest)
     _keep(baselines[results["comparison"]["against"]], run)
+    _keep_inputs(task, data.splits["test"], results, run)
     manifest["files"] = {path.relative_to(run.folder).as_posix(): sha256(path) for path in vouched_files(run)}
     write_json(run.manifest, manifest)
     write_json(run.results, results)
@@ -66,7 +67,7 @@ def measure(run: Run, task: Task, data: Data, predictor: Predictor, source: Path
 
 def vouched_files(run: Run) -> list[Path]:
     """What the results and the demo's answers rest on; the manifest holds the sha256 of each."""
-    return [run.predictions, *sorted(path for folder in (run.model, run.baseline) for path in folder.rglob("*") if path.is_file())]
+    return [run.predictions, *sorted(path for folder in (run.model, run.baseline, run.inputs) for path in folder.rglob("*") if path.is_file())]
 
 
 def read_records(run: Run) -> list[Record]:
@@ -114,6 +115,17 @@ def _keep(baseline: Baseline, run: Run) -> None:
     baseline.save(draft)
     shutil.rmtree(run.baseline, ignore_errors=True)
     draft.rename(run.baseline)
+
+
+def _keep_inputs(task: Task, test: Dataset, results: dict[str, Any], run: Run) -> None:
+    """Keep what words cannot show of the rows that the report and the demo name, such as pictures."""
+    shutil.rmtree(run.inputs, ignore_errors=True)
+    run.inputs.mkdir()
+    named = {row["id"] for key in ("worst_errors", "examples_to_try") for row in results[key]}
+    for place in [place for place, row_id in enumerate(test["id"]) if row_id in named]:
+        task.keep_input(test[place], run.inputs / input_name(test[place]["id"]))
+    if not any(run.inputs.iterdir()):
+        run.inputs.rmdir()
 
 
 def records_of(name: str, rows: Dataset, task: Task, data: Data, predictor: Predictor, logits: Any, baselines: dict[str, Baseline]) -> Iterator[Record]:

@@ -1,4 +1,4 @@
-"""What simpler methods reach with the same training rows: the model has to be worth its trouble."""
+"""What the simpler methods see of a text: its words, and what the pretrained encoder makes of it as it came."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from common.batching import evaluation_batches
-from common.data import Data
-from common.evaluation.baselines import Baseline, Majority, Regression, Vectors
+from common.evaluation.baselines import Vectors
 from common.hardware import autocast, choose_precision, default_device
 from common.progress import track
 from common.run import read_json, write_json
@@ -19,23 +18,6 @@ from common.task import column
 
 if TYPE_CHECKING:
     from projects.text_classification.task import TextClassification
-
-# Regressions on more rows than this take longer than they gain; the README and the report say so.
-ROWS = 20_000
-
-
-def fit_baselines(task: "TextClassification", data: Data, source: Path) -> dict[str, Baseline]:
-    """The majority, words, and the pretrained encoder of the folder `source` as it is."""
-    train = data.splits["train"]
-    if len(train) > ROWS:
-        train = train.select(np.sort(np.random.default_rng(task.config.seed).permutation(len(train))[:ROWS]))
-    seen, held_out = ((list(rows["text"]), [task.labels[number] for number in rows["label"]]) for rows in (train, data.splits["validation"]))
-    majority = int(np.bincount(column(train, "label")).argmax())
-    return {
-        "majority": Majority(task.labels[majority]),
-        "tfidf_logistic_regression": Regression.fit(Words.of(seen[0]), seen, held_out),
-        "frozen_encoder_logistic_regression": Regression.fit(SentenceVectors(task, source), seen, held_out),
-    }
 
 
 class Words(Vectors):

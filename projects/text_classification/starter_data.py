@@ -3,22 +3,10 @@
 import io
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from common.data import Starter
 from common.starters import Archive, fetch
-
-Rows = list[dict[str, str]]
-
-
-@dataclass(frozen=True)
-class Starter:
-    """Rows of text, label and group by split, and where they come from."""
-
-    splits: dict[str, Rows]
-    reference: str
-    terms: str
-    out_of_domain: dict[str, Rows] = field(default_factory=dict)
-
+from common.tables import Row
 
 SNIPPETS = Archive("vaderSentiment", "vaderSentiment-2.5.tar.gz", "b960c954831f5ca58afee61780cc04ed48e551b91e783bfcbfb2c18bb8081a84")
 RATINGS = "additional_resources/hutto_ICWSM_2014.tar.gz"
@@ -53,7 +41,7 @@ def movie_snippets() -> Starter:
     )
 
 
-def _snippets(archive: tarfile.TarFile, file: str) -> Rows:
+def _snippets(archive: tarfile.TarFile, file: str) -> list[Row]:
     """Rows of one rating file: latin-1, tab-separated id, mean rating, text; sentences of one review share a group."""
     member = next(member for member in archive.getmembers() if member.name.endswith(file))
     content = archive.extractfile(member)

@@ -10,11 +10,12 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from common.checks import Finding, row_numbers
+from common.checks import Finding, row_names
 from common.config import Config
 from common.data import Data
 from common.evaluation import metrics
-from common.evaluation.baselines import Baseline, Vectors
+from common.evaluation.baselines import Baseline, Vectors, fit_baselines
+from common.evaluation.slices import by_label
 from common.task import Batch, Columns, Task, column
 
 
@@ -46,6 +47,7 @@ class TextClassification(Task):
     config_class: ClassVar[type[Config]] = TextClassificationConfig
 
     input_columns = ("text",)
+    example = '"a text of yours"'
 
     def data(self) -> Data:
         from projects.text_classification.rows import load_rows
@@ -61,13 +63,10 @@ class TextClassification(Task):
             model: nn.Module = AutoModelForSequenceClassification.from_pretrained(source)
             return model
 
-        from common.heads import start_head
+        from common.heads import new_head, start_head
         from projects.text_classification.mean_pooling import add_mean_pooling, supports
 
-        names = dict(enumerate(self.labels))
-        model = AutoModelForSequenceClassification.from_pretrained(
-            source, id2label=names, label2id={name: number for number, name in names.items()}, ignore_mismatched_sizes=True
-        )
+        model = new_head(AutoModelForSequenceClassification, source, self.labels, self.config.pretrained)
         if supports(model):
             add_mean_pooling(model)
         if self.config.start_head:
@@ -96,7 +95,7 @@ class TextClassification(Task):
         cut = np.flatnonzero(column(features, "length") >= limit)
         if not len(cut):
             return []
-        numbers = row_numbers(features, cut)
+        numbers = row_names(features, cut)
         return [
             Finding("warning", "the training rows", numbers, f"texts of {limit} tokens or more, cut there", "give a larger --max_length if the end matters")
         ]
@@ -104,7 +103,7 @@ class TextClassification(Task):
     def features(self, inputs: list[str]) -> Columns:
         return Columns(self.encode({"text": inputs}))
 
-    def collate(self, features: dict[str, list[Any]]) -> Batch:
+    def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         size = (len(features["input_ids"]), max(features["length"]))
         input_ids = np.full(size, self.tokenizer.pad_token_id or 0, dtype=np.int64)  # (batch, tokens)
         mask = np.zeros(size, dtype=np.int64)
@@ -136,9 +135,10 @@ class TextClassification(Task):
         return metrics.score(sums)
 
     def baselines(self, data: Data, source: Path) -> dict[str, Baseline]:
-        from projects.text_classification.baselines import fit_baselines
+        from projects.text_classification.baselines import SentenceVectors, Words
 
-        return fit_baselines(self, data, source)
+        vectors = {"tfidf_logistic_regression": Words.of, "frozen_encoder_logistic_regression": lambda _: SentenceVectors(self, source)}
+        return fit_baselines(self, data, vectors)
 
     def load_vectors(self, kind: str, folder: Path) -> Vectors:
         from projects.text_classification.baselines import SentenceVectors, Words
@@ -146,9 +146,9 @@ class TextClassification(Task):
         return Words.load(folder) if kind == Words.kind else SentenceVectors(self, folder / "encoder")
 
     def slices(self, rows: Dataset, train: Dataset) -> dict[str, list[str]]:
-        from projects.text_classification.slices import slices
+        from projects.text_classification.slices import by_length
 
-        return slices(self, rows, train)
+        return {**by_length(rows["text"]), **by_label(self.labels, rows, train)}
 
     def perturb(self, rows: Dataset) -> dict[str, list[str]]:
         from projects.text_classification.slices import perturbed

@@ -8,6 +8,7 @@ from common import config as configuration
 from common.config import parse
 from common.errors import UserError
 from common.task import load_task_class, project_names
+from projects.image_classification.task import ImageClassificationConfig
 from projects.text_classification.task import TextClassificationConfig
 from tests.conftest import REPOSITORY
 
@@ -16,7 +17,7 @@ YAMLS = sorted(REPOSITORY.glob("projects/*/*.yaml"))
 
 def test_the_repository_has_the_yaml_files_that_are_tested() -> None:
     assert len(YAMLS) >= 3
-    assert project_names() == ["text_classification"]
+    assert project_names() == ["image_classification", "text_classification"]
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -61,6 +62,12 @@ BAD = {
     "micro over global": (["--micro_batch_size", "64"], "--micro_batch_size 64 is larger than --global_batch_size 32"),
     "path as name": (["--run_name", "a/b"], "is a folder's name, not a path"),
     "tracker that is not there": (["--tracker", "wandb"], "--tracker wandb is not installed: `pip install"),
+    "no layer decay": (["--layer_decay", "0"], "--layer_decay is a factor greater than 0 and at most 1, not 0"),
+    "layers that grow": (["--layer_decay", "1.1"], "--layer_decay is a factor greater than 0 and at most 1, not 1.1"),
+    "frozen to the end": (["--freeze_epochs", "5"], "--freeze_epochs 5 leaves none of --epochs 5 for the rest: `--freeze backbone` trains the head alone"),
+    "negative freeze": (["--freeze_epochs", "-1"], "--freeze_epochs must not be negative"),
+    "negative threads": (["--data_workers", "-2"], "--data_workers must not be negative"),
+    "frozen for some epochs without a rate": (["--freeze_epochs", "1", "--head_learning_rate", "null"], "give --head_learning_rate"),
     "frozen without a rate": (["--freeze", "backbone", "--head_learning_rate", "null"], "give --head_learning_rate"),
 }
 
@@ -89,3 +96,13 @@ def test_nothing_to_train_on() -> None:
 def test_test_files_go_with_train_files() -> None:
     with pytest.raises(UserError, match="go with --train_file"):
         parse(TextClassificationConfig, ["--dataset", "x/y", "--test_file", "t.csv"])
+
+
+def test_pictures_come_from_a_folder_too() -> None:
+    with pytest.raises(UserError, match="nothing to train on: give --image_folder, --train_file, --dataset, or --config"):
+        parse(ImageClassificationConfig, [])
+    with pytest.raises(UserError, match="--dataset and --image_folder both name the training rows"):
+        parse(ImageClassificationConfig, ["--image_folder", "a", "--dataset", "x/y"])
+    with pytest.raises(UserError, match="--validation_file and --test_file go with --train_file: --image_folder brings its own splits"):
+        parse(ImageClassificationConfig, ["--image_folder", "a", "--test_file", "t.csv"])
+    assert parse(ImageClassificationConfig, ["--image_folder", "a", "--train_file", "list.csv", "--test_file", "t.csv"]).image_folder == "a"

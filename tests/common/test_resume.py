@@ -83,3 +83,25 @@ def test_sigterm_commits_and_says_how_to_go_on(tmp_path: Path, unbroken: Path) -
     resumed = processes.start(folder, "--micro", "8", "--checkpoint_every", "0")
     assert resumed.returncode == 0, resumed.stderr
     assert_same_end(folder, unbroken)
+
+
+@pytest.fixture(scope="module")
+def unbroken_stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unbroken-stages") / "run"
+    done = processes.start(folder, *CUT, "--freeze_epochs", "1")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("at", "step"), [(6, 1), (13, 3), (18, 4)], ids=["head alone", "between", "everything"])
+def test_killed_in_either_stage_and_between_them(tmp_path: Path, unbroken_stages: Path, unbroken: Path, at: int, step: int) -> None:
+    options = (*CUT, "--freeze_epochs", "1")
+    killed = processes.start(tmp_path / "run", *options, "--kill_at_loss", str(at))
+    assert killed.returncode == -signal.SIGKILL
+    newest, _ = checkpoint.newest(tmp_path / "run" / "checkpoints")
+    assert newest and newest.name == f"step-{step:06d}"
+    resumed = processes.start(tmp_path / "run", *options, "--data_workers", "3")
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_end(tmp_path / "run", unbroken_stages)
+    assert processes.final(unbroken_stages)["weights"] != processes.final(unbroken)["weights"], "freezing changes something"

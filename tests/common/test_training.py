@@ -1,6 +1,7 @@
 """The loop: one plan, losses normalised by the whole step, signals, losses that are not finite."""
 
 import dataclasses
+import itertools
 import json
 import logging
 from pathlib import Path
@@ -27,7 +28,7 @@ def train(
     task = task_class(config, dropout)
     seen: list[list[str]] = []
     collate = task.collate
-    task.collate = lambda rows: (seen.append(rows["id"]), collate(rows))[1]
+    task.collate = lambda rows, epoch=None: (seen.append(rows["id"]), collate(rows, epoch))[1]
     trainer = Trainer(task, task.model(), features(90), features(40, seed=1), config, Accelerator(cpu=True), folder, micro)
     progress = trainer.run()
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -184,3 +185,41 @@ def test_batch_norm_stays_as_it_was_pretrained(tmp_path: Path) -> None:
     Trainer(task, model, features(90), features(40, seed=1), CONFIG, Accelerator(cpu=True), tmp_path, 32).run()
     assert torch.equal(model.norm[1].running_mean, torch.zeros(16)), "no batch may leave its statistics behind"
     assert not torch.equal(model.norm[1].weight, torch.ones(16)), "but its weights are trained"
+
+
+@pytest.mark.parametrize("task_class", [TinyClassifier, TinyLanguageModel])
+def test_first_the_head_alone_then_everything(tmp_path: Path, task_class: type[TinyClassifier]) -> None:
+    """What stood in the model at each step of two passes of three steps, of which the first is the head's."""
+    before: list[dict[str, torch.Tensor]] = []
+
+    class Watched(task_class):
+        def forward(self, model, batch):
+            if torch.is_grad_enabled():
+                before.append({name: tensor.detach().clone() for name, tensor in model.named_parameters()})
+            return super().forward(model, batch)
+
+    lines, _ = train(tmp_path, Watched, freeze_epochs=1, head_learning_rate=1e-2, warmup=0.0, evaluate_every=6)
+    moved = [{name for name in one if not torch.equal(one[name], other[name])} for one, other in itertools.pairwise(before)]
+    assert moved[:3] == [{"head.weight", "head.bias"}] * 3
+    assert moved[3:] == [set(before[0])] * 2
+    rates = [line["learning_rate"] for line in lines if "loss" in line]
+    assert rates == pytest.approx([1e-2, 2 / 3 * 1e-2, 1 / 3 * 1e-2] * 2), "each stage has its own rise and fall"
+
+
+@pytest.mark.parametrize("task_class", [TinyClassifier, TinyLanguageModel])
+def test_accumulation_changes_no_loss_with_stages_either(tmp_path: Path, task_class: type[TinyClassifier]) -> None:
+    options = {"freeze_epochs": 1, "head_learning_rate": 1e-2, "layer_decay": 0.8}
+    whole, cut = ([line["loss"] for line in train(tmp_path / str(micro), task_class, micro, **options)[0] if "loss" in line] for micro in (32, 8))
+    assert len(whole) == 6 and whole == pytest.approx(cut, abs=5e-5)
+
+
+def test_every_step_is_in_the_log_also_where_a_stage_ends_between_two_lines(tmp_path: Path) -> None:
+    lines, progress = train(tmp_path, freeze_epochs=1, head_learning_rate=1e-2, log_every=10, evaluate_every=50)
+    assert [line["step"] for line in lines if "loss" in line] == [3, 6]
+    assert progress.examples == 180
+
+
+def test_patience_does_not_end_the_training_before_everything_was_trained(tmp_path: Path) -> None:
+    options = {"learning_rate": 0.5, "head_learning_rate": 0.5, "scheduler": "constant", "warmup": 0.0}
+    _, progress = train(tmp_path, epochs=30, freeze_epochs=12, early_stopping_patience=2, **options)
+    assert progress.finished and 36 + 2 * 3 <= progress.step < 90

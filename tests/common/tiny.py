@@ -43,7 +43,7 @@ class TinyClassifier(Task):
     def head(self, model: nn.Module) -> tuple[str, ...]:
         return ("head",)
 
-    def collate(self, features: dict[str, list[Any]]) -> Batch:
+    def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         longest = max(features["length"])
         ids = torch.tensor([row + [0] * (longest - len(row)) for row in features["input_ids"]])
         return {"input_ids": ids, "labels": torch.tensor(features["label"])}
@@ -98,8 +98,8 @@ class TinyLanguageModel(TinyClassifier):
         torch.manual_seed(0)
         return TinyNet(self.dropout, VOCABULARY, per_token=True)
 
-    def collate(self, features: dict[str, list[Any]]) -> Batch:
-        batch = super().collate(features)
+    def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
+        batch = super().collate(features, epoch)
         targets = batch["input_ids"][:, 1:].clone()
         targets[targets == 0] = -100
         return {"input_ids": batch["input_ids"][:, :-1], "labels": targets}

@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("--micro", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--checkpoint_every", type=int, default=1)
+    parser.add_argument("--freeze_epochs", type=int, default=0)
+    parser.add_argument("--data_workers", type=int, default=1)
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--kill_at_loss", type=int, default=0, help="SIGKILL in the n-th forward pass")
     parser.add_argument("--kill_at_write", type=int, default=0, help="SIGKILL before the n-th file operation of a checkpoint")
@@ -46,7 +48,9 @@ def main() -> None:
         checkpoint_every=options.checkpoint_every,
         log_every=1,
         learning_rate=1e-2,
-        head_learning_rate=None,
+        head_learning_rate=1e-2 if options.freeze_epochs else None,
+        freeze_epochs=options.freeze_epochs,
+        data_workers=options.data_workers,
         early_stopping_patience=0,
     )
     accelerator, _ = make_accelerator(options.precision, None)

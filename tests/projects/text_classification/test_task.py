@@ -12,7 +12,8 @@ from common.evaluation import baselines
 from common.evaluation.calibration import probabilities
 from common.evaluation.measure import read_records
 from common.fit import evaluate_again, fine_tune
-from common.heads import head_inputs, probe
+from common.heads import probe
+from common.inference import head_inputs
 from common.predictor import Predictor
 from common.run import Run, read_json
 from projects.text_classification.baselines import Words
@@ -138,7 +139,7 @@ def test_the_started_head_answers_like_the_regression(tiny_model: Path) -> None:
     content = {"id": [str(n) for n in range(200)], "label": [task.labels.index(row["label"]) for row in rows]}
     features = Dataset.from_dict({**content, **task.encode({"text": [row["text"] for row in rows]})})
     model = task.model(tiny_model, features)
-    inputs = head_inputs(task, model, model.classifier, features)
+    inputs = head_inputs(task, model, model.classifier, features, "")
     weight, bias = probe(inputs, np.asarray(content["label"]), 3)
     assert np.allclose(model.classifier.weight.detach().numpy(), weight, atol=1e-5)
     accuracy = ((inputs @ weight.T + bias).argmax(axis=1) == np.asarray(content["label"])).mean()
