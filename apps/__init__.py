@@ -1,4 +1,4 @@
-"""One Gradio demo per project, built from a Predictor."""
+"""One Gradio demo per project, built from a Predictor, and one of the lessons."""
 
 import os
 

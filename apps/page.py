@@ -7,6 +7,7 @@ every error into a sentence.
 
 import argparse
 import asyncio
+import contextlib
 import functools
 import html
 import json
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -30,7 +31,7 @@ from starlette.responses import PlainTextResponse
 
 from common.errors import UserError, exit_with_sentence
 from common.predictor import Prediction, Predictor
-from common.report import NAMES, evidence, percent, sentence
+from common.report import NAMES, data_uri, evidence, percent, sentence
 from common.run import Run, latest, read_json
 
 logger = logging.getLogger("apps")
@@ -46,6 +47,8 @@ class Limits:
         characters: of one text.
         rows, columns, column_characters: of one file, and of a column's name.
         file_bytes: of one upload.
+        pixels: of one picture.
+        pictures: in one request.
         seconds: that one request may take.
         file_seconds: that a whole file may take.
         waiting: requests in Gradio's queue; more are told to come back.
@@ -57,7 +60,9 @@ class Limits:
     rows: int = 1_000
     columns: int = 100
     column_characters: int = 200
-    file_bytes: int = 1_000_000
+    file_bytes: int = 10_000_000
+    pixels: int = 25_000_000
+    pictures: int = 100
     seconds: float = 20.0
     file_seconds: float = 100.0
     waiting: int = 200
@@ -69,7 +74,7 @@ LIMITS = Limits()
 
 CSS_FILE = Path(__file__).resolve().parent.parent / "common" / "report.css"
 CSS = """
-.gradio-container { max-width: 68rem !important; margin: 0 auto !important; }
+.gradio-container { width: 100%; max-width: 68rem !important; margin: 0 auto !important; }
 .answer { font-size: 1.05rem; line-height: 1.5; min-height: 8.5rem; padding: .9rem 1.1rem; border: 1px solid var(--border-color-primary); border-radius: 8px; }
 .answer .label { font-size: 1.6rem; font-weight: 600; margin: 0 0 .2rem; overflow-wrap: anywhere; }
 .answer p { margin: .25rem 0; }
@@ -80,6 +85,7 @@ CSS = """
 .answer .bars .value { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 button[role="tab"].selected { color: var(--primary-700); }
 .dark button[role="tab"].selected { color: var(--primary-300); }
+.picture img { width: 100% !important; height: 100% !important; object-fit: contain; }
 .quiet { opacity: .85; font-size: .92rem; }
 .dark .marked .text { color: #fff !important; }
 .prose pre, .prose pre code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
@@ -106,22 +112,29 @@ def theme() -> gr.themes.Base:
     )
 
 
+@contextlib.asynccontextmanager
+async def answering(seconds: float) -> AsyncIterator[None]:
+    """What `guarded` does for a handler, for a part of one: those that stream have to be guarded piece by piece."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except UserError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+    except TimeoutError:
+        raise gr.Error("This took too long, because many are asking: try again in a minute.", print_exception=False) from None
+    except Exception:
+        logger.exception("a request failed")
+        raise gr.Error("Something went wrong on this side. It is in the owner's log; try another input.", print_exception=False) from None
+
+
 def guarded(seconds: float) -> Callable[[Handler], Handler]:
     """Turn whatever goes wrong in a handler, or takes longer than `seconds`, into a sentence; the log gets the rest."""
 
     def guard(function: Handler) -> Handler:
         @functools.wraps(function)
         async def handler(*arguments: Any, **options: Any) -> Any:
-            try:
-                async with asyncio.timeout(seconds):
-                    return await function(*arguments, **options)
-            except UserError as error:
-                raise gr.Error(str(error), print_exception=False) from None
-            except TimeoutError:
-                raise gr.Error("This took too long, because many are asking: try again in a minute.", print_exception=False) from None
-            except Exception:
-                logger.exception("a request failed")
-                raise gr.Error("Something went wrong on this side. It is in the owner's log; try another input.", print_exception=False) from None
+            async with answering(seconds):
+                return await function(*arguments, **options)
 
         return cast("Handler", handler)
 
@@ -141,10 +154,24 @@ def checked_text(value: Any, limits: Limits = LIMITS) -> str:
     return value
 
 
-def checked_file(path: Any, kinds: tuple[str, ...], limits: Limits = LIMITS) -> Path:
+def uploaded(value: Any) -> str | None:
+    """The path of a visitor's upload that Gradio hands over as it came (`preprocess=False`); None where it is none.
+
+    Gradio would open a picture first, with every parser that Pillow has, and it lets a path pass that comes without `meta`.
+    """
+    path = value.get("path") if isinstance(value, dict) else value
+    try:
+        if isinstance(path, str) and Path(path).resolve().is_relative_to(Path(gr.utils.get_upload_folder()).resolve()):
+            return path
+    except (OSError, ValueError):
+        pass  # too long for a path, or with a NUL
+    return None
+
+
+def checked_file(path: Any, kinds: tuple[str, ...], missing: str = "There is no file yet: choose one first.", limits: Limits = LIMITS) -> Path:
     """The visitor's upload.  Raises UserError where it is missing, too large, or of another kind."""
     if not isinstance(path, str) or not Path(path).is_file():
-        raise UserError("There is no file yet: choose one first.")
+        raise UserError(missing)
     file = Path(path)
     if file.suffix.lower() not in kinds:
         raise UserError(f"This kind of file cannot be read: give one that ends in {', '.join(kinds)}.")
@@ -216,7 +243,10 @@ def evidence_tab(predictor: Predictor) -> None:
 def about_tab(predictor: Predictor) -> None:
     """The model card, without its metadata."""
     if predictor.folder:
-        card = Run(predictor.folder).card.read_text(encoding="utf-8")
+        run = Run(predictor.folder)
+        card = run.card.read_text(encoding="utf-8")
+        for file in run.inputs.glob("*.png"):  # the page is not in the run's folder
+            card = card.replace(f"](inputs/{file.name})", f"]({data_uri(file)})")
         text = re.sub(r"\A---\n.*?\n---\n\s*# [^\n]*\n", "", card, flags=re.DOTALL)
         gr.Markdown(text.replace("```python", "```"))  # the highlighter's colours are too pale to read
     else:
@@ -241,6 +271,12 @@ class Corrections:
 
     def __init__(self, file: Path, limits: Limits = LIMITS):
         self.file, self.limits, self.lock = file, limits, threading.Lock()
+
+    def check_room(self) -> None:
+        """Raise UserError where the file, with the pictures beside it, is full."""
+        kept = [self.file, *self.file.with_suffix("").glob("*")]
+        if sum(file.stat().st_size for file in kept if file.is_file()) > self.limits.corrections_bytes:
+            raise UserError("The file of corrections is full: the owner has to empty it first.")
 
     def add(self, row: dict[str, str]) -> None:
         """Append a row.  Raises UserError where the file is full or cannot be written."""
@@ -317,7 +353,12 @@ def launch(blocks: gr.Blocks, **options: Any) -> Any:
 
 
 def show(build: Callable[[Predictor], gr.Blocks], run: Path, arguments: argparse.Namespace) -> None:
-    """Serve a run's demo until Ctrl-C.  Raises UserError for `--share` without `--auth`."""
+    """Serve a run's demo until Ctrl-C.  Raises what `serve` does."""
+    serve(lambda: build(Predictor.load(run)), arguments)
+
+
+def serve(build: Callable[[], gr.Blocks], arguments: argparse.Namespace) -> None:
+    """Serve a demo until Ctrl-C.  Raises UserError for `--share` without `--auth`, and where it cannot listen."""
     from common.fit import quiet_libraries
 
     auth = None
@@ -338,22 +379,29 @@ def show(build: Callable[[Predictor], gr.Blocks], run: Path, arguments: argparse
     except OSError as error:
         raise UserError(f"the demo cannot listen at {arguments.host} ({error}): give another --host.") from error
     quiet_libraries()
-    blocks = build(Predictor.load(run))
+    blocks = build()
     try:
         launch(blocks, share=arguments.share, auth=auth, server_name=arguments.host, server_port=arguments.port)
     except OSError as error:
         raise UserError(f"the demo cannot listen at {arguments.host} ({error}): give another --port or --host.") from error
 
 
-def main(build: Callable[[Predictor], gr.Blocks], project: str) -> None:
-    """The command line of one demo: `python -m apps.PROJECT --run RUN`."""
+def command_line(name: str) -> argparse.ArgumentParser:
+    """The options of `python -m apps.NAME`: where it listens, and who may come in."""
     from common.cli import demo_options
 
+    parser = argparse.ArgumentParser(prog=f"python -m apps.{name}", allow_abbrev=False)
+    parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    demo_options(parser)
+    return parser
+
+
+def main(build: Callable[[Predictor], gr.Blocks], project: str) -> None:
+    """The command line of one project's demo: `python -m apps.PROJECT --run RUN`."""
+
     def run() -> None:
-        parser = argparse.ArgumentParser(prog=f"python -m apps.{project}", allow_abbrev=False)
+        parser = command_line(project)
         parser.add_argument("--run", type=Path, help="default: the project's latest")
-        parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
-        demo_options(parser)
         arguments = parser.parse_args()
         show(build, arguments.run or latest(project), arguments)
 

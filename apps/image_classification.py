@@ -1,0 +1,211 @@
+"""The demo of image classification: show or draw it something, see where it looked, see how good it is."""
+
+import asyncio
+import hashlib
+import html
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gradio as gr
+import numpy as np
+from PIL import Image, ImageFilter
+
+from apps import drawing, page
+from apps.classifier import ClassifierDemo
+from apps.page import LIMITS, checked_file, guarded, uploaded
+from common.errors import UserError
+from common.predictor import Prediction, Predictor
+from projects.image_classification.pictures import FORMATS, SUFFIXES, opened
+from projects.image_classification.task import ImageClassification
+
+MISSING = "There is no picture yet: choose, paste or draw one first."
+# Gradio's own words differ from those that it gives to screen readers.
+PLACEHOLDER = "Drop an image file here to upload"
+# A picture is covered at so many places along each side, by squares that overlap by a half.
+GRID = 9
+# A light that dims to less than so many pixels in 280 would show the grid.
+SOFT = 24
+
+
+class ImageDemo(ClassifierDemo):
+    """Questions are files of pictures: the model opens them just as it did when it was measured."""
+
+    preprocess: ClassVar[bool] = False
+
+    def __init__(self, predictor: Predictor):
+        super().__init__(predictor)
+        assert isinstance(predictor.task, ImageClassification)
+        self.least = predictor.task.least
+        self.column = predictor.task.config.image_column
+
+    async def checked(self, value: Any) -> Path:
+        file = checked_file(uploaded(value), SUFFIXES, MISSING)
+        await asyncio.to_thread(self._opened, file)  # one that cannot be opened would fail the whole batch
+        return file
+
+    def _opened(self, file: Path) -> Image.Image:
+        """The picture, at most twice as large as the model needs it.  Raises UserError with one sentence without the file's name."""
+        try:
+            with Image.open(file, formats=FORMATS) as header:
+                if header.width * header.height > LIMITS.pixels:
+                    raise UserError(f"The picture has more than {LIMITS.pixels // 1_000_000} million pixels: save it smaller.")
+        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+            pass  # `opened` finds words for it
+        try:
+            picture = opened(file, self.least)
+        except UserError as error:
+            raise UserError(str(error).replace(file.name, "The picture", 1)) from None
+        picture.thumbnail((2 * self.least, 2 * self.least))
+        return picture
+
+    def kept(self, question: Path) -> dict[str, str]:
+        assert self.run
+        folder = self.run.folder / "corrections"
+        folder.mkdir(exist_ok=True)
+        picture = self._opened(question)
+        file = folder / f"{hashlib.sha256(picture.tobytes()).hexdigest()[:16]}.png"
+        picture.save(file)
+        return {self.column: str(file.resolve())}  # the training's own pictures start from another folder
+
+    def question_box(self) -> gr.Image:
+        looks: dict[str, Any] = {"height": 320, "buttons": [], "elem_classes": "picture", "placeholder": PLACEHOLDER}
+        return gr.Image(type="filepath", sources=["upload", "clipboard"], label="A picture", alt_text="The picture that is asked about", **looks)
+
+    def example_inputs(self) -> list[tuple[str, str]]:
+        found = [(self.run.input(example["id"]), example) for example in self.examples] if self.run else []
+        return [(str(file), f"{example['kind']} ({example['reference']})") for file, example in found if file]
+
+    @guarded(LIMITS.seconds)
+    async def predict(self, picture: gr.FileData) -> dict[str, Any]:
+        """Label, calibrated confidence, whether it is sure, every label's probability, and the best baseline's label."""
+        return await self.answer_as_json(picture)
+
+    def named_endpoint(self) -> None:
+        gr.api(self.predict, api_name="predict")  # type: ignore[attr-defined]
+
+    def offer(self, question: gr.Image) -> None:
+        if examples := self.example_inputs():
+            note = gr.Textbox(label="What it is", visible=False)
+            gr.Examples([list(example) for example in examples], [question, note], label="From the test set")
+
+    def more_ways_to_ask(self) -> None:
+        ground, in_grey = self._paper()
+        with gr.Accordion("Draw one", open=in_grey):
+            drawing.pad(ground)
+            self.draw, self.drawing = gr.Button("Ask about the drawing"), gr.Textbox(visible=False)
+
+    def listen(self, question: gr.Image, reply: gr.HTML, explained: gr.Image) -> None:
+        asked = self.draw.click(self.drawn, self.drawing, question, js=drawing.READ, api_visibility="private")
+        asked.success(self.ask, question, [reply, explained], preprocess=False, scroll_to_output=True, api_visibility="private")
+
+    def _paper(self) -> tuple[str, bool]:
+        """The colour to draw on, black or white like the corners of the examples, and whether those have no colours."""
+        pictures = [np.asarray(opened(Path(file)), dtype=np.float64) for file, _ in self.example_inputs()]
+        corners = [picture[0, 0].mean() for picture in pictures]
+        in_grey = bool(pictures) and all(np.ptp(picture, axis=2).max() == 0 for picture in pictures)
+        return "black" if corners and np.mean(corners) < 128 else "white", in_grey
+
+    @guarded(LIMITS.seconds)
+    async def drawn(self, value: Any) -> str:
+        """A drawing as the file of a picture."""
+        file = page.fresh_folder(Path(self.files.name)) / "drawing.png"
+        await asyncio.to_thread(drawing.save, value, file)
+        return str(file)
+
+    @guarded(LIMITS.seconds)
+    async def explain(self, picture: Any) -> tuple[Image.Image, str]:
+        """The picture, dark where covering it changes nothing, and what that means.
+
+        A place's share is what the answer's probability loses when a square around it is covered with the picture's
+        mean colour (occlusion: Zeiler & Fergus 2014, section 4.2).
+        """
+        file = await self.checked(picture)
+        whole = await self.prediction(file)
+        shown = await asyncio.to_thread(self._opened, file)
+        shares = await self.shares(shown, whole.label)
+        return await asyncio.to_thread(lit, shown, shares), said(whole, shares)
+
+    async def shares(self, picture: Image.Image, label: str) -> np.ndarray[Any, Any]:
+        """(GRID, GRID) what the label's probability loses when a place of the picture is covered."""
+        uncovered = (await self.prediction(picture)).probabilities[label]
+        rows = []
+        for row in range(GRID):  # one row after the other: all copies at once would need much memory
+            answers = await asyncio.gather(*(self.prediction(covered(picture, row, column)) for column in range(GRID)))
+            rows.append([uncovered - answer.probabilities[label] for answer in answers])
+        return np.asarray(rows)
+
+    def why_tab(self) -> gr.Image:
+        gr.Markdown("A square of the picture is covered in turn: where the answer gets less probable without it, the model looked.")
+        with gr.Row():
+            with gr.Column(min_width=280):
+                picture = self.question_box()
+                button = gr.Button("Explain", variant="primary")
+            with gr.Column(min_width=280):
+                looks: dict[str, Any] = {"height": 320, "buttons": [], "elem_classes": "picture", "interactive": False}
+                seen = gr.Image(label="Where it looked", format="png", alt_text="The picture, bright where the model looked", **looks)
+                words = gr.HTML()
+        button.click(self.explain, picture, [seen, words], preprocess=False, api_name="explain")
+        return picture
+
+    @guarded(LIMITS.file_seconds)
+    async def answer_files(self, paths: Any, progress: gr.Progress = gr.Progress()) -> tuple[Any, str]:  # noqa: B008
+        """A CSV with the answers to each of the uploaded pictures, and its first rows as HTML."""
+        if not isinstance(paths, list) or not paths:
+            raise UserError("There are no pictures yet: choose some first.")
+        if len(paths) > LIMITS.pictures:
+            raise UserError(f"At most {LIMITS.pictures} pictures are answered at once: choose fewer.")
+        files = []
+        for number, path in enumerate(paths, 1):
+            try:
+                files.append(await self.checked(path))
+            except UserError as error:
+                raise UserError(f"Picture {number}: {error}") from None
+        answers = await self.answers_in_turn(files, progress)
+        return self.answers_file(["picture"], [[file.name] for file in files], answers)
+
+    def many_tab(self) -> None:
+        gr.Markdown(f"At most {LIMITS.pictures} pictures of {LIMITS.file_bytes // 1_000_000} MB each; the answers come as a CSV.")
+        files = gr.UploadButton("Choose pictures, and answer them", file_types=list(SUFFIXES), file_count="multiple", variant="primary")
+        answers = gr.DownloadButton("Download the answers", visible=False)
+        table = gr.HTML()
+        files.upload(self.answer_files, files, [answers, table], preprocess=False, api_name="answer_files")
+
+
+def covered(picture: Image.Image, row: int, column: int) -> Image.Image:
+    """The picture with a square of its mean colour at one place of the grid."""
+    mean = tuple(int(value) for value in np.asarray(picture).reshape(-1, 3).mean(axis=0))
+    width, height = picture.width / (GRID + 1), picture.height / (GRID + 1)
+    copy = picture.copy()
+    copy.paste(mean, (round(column * width), round(row * height), round((column + 2) * width), round((row + 2) * height)))
+    return copy
+
+
+def lit(picture: Image.Image, shares: np.ndarray[Any, Any]) -> Image.Image:
+    """The picture, bright in proportion to the shares (rows, columns) that are above nothing."""
+    strength = np.clip(shares / max(float(shares.max()), 1e-6), 0, 1)
+    scale = max(1, round(SOFT * 12 / max(picture.size)))  # the light on a small picture is as soft as on a large one
+    picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.BICUBIC)
+    light = Image.fromarray((255 * strength).astype(np.uint8)).resize(picture.size, Image.Resampling.BICUBIC)
+    light = light.filter(ImageFilter.GaussianBlur(max(picture.size) / (2 * SOFT)))
+    tinted = Image.blend(picture, Image.new("RGB", picture.size, "#f59e0b"), 0.35)
+    dark = Image.blend(picture, Image.new("RGB", picture.size, "#1f2937"), 0.6)
+    return Image.composite(tinted, dark, light)
+
+
+def said(whole: Prediction, shares: np.ndarray[Any, Any]) -> str:
+    """What the bright places mean, in words."""
+    answer = f"The answer is <b>{html.escape(whole.label)}</b> ({page.share(whole.confidence)})."
+    if shares.max() <= 0:
+        return f'<div class="report"><p>{answer} Covering no single place makes it less probable.</p></div>'
+    most = f"covering the brightest place takes {100 * shares.max():.1f} points from its probability"
+    against = f"; covering another adds {-100 * shares.min():.1f}" if shares.min() < -0.01 else ""
+    return f'<div class="report"><p>{answer} Bright is where it looked: {most}{against}.</p></div>'
+
+
+def build(predictor: Predictor) -> gr.Blocks:
+    """The demo around a predictor; its evidence comes from the predictor's run."""
+    return ImageDemo(predictor).blocks()
+
+
+if __name__ == "__main__":
+    page.main(build, "image_classification")
