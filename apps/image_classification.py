@@ -37,6 +37,7 @@ class ImageDemo(ClassifierDemo):
         assert isinstance(predictor.task, ImageClassification)
         self.least = predictor.task.least
         self.column = predictor.task.config.image_column
+        self.offered: Any = None
 
     async def checked(self, value: Any) -> Path:
         file = checked_file(uploaded(value), SUFFIXES, MISSING)
@@ -86,7 +87,7 @@ class ImageDemo(ClassifierDemo):
     def offer(self, question: gr.Image) -> None:
         if examples := self.example_inputs():
             note = gr.Textbox(label="What it is", visible=False)
-            gr.Examples([list(example) for example in examples], [question, note], label="From the test set")
+            self.offered = gr.Examples([list(example) for example in examples], [question, note], label="From the test set")
 
     def more_ways_to_ask(self) -> None:
         ground, in_grey = self._paper()
@@ -95,8 +96,11 @@ class ImageDemo(ClassifierDemo):
             self.draw, self.drawing = gr.Button("Ask about the drawing"), gr.Textbox(visible=False)
 
     def listen(self, question: gr.Image, reply: gr.HTML, explained: gr.Image) -> None:
-        asked = self.draw.click(self.drawn, self.drawing, question, js=drawing.READ, api_visibility="private")
-        asked.success(self.ask, question, [reply, explained], preprocess=False, scroll_to_output=True, api_visibility="private")
+        given = [self.draw.click(self.drawn, self.drawing, question, js=drawing.READ, api_visibility="private")]
+        if self.offered:
+            given.append(self.offered.load_input_event)
+        for event in given:
+            event.success(self.ask, question, [reply, explained], preprocess=False, scroll_to_output=True, api_visibility="private")
 
     def _paper(self) -> tuple[str, bool]:
         """The colour to draw on, black or white like the corners of the examples, and whether those have no colours."""

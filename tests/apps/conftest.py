@@ -27,6 +27,19 @@ def served(finished_run: "Run") -> Iterator["gr.Blocks"]:
     blocks.close()
 
 
+@pytest.fixture(scope="session")
+def served_images(finished_image_run: "Run") -> Iterator["gr.Blocks"]:
+    """The demo of pictures, listening at `served_images.local_url`."""
+    from apps.image_classification import build
+    from apps.page import launch
+    from common.predictor import Predictor
+
+    blocks = build(Predictor.load(finished_image_run.folder, precision="fp32"))
+    launch(blocks, prevent_thread_lock=True, quiet=True)
+    yield blocks
+    blocks.close()
+
+
 def missing(what: str) -> None:
     """Skip with a reason; in CI, where everything is installed, that is a failure."""
     if os.environ.get("CI"):

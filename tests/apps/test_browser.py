@@ -4,7 +4,8 @@ KIT_SCREENSHOTS names a folder to keep the pictures in.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,11 @@ class Visit:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: None if request.url.startswith((url, "data:", "blob:")) else self.strangers.append(request.url))
         self.page.goto(f"{url}?__theme={theme}")
-        self.page.get_by_role("button", name="Ask").wait_for()
+        self.ask_button.wait_for()
+
+    @property
+    def ask_button(self) -> Any:
+        return self.page.get_by_role("button", name="Ask", exact=True)
 
     def tab(self, name: str) -> None:
         self.page.get_by_role("tab", name=name).click()
@@ -55,38 +60,71 @@ class Visit:
         self.page.wait_for_timeout(400)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A demo to visit: how one gives it an input, and what it then says in its tabs."""
+
+    url: str
+    run: Run
+    question: str | Path
+    give: Callable[[Any, Any], None]
+    missing: str
+    explained: str
+    label: str
+
+
+def type_text(page: Any, text: str) -> None:
+    page.get_by_label("A text").first.fill(text)
+
+
+def upload_picture(page: Any, file: Path) -> None:
+    page.locator("input[type=file]").first.set_input_files(file)
+    page.locator(".picture img").first.wait_for()
+
+
+@pytest.fixture(params=["texts", "pictures"])
+def shown(request: pytest.FixtureRequest) -> Shown:
+    if request.param == "texts":
+        blocks, run = request.getfixturevalue("served"), request.getfixturevalue("finished_run")
+        return Shown(blocks.local_url, run, "the soup and the bread today", type_text, "There is no text yet", "What each word adds", "music")
+    blocks, run = request.getfixturevalue("served_images"), request.getfixturevalue("finished_image_run")
+    picture = sorted(run.inputs.glob("*.png"))[0]
+    return Shown(blocks.local_url, run, picture, upload_picture, "There is no picture yet", "The answer is", "circle")
+
+
 @pytest.fixture
-def fresh_corrections(finished_run: Run) -> Iterator[Path]:
-    file = finished_run.folder / "corrections.jsonl"
+def fresh_corrections(shown: Shown) -> Iterator[Path]:
+    file = shown.run.folder / "corrections.jsonl"
     yield file
     file.unlink()
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_visitor_asks_and_reads_every_tab(browser: Any, served: gr.Blocks, finished_run: Run, width: int, theme: str) -> None:
-    visit = Visit(browser, served.local_url, width, theme)
+def test_a_visitor_asks_and_reads_every_tab(browser: Any, shown: Shown, width: int, theme: str) -> None:
+    visit = Visit(browser, shown.url, width, theme)
     page = visit.page
-    text = "the soup and the bread today"
-    page.get_by_label("A text").first.fill(text)
-    page.get_by_role("button", name="Ask").click()
+    project = shown.run.folder.parent.name
+    shown.give(page, shown.question)
+    visit.ask_button.click()
     page.locator(".answer .bars").first.wait_for()
-    answer = Predictor.load(finished_run.folder, precision="fp32").predict([text])[0]
+    answer = Predictor.load(shown.run.folder, precision="fp32").predict([shown.question])[0]
     assert page.locator(".answer .label").inner_text() == (answer.label if answer.sure else "Not sure")
-    assert share(answer.probabilities["food"]) in page.locator(".answer").inner_text()
-    visit.keep(f"try-{width}-{theme}")
-    accuracy = read_json(finished_run.results)["metrics"]["accuracy"]["value"]
+    for probability in answer.probabilities.values():
+        assert share(probability) in page.locator(".answer").inner_text()
+    visit.keep(f"{project}-try-{width}-{theme}")
+    accuracy = read_json(shown.run.results)["metrics"]["accuracy"]["value"]
     for tab in TABS:
         visit.reachable_tab(tab)
         if tab == "Why":
             page.get_by_role("button", name="Explain").click()
-            page.get_by_text("What each word adds").wait_for()
+            page.get_by_text(shown.explained).first.wait_for()
         if tab == "How good is it?":
             assert f"{100 * accuracy:.1f} %" in page.locator(".report .lead").inner_text()
-            assert page.locator(".report img").count() == 4
+            assert page.locator(".report img:not(.input)").count() == 4
         overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert overflow <= 0, f"{tab} is {overflow} pixels too wide at {width}: {page.evaluate(TOO_WIDE)}"
-        visit.keep(f"{tab.split()[0].lower()}-tab-{width}-{theme}")
+        visit.keep(f"{project}-{tab.split()[0].lower()}-tab-{width}-{theme}")
     assert visit.errors == []
     assert visit.strangers == []
     page.close()
@@ -113,16 +151,16 @@ def test_the_keyboard_is_enough(browser: Any, served: gr.Blocks) -> None:
     page.close()
 
 
-def test_a_correction_is_kept(browser: Any, served: gr.Blocks, fresh_corrections: Path) -> None:
-    visit = Visit(browser, served.local_url, 1280)
+def test_a_correction_is_kept(browser: Any, shown: Shown, fresh_corrections: Path) -> None:
+    visit = Visit(browser, shown.url, 1280)
     page = visit.page
-    page.get_by_label("A text").first.fill("the rain and the wind")
+    shown.give(page, shown.question)
     page.get_by_text("Is the answer wrong?").click()
     page.get_by_label("The right label").click()
-    page.get_by_role("option", name="music").click()
+    page.get_by_role("option", name=shown.label).click()
     page.get_by_role("button", name="Keep the correction").click()
     page.get_by_text("Thank you, it is kept").wait_for()
-    assert '"label": "music"' in fresh_corrections.read_text()
+    assert f'"label": "{shown.label}"' in fresh_corrections.read_text()
     page.close()
 
 
@@ -139,27 +177,79 @@ def test_a_file_is_answered(browser: Any, served: gr.Blocks, tmp_path: Path) -> 
     visit.page.close()
 
 
-def test_what_went_wrong_is_said(browser: Any, served: gr.Blocks) -> None:
-    visit = Visit(browser, served.local_url, 1280)
-    visit.page.get_by_role("button", name="Ask").click()
-    visit.page.get_by_text("There is no text yet").wait_for()
+def test_many_pictures_are_answered(browser: Any, served_images: gr.Blocks, finished_image_run: Run) -> None:
+    pictures = sorted(finished_image_run.inputs.glob("*.png"))
+    visit = Visit(browser, served_images.local_url, 1280)
+    visit.tab("Many at once")
+    visit.page.locator("input[type=file]").last.set_input_files(pictures)
+    with visit.page.expect_download() as download:
+        visit.page.get_by_text("Download the answers").click()
+    assert all(picture.name in download.value.path().read_text() for picture in pictures)
+    assert visit.errors == []
+    visit.page.close()
+
+
+def test_an_example_is_answered_at_once(browser: Any, served_images: gr.Blocks) -> None:
+    visit = Visit(browser, served_images.local_url, 1280)
+    visit.page.get_by_text("known failure").first.click()
+    visit.page.locator(".answer .bars").first.wait_for()
+    assert visit.page.locator(".picture img").first.is_visible()
+    assert visit.errors == []
+    visit.page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_drawing_is_answered(browser: Any, served_images: gr.Blocks, width: int) -> None:
+    visit = Visit(browser, served_images.local_url, width)
+    page = visit.page
+    page.get_by_text("Draw one").click()
+    page.get_by_role("button", name="Ask about the drawing").click()
+    page.get_by_text("There is no drawing yet").wait_for()
+    canvas = page.get_by_label("A pad to draw on")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + 200, steps=5)
+    page.mouse.up()
+    page.get_by_role("button", name="Ask about the drawing").click()
+    page.locator(".answer .bars").first.wait_for()
+    ground, ink = (
+        page.evaluate("([x, y]) => [...document.querySelector('.pad canvas').getContext('2d').getImageData(x, y, 1, 1).data]", at)
+        for at in ([5, 5], [130, 130])
+    )
+    assert {tuple(ground), tuple(ink)} == {(0, 0, 0, 255), (255, 255, 255, 255)}
+    assert page.locator(".picture img").first.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [280, 280]
+    page.get_by_role("button", name="Clear", exact=True).last.click()
+    assert page.evaluate("document.querySelector('.pad canvas').getContext('2d').getImageData(130, 130, 1, 1).data[0]") == ground[0]
+    visit.keep(f"drawing-{width}")
+    page.close()
+
+
+def test_what_went_wrong_is_said(browser: Any, shown: Shown) -> None:
+    visit = Visit(browser, shown.url, 1280)
+    visit.ask_button.click()
+    visit.page.get_by_text(shown.missing).wait_for()
     visit.keep("error")
     visit.page.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(browser: Any, served: gr.Blocks, axe: str, theme: str) -> None:
-    visit = Visit(browser, served.local_url, 1280, theme)
+def test_axe_finds_no_serious_fault(browser: Any, shown: Shown, axe: str, theme: str) -> None:
+    visit = Visit(browser, shown.url, 1280, theme)
     visit.page.evaluate(axe)
-    visit.page.get_by_label("A text").first.fill("the soup and the bread today")
-    visit.page.get_by_role("button", name="Ask").click()
+    for button in visit.page.locator("button:has-text('Draw one')").all():
+        button.click()
+    shown.give(visit.page, shown.question)
+    visit.ask_button.click()
     visit.page.locator(".answer .bars").first.wait_for()
     checked = 0
     for tab in TABS:
         visit.tab(tab)
         if tab == "Why":
             visit.page.get_by_role("button", name="Explain").click()
-            visit.page.get_by_text("What each word adds").wait_for()
+            visit.page.get_by_text(shown.explained).first.wait_for()
+            visit.page.wait_for_timeout(600)  # the answer fades in
         found = visit.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         checked += len(found["passes"])
         serious = [fault for fault in found["violations"] if fault["impact"] in ("serious", "critical")]
@@ -170,18 +260,19 @@ def test_axe_finds_no_serious_fault(browser: Any, served: gr.Blocks, axe: str, t
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_report_stands_alone(browser: Any, finished_run: Run, axe: str, width: int) -> None:
+def test_the_report_stands_alone(browser: Any, shown: Shown, axe: str, width: int) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
     strangers: list[str] = []
     page.on("request", lambda request: strangers.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
-    page.goto(finished_run.report.as_uri())
+    page.goto(shown.run.report.as_uri())
     assert strangers == []
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    assert page.locator("img").count() == 4
+    assert page.locator("img:not(.input)").count() == 4
+    assert page.locator("img.input").count() == (len(read_json(shown.run.results)["worst_errors"]) if isinstance(shown.question, Path) else 0)
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     page.evaluate(axe)
     found = page.evaluate("axe.run(document)")
     assert [fault["id"] for fault in found["violations"] if fault["impact"] in ("serious", "critical")] == []
     if folder := os.environ.get("KIT_SCREENSHOTS"):
-        page.screenshot(path=f"{folder}/report-{width}.png", full_page=True)
+        page.screenshot(path=f"{folder}/{shown.run.folder.parent.name}-report-{width}.png", full_page=True)
     page.close()

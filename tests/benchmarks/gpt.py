@@ -61,7 +61,8 @@ def main() -> None:
     print(f"lesson 8 is faster by {medians:.3f} (medians), {turns:.3f} (median of the turns)")
     if options.write and options.steps == Recipe().steps:
         what = (
-            f"tinyshakespeare's characters, nanoGPT's setting for a CPU (4 layers, 4 heads, width 128, context 64, batch 12, {recipe.steps:,} steps) with a peak learning rate of {recipe.peak}, "
+            f"tinyshakespeare's characters, nanoGPT's setting for a CPU (4 layers, 4 heads, width 128, context 64, batch 12, {recipe.steps:,} steps) "
+            f"with a peak learning rate of {recipe.peak}, "
             f"on {_cpu_name()}, {torch.get_num_threads()} of {os.cpu_count()} cores; same start, same batches, same loop, "
             f"turns of {TURN} steps in one process. Tokens a second are medians over the turns; "
             "the loss is that of the whole validation part, in nats for each character."

@@ -1,0 +1,312 @@
+"""The demo of pictures: its answers are those that were measured, and hostile visitors get a sentence."""
+
+import asyncio
+import base64
+import csv
+import io
+import json
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from apps import drawing
+from apps.image_classification import GRID, ImageDemo, covered, lit, said
+from apps.page import LIMITS, uploaded
+from common.errors import UserError
+from common.evaluation.calibration import probabilities
+from common.predictor import Prediction, Predictor
+from common.run import Run, read_json
+from tests.apps.test_text_classification import call
+
+pytestmark = pytest.mark.slow  # the run that all of it needs takes its time
+
+
+@pytest.fixture(scope="module")
+def demo(finished_image_run: Run) -> ImageDemo:
+    return ImageDemo(Predictor.load(finished_image_run.folder, precision="fp32"))
+
+
+@pytest.fixture
+def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that counts as the one of uploads, for handlers that are called without a server."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    return tmp_path
+
+
+def png(side: int = 40, colour: str = "red") -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", (side, side), colour).save(content, "PNG")
+    return content.getvalue()
+
+
+def bomb(side: int = 50_000) -> bytes:
+    """A PNG of a hundred bytes that says that it has `side` x `side` pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    )
+
+
+def test_the_demo_answers_the_whole_test_split_as_it_was_measured(demo: ImageDemo, finished_image_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(str(demo.predictor.task.config.image_folder))  # type: ignore[attr-defined]
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(root))
+    records = [json.loads(line) for line in finished_image_run.predictions.read_text().splitlines()]
+    best = read_json(finished_image_run.results)["comparison"]["against"]
+
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*(demo.predict({"path": str(root / record["input"])}) for record in records))
+
+    answers = asyncio.run(ask())
+    assert len(answers) == 36 and any(record["input"].endswith(".jpg") for record in records)
+    for answer, record in zip(answers, records, strict=True):
+        expected = probabilities(np.asarray([record["logits"]]), demo.predictor.temperature)[0]
+        assert answer["label"] == record["prediction"]
+        assert list(answer["probabilities"].values()) == pytest.approx(expected.tolist(), abs=1e-5)
+        assert answer["sure"] == (record["confidence"] >= demo.predictor.threshold)
+        assert answer["baseline"] == record["baselines"][best]
+
+
+def test_the_examples_are_answered_like_the_pictures_that_they_show(demo: ImageDemo, finished_image_run: Run, uploads: Path) -> None:
+    records = {record["id"]: record for record in map(json.loads, finished_image_run.predictions.read_text().splitlines())}
+    examples = demo.example_inputs()
+    assert len(examples) == len(demo.examples) > 0
+    for (kept, _), example in zip(examples, demo.examples, strict=True):
+        file = uploads / Path(kept).name
+        file.write_bytes(Path(kept).read_bytes())
+        assert asyncio.run(demo.predict({"path": str(file)}))["label"] == records[example["id"]]["prediction"]
+
+
+def test_a_kept_picture_is_answered_like_its_original(demo: ImageDemo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoding a large JPEG at a part of its size makes other pixels than shrinking it does."""
+    Image.effect_noise((900, 700), 80).convert("RGB").save(tmp_path / "large.jpg")
+    monkeypatch.setattr(demo.predictor.task, "root", tmp_path, raising=False)
+    demo.predictor.task.keep_input({"image": "large.jpg"}, tmp_path / "kept")
+    original, kept = demo.predictor.predict([tmp_path / "large.jpg", tmp_path / "kept.png"])
+    assert kept.probabilities == pytest.approx(original.probabilities, abs=1e-5)
+
+
+def test_the_named_endpoint_answers_over_http(served_images: gr.Blocks, demo: ImageDemo, tmp_path: Path) -> None:
+    (tmp_path / "one.png").write_bytes(png())
+    client = Client(served_images.local_url, verbose=False)
+    answer = client.predict(handle_file(str(tmp_path / "one.png")), api_name="/predict")
+    assert answer["label"] == demo.predictor.predict([tmp_path / "one.png"])[0].label
+    assert set(answer) == {"label", "confidence", "sure", "probabilities", "baseline", "milliseconds"}
+    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/predict", "/explain", "/correct", "/answer_files"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("text.png", b"only words", "The picture is no picture of a known format"),
+        ("cut.png", png()[:60], "The picture is damaged or cut short"),
+        ("bomb.png", bomb(), "million pixels: save it smaller"),
+        ("large.png", bomb(6_000), "The picture has more than 25 million pixels"),
+        ("vector.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "This kind of file cannot be read"),
+        ("script.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "This kind of file cannot be read"),
+        ("script.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "The picture is no picture of a known format"),
+        ("empty.jpg", b"", "The picture is no picture of a known format"),
+        ("<img src=x onerror=alert(1)>.png", b"no picture", "The picture is no picture of a known format"),
+    ],
+)
+def test_bad_pictures_get_a_sentence_without_a_path(served_images: gr.Blocks, tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    client = Client(served_images.local_url, verbose=False)
+    for endpoint, wrapped in (("/predict", False), ("/explain", False), ("/answer_files", True)):
+        file = handle_file(str(tmp_path / name))
+        with pytest.raises(AppError) as caught:
+            client.predict([file] if wrapped else file, api_name=endpoint)
+        assert sentence in str(caught.value)
+        assert "/tmp" not in str(caught.value) and str(tmp_path) not in str(caught.value) and "<img" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [None, 17, "", "/etc/passwd", "a\0b", "x" * 5_000, [["a"], 3], {"path": "/etc/passwd"}, {"path": None}, {"path": ["a"]}])
+def test_what_is_no_upload_gets_a_sentence(served_images: gr.Blocks, value: Any) -> None:
+    kind, answer = call(served_images.local_url, "predict", value)
+    assert kind == "error" and "There is no picture yet" in answer["error"]
+
+
+def test_no_picture_of_the_machine_can_be_shown(served_images: gr.Blocks, finished_image_run: Run) -> None:
+    """Gradio lets any path pass that comes without `meta`."""
+    ours = next(finished_image_run.inputs.glob("*.png"))
+    for path in ("/etc/passwd", str(ours), f"{Path.cwd()}/common/../pyproject.toml"):
+        assert httpx.get(f"{served_images.local_url}gradio_api/file={path}").status_code in (403, 404)
+        for meta in ({}, {"meta": {"_type": "gradio.FileData"}}):
+            for endpoint, data in (("predict", [{"path": path, **meta}]), ("explain", [{"path": path, **meta}]), ("answer_files", [[{"path": path, **meta}]])):
+                kind, said = call(served_images.local_url, endpoint, *data)
+                assert kind == "error"
+                assert not any(word in str(said) for word in (str(finished_image_run.folder), "root:", "Traceback", "/etc", "/tmp"))
+    data = "data:image/png;base64," + base64.b64encode(png()).decode()
+    assert "There is no picture yet" in call(served_images.local_url, "explain", {"path": None, "url": data})[1]["error"]
+
+
+def test_the_server_fetches_nothing_for_a_visitor(served_images: gr.Blocks) -> None:
+    address = {"path": "https://example.invalid/a.png", "url": "https://example.invalid/a.png", "meta": {"_type": "gradio.FileData"}}
+    for endpoint, data in (("predict", address), ("explain", address), ("answer_files", [address])):
+        kind, said = call(served_images.local_url, endpoint, data)
+        assert kind == "error" and "Give the file itself" in said["error"]
+
+
+def test_a_huge_picture_is_refused_while_it_arrives(served_images: gr.Blocks) -> None:
+    huge = b"\0" * (LIMITS.file_bytes + 1_000)
+    assert httpx.post(f"{served_images.local_url}gradio_api/upload", files={"files": ("huge.png", huge)}, timeout=30).status_code == 413
+
+
+def test_of_an_animation_the_first_picture_is_answered(demo: ImageDemo, uploads: Path) -> None:
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue", "lime")]
+    frames[0].save(uploads / "moving.gif", save_all=True, append_images=frames[1:])
+    Image.open(uploads / "moving.gif").convert("RGB").save(uploads / "first.png")
+    moving, first = (asyncio.run(demo.predict({"path": str(uploads / name)})) for name in ("moving.gif", "first.png"))
+    assert moving["probabilities"] == pytest.approx(first["probabilities"])
+
+
+def test_many_pictures_are_answered_in_their_order(served_images: gr.Blocks, demo: ImageDemo, tmp_path: Path) -> None:
+    files = [tmp_path / f"{colour}.png" for colour in ("red", "blue", "white")]
+    for file in files:
+        file.write_bytes(png(colour=file.stem))
+    got, shown = Client(served_images.local_url, verbose=False).predict([handle_file(str(file)) for file in files], api_name="/answer_files")
+    with Path(got["value"]).open(encoding="utf-8", newline="") as opened:
+        table = list(csv.reader(opened))
+    assert table[0] == ["picture", "answer", "confidence", "sure"]
+    assert [line[:2] for line in table[1:]] == [[file.name, answer.label] for file, answer in zip(files, demo.predictor.predict(files), strict=True)]
+    assert "blue.png" in str(shown)
+
+
+def test_too_many_pictures_are_refused(demo: ImageDemo) -> None:
+    for value, sentence in (([{"path": "a.png"}] * 101, "At most 100 pictures"), ([], "no pictures yet"), (None, "no pictures yet"), (3, "no pictures yet")):
+        with pytest.raises(gr.Error, match=sentence):
+            asyncio.run(demo.answer_files(value))
+
+
+@pytest.fixture
+def fresh_corrections(finished_image_run: Run) -> Iterator[Path]:
+    file = finished_image_run.folder / "corrections.jsonl"
+    yield file
+    file.unlink()
+
+
+def test_corrections_can_be_trained_on(served_images: gr.Blocks, finished_image_run: Run, fresh_corrections: Path, tmp_path: Path) -> None:
+    import dataclasses
+
+    from common.config import load
+    from projects.image_classification.rows import load_rows
+    from projects.image_classification.task import ImageClassificationConfig
+
+    picture = Image.effect_noise((90, 70), 90).convert("RGB")
+    picture.save(tmp_path / "new.png")
+    client = Client(served_images.local_url, verbose=False)
+    assert "it is kept" in client.predict(handle_file(str(tmp_path / "new.png")), "circle", api_name="/correct")
+    for label in ("no such label", None, ["circle"]):
+        with pytest.raises(AppError, match="Choose the right label"):
+            client.predict(handle_file(str(tmp_path / "new.png")), label, api_name="/correct")
+    (line,) = fresh_corrections.read_text().splitlines()
+    row = json.loads(line)
+    assert row["label"] == "circle" and row["prediction"] in ("circle", "square", "triangle")
+    config = load(ImageClassificationConfig, finished_image_run.config)
+    before, after = (load_rows(dataclasses.replace(config, extra_train_file=extra))[0].splits for extra in (None, str(fresh_corrections)))
+    (new,) = set(after["train"]["image"]) - set(before["train"]["image"])
+    assert len(after["train"]) == len(before["train"]) + 1 and after["test"]["id"] == before["test"]["id"]
+    assert np.array_equal(np.asarray(Image.open(new)), np.asarray(picture))
+
+
+def test_a_full_folder_of_corrections_takes_no_more(demo: ImageDemo, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+
+    from apps.page import Corrections
+
+    (uploads / "corrections").mkdir()
+    (uploads / "corrections" / "old.png").write_bytes(b"\0" * 200)
+    (uploads / "one.png").write_bytes(png())
+    monkeypatch.setattr(demo, "corrections", Corrections(uploads / "corrections.jsonl", dataclasses.replace(LIMITS, corrections_bytes=100)))
+    with pytest.raises(gr.Error, match="is full"):
+        asyncio.run(demo.correct({"path": str(uploads / "one.png")}, "circle"))
+    assert [file.name for file in (uploads / "corrections").iterdir()] == ["old.png"]
+
+
+def test_the_decisive_place_is_bright(demo: ImageDemo, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that says "circle" by the redness of the upper left corner."""
+
+    def by_corner(pictures: list[Any]) -> list[Prediction]:
+        found = []
+        for picture in pictures:
+            opened = picture if isinstance(picture, Image.Image) else Image.open(picture)
+            red = float(np.asarray(opened.convert("RGB"))[:10, :10, 0].mean() / 255)
+            found.append(Prediction("circle", red, {"circle": red, "square": 1 - red, "triangle": 0.0}, True))
+        return found
+
+    picture = Image.new("RGB", (100, 100), "black")
+    picture.paste("red", (0, 0, 10, 10))
+    picture.save(uploads / "corner.png")
+    monkeypatch.setattr(demo.predictor, "predict", by_corner)
+    shares = asyncio.run(demo.shares(picture, "circle"))
+    assert shares.shape == (GRID, GRID)
+    assert shares.argmax() == 0 and shares[0, 0] > 0.9 and np.abs(shares[2:, 2:]).max() == 0
+    light, words = asyncio.run(demo.explain({"path": str(uploads / "corner.png")}))
+    pixels = np.asarray(light.convert("L"), dtype=float)
+    height, width = pixels.shape
+    assert pixels[: height // 20, : width // 20].mean() > 2 * pixels[height // 2 :, width // 2 :].mean()
+    assert "<b>circle</b>" in words and "covering the brightest place takes" in words
+
+
+def test_nothing_is_bright_where_nothing_matters() -> None:
+    picture = Image.new("RGB", (30, 20), "white")
+    assert np.asarray(lit(picture, np.zeros((GRID, GRID)))).std() == pytest.approx(np.asarray(lit(picture, -np.ones((GRID, GRID)))).std())
+    words = said(Prediction("<b>", 0.5, {"<b>": 0.5}, False), np.zeros((GRID, GRID)))
+    assert "no single place" in words and "&lt;b&gt;" in words
+
+
+def test_every_place_is_covered_by_the_squares() -> None:
+    picture = Image.effect_noise((57, 31), 50).convert("RGB")
+    whole = np.asarray(picture)
+    changed = [np.any(np.asarray(covered(picture, row, column)) != whole, axis=2) for row in range(GRID) for column in range(GRID)]
+    assert np.mean(np.any(changed, axis=0)) > 0.99
+    assert max(map(np.mean, changed)) < 0.06
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (None, "no drawing from the pad"),
+        ("data:image/svg+xml;base64,PHN2Zz4=", "no drawing from the pad"),
+        (drawing.PREFIX + "%%%", "no drawing from the pad"),
+        (drawing.PREFIX + "A" * 300_000, "no drawing from the pad"),
+        (drawing.PREFIX + base64.b64encode(bomb()).decode(), "no drawing from the pad"),
+        (drawing.PREFIX + base64.b64encode(png(drawing.SIDE)[:90]).decode(), "no drawing from the pad"),
+        (drawing.PREFIX + base64.b64encode(png(40)).decode(), "no drawing from the pad"),
+        (drawing.PREFIX + base64.b64encode(png(drawing.SIDE, "black")).decode(), "no drawing yet"),
+    ],
+)
+def test_what_is_no_drawing_gets_a_sentence(tmp_path: Path, value: Any, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        drawing.save(value, tmp_path / "drawing.png")
+
+
+def test_a_drawing_is_a_picture_like_any_other(demo: ImageDemo) -> None:
+    picture = Image.new("RGB", (drawing.SIDE, drawing.SIDE), "black")
+    picture.paste("white", (100, 100, 180, 180))
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    file = asyncio.run(demo.drawn(drawing.PREFIX + base64.b64encode(content.getvalue()).decode()))
+    assert np.array_equal(np.asarray(Image.open(file)), np.asarray(picture))
+
+
+def test_only_uploads_are_read(uploads: Path) -> None:
+    inside = uploads / "a.png"
+    outside: list[Callable[[], Any]] = [lambda: "/etc/passwd", lambda: f"{uploads}/../a.png", lambda: {"path": 3}, lambda: "\0", lambda: None]
+    inside.write_bytes(png())
+    (uploads / "link.png").symlink_to("/etc/passwd")
+    assert uploaded(str(inside)) == uploaded({"path": str(inside)}) == str(inside)
+    assert [uploaded(value()) for value in outside] == [None] * 5
+    assert uploaded(str(uploads / "link.png")) is None
