@@ -11,21 +11,9 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from common.checks import Finding, Match, row_names
-from common.data import (
-    SPLITS,
-    Column,
-    Data,
-    Kind,
-    RowSource,
-    Sources,
-    checked,
-    from_files,
-    from_hub,
-    from_starter,
-    label_cell,
-    label_columns,
-)
+from common.data import Data, Kind, checked, label_cell, label_columns
 from common.errors import UserError
+from common.sources import SPLITS, Column, RowSource, Sources, from_files, from_hub, from_starter
 from common.tables import RowProblem, cache_folder
 from projects.image_classification.pictures import FORMATS, SUFFIXES, PictureProblem, opened, peculiarities
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from common.data import Starter
 from common.progress import track
+from common.sources import Starter
 from common.starters import Archive, fetch
 from common.tables import cache_folder
 

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from common.checks import near_texts
-from common.data import Column, Data, Kind, any_cell, checked, from_files, from_hub, from_starter, label_cell, label_columns
+from common.data import Data, Kind, any_cell, checked, label_cell, label_columns
+from common.sources import Column, from_files, from_hub, from_starter
 from common.tables import RowProblem
 
 if TYPE_CHECKING:

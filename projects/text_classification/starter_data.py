@@ -4,7 +4,7 @@ import io
 import tarfile
 from collections.abc import Callable
 
-from common.data import Starter
+from common.sources import Starter
 from common.starters import Archive, fetch
 from common.tables import Row
 

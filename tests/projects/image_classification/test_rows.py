@@ -296,7 +296,7 @@ def test_a_hub_data_set_brings_its_pictures_as_files_or_as_their_content(tmp_pat
     numbers = [SHAPES.index(file.parent.name) for file in files]
     features = Features({"picture": Picture(), "label": ClassLabel(names=list(SHAPES))})
     loaded = {"train": Dataset.from_dict({"picture": content, "label": numbers}, features=features)}
-    monkeypatch.setattr("common.data.load_hub_dataset", lambda config: (loaded, "some/where@abc"))
+    monkeypatch.setattr("common.sources.load_hub_dataset", lambda config: (loaded, "some/where@abc"))
     config = ImageClassificationConfig(dataset="some/where", image_column="picture")
     data, labels, root = load_rows(config)
     assert labels == sorted(SHAPES) and data.reference == "some/where@abc"
@@ -310,7 +310,7 @@ def test_a_hub_row_without_a_picture_is_named(monkeypatch: pytest.MonkeyPatch) -
     from datasets import Dataset
 
     rows = [{"image": {"bytes": b"no picture", "path": "a.png"}, "label": "a"}, {"image": {"bytes": None, "path": None}, "label": "b"}]
-    monkeypatch.setattr("common.data.load_hub_dataset", lambda config: ({"train": Dataset.from_list(rows)}, "some/where@abc"))
+    monkeypatch.setattr("common.sources.load_hub_dataset", lambda config: ({"train": Dataset.from_list(rows)}, "some/where@abc"))
     with pytest.raises(UserError) as caught:
         load_rows(ImageClassificationConfig(dataset="some/where"))
     assert "some/where (train), row 1: is no picture of a known format" in str(caught.value)
