@@ -44,7 +44,6 @@ class ImageClassificationConfig(Config):
     rows_from: ClassVar[tuple[str, ...]] = ("image_folder", "train_file", "dataset")
 
     model: str = "starter:efficientnet-lite0"
-    learning_rate: float = 5e-4
     image_folder: str | None = None
     image_column: str = "image"
     label_column: str = "label"

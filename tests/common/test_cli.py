@@ -27,8 +27,10 @@ def test_help_answers_at_once() -> None:
     assert min(seconds() for _ in range(3)) < 0.5
 
 
-def test_list_shows_the_projects() -> None:
-    assert kit("list").stdout.startswith("text_classification      Text classification: which of a few labels fits a text?")
+def test_list_shows_the_projects(tmp_path: Path) -> None:
+    image, text = kit("list", folder=tmp_path).stdout.splitlines()
+    assert image == "image_classification     Image classification: which of a few labels fits a picture?"
+    assert text == "text_classification      Text classification: which of a few labels fits a text?"
 
 
 @pytest.fixture(scope="module")
