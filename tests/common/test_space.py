@@ -126,7 +126,10 @@ def test_it_starts_from_its_own_requirements_and_answers_as_the_run_did(space: P
         [python, str(tmp_path / "ask.py"), str(tmp_path / "texts.json")], cwd=space, capture_output=True, text=True, env=outside, timeout=200
     )
     assert asked.returncode == 0, asked.stderr
-    answers = json.loads(asked.stdout.partition("ANSWERS ")[2])
+    said = re.search(r"^ANSWERS (.*)$", asked.stdout, re.MULTILINE)
+    assert said, asked.stdout
+    answers = json.loads(said[1])
+    assert len(answers) == 20
     expected = Predictor.load(finished_run.folder).predict(texts)
     assert [answer["label"] for answer in answers] == [answer.label for answer in expected]
     for answer, own in zip(answers, expected, strict=True):
