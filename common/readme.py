@@ -21,6 +21,7 @@ def keep_results(run: Path, project: Path) -> Path:
     for row in [*results["worst_errors"], *results["examples_to_try"]]:
         row.pop("input", None)
     target = project / "results" / f"{run.name}.json"
+    target.parent.mkdir(exist_ok=True)
     write_json(target, results)
     return target
 
