@@ -37,6 +37,10 @@ def new_head(auto_class: Any, source: Path, labels: list[str], pretrained: bool)
         model: nn.Module = auto_class.from_pretrained(source, ignore_mismatched_sizes=True, **options)
         return model
     model = auto_class.from_config(AutoConfig.from_pretrained(source, **options))
+    for module in model.modules():
+        # transformers draws these alike for every shape, and what a deep network of them sees fades to nothing.
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")  # He et al. 2015, section 2.2
     return model
 
 
