@@ -38,9 +38,9 @@ def new_head(auto_class: Any, source: Path, labels: list[str], pretrained: bool)
         return model
     model = auto_class.from_config(AutoConfig.from_pretrained(source, **options))
     for module in model.modules():
-        # transformers draws these alike for every shape, and what a deep network of them sees fades to nothing.
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")  # He et al. 2015, section 2.2
+        # transformers draws these around zero, the scales of BatchNorm, too: what a deep network of them sees fades to nothing.
+        if isinstance(module, nn.Conv2d | nn.modules.batchnorm._BatchNorm):
+            module.reset_parameters()  # PyTorch's own start
     return model
 
 
