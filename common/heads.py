@@ -41,6 +41,8 @@ def new_head(auto_class: Any, source: Path, labels: list[str], pretrained: bool)
         # transformers draws these around zero, the scales of BatchNorm, too: what a deep network of them sees fades to nothing.
         if isinstance(module, nn.Conv2d | nn.modules.batchnorm._BatchNorm):
             module.reset_parameters()  # PyTorch's own start
+            if not isinstance(module, nn.Conv2d):
+                module.momentum = 0.1  # the statistics have to follow weights that move far
     return model
 
 
