@@ -82,7 +82,7 @@ class ImageClassification(Task):
         from common.heads import new_head, start_head
 
         model = _channels_last(new_head(AutoModelForImageClassification, source, self.labels, self.config.pretrained))
-        if self.config.start_head:
+        if self.config.start_head and self.config.pretrained:
             start_head(self, model, train, seed=self.config.seed)
         return model
 

@@ -69,7 +69,7 @@ class TextClassification(Task):
         model = new_head(AutoModelForSequenceClassification, source, self.labels, self.config.pretrained)
         if supports(model):
             add_mean_pooling(model)
-        if self.config.start_head:
+        if self.config.start_head and self.config.pretrained:
             start_head(self, model, train, seed=self.config.seed)
         return model
 
