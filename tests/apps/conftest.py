@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,18 @@ def served_images(finished_image_run: "Run") -> Iterator["gr.Blocks"]:
     launch(blocks, prevent_thread_lock=True, quiet=True)
     yield blocks
     blocks.close()
+
+
+@contextmanager
+def fresh_corrections(run: "Run") -> Iterator[Path]:
+    """The file that the demo of `run` keeps corrections in; afterwards the run, which other tests share, is as it was."""
+    file = run.folder / "corrections.jsonl"
+    assert not file.exists()
+    try:
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
+        shutil.rmtree(file.with_suffix(""), ignore_errors=True)
 
 
 def missing(what: str) -> None:

@@ -4,7 +4,7 @@ KIT_SCREENSHOTS names a folder to keep the pictures in.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 from apps.page import share
 from common.predictor import Predictor
 from common.run import Run, read_json
+from tests.apps.conftest import fresh_corrections
 
 pytestmark = pytest.mark.slow
 
@@ -92,13 +93,6 @@ def shown(request: pytest.FixtureRequest) -> Shown:
     return Shown(blocks.local_url, run, picture, upload_picture, "There is no picture yet", "The answer is", "circle")
 
 
-@pytest.fixture
-def fresh_corrections(shown: Shown) -> Iterator[Path]:
-    file = shown.run.folder / "corrections.jsonl"
-    yield file
-    file.unlink()
-
-
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_visitor_asks_and_reads_every_tab(browser: Any, shown: Shown, width: int, theme: str) -> None:
@@ -151,16 +145,17 @@ def test_the_keyboard_is_enough(browser: Any, served: gr.Blocks) -> None:
     page.close()
 
 
-def test_a_correction_is_kept(browser: Any, shown: Shown, fresh_corrections: Path) -> None:
+def test_a_correction_is_kept(browser: Any, shown: Shown) -> None:
     visit = Visit(browser, shown.url, 1280)
     page = visit.page
     shown.give(page, shown.question)
     page.get_by_text("Is the answer wrong?").click()
     page.get_by_label("The right label").click()
     page.get_by_role("option", name=shown.label).click()
-    page.get_by_role("button", name="Keep the correction").click()
-    page.get_by_text("Thank you, it is kept").wait_for()
-    assert f'"label": "{shown.label}"' in fresh_corrections.read_text()
+    with fresh_corrections(shown.run) as file:
+        page.get_by_role("button", name="Keep the correction").click()
+        page.get_by_text("Thank you, it is kept").wait_for()
+        assert f'"label": "{shown.label}"' in file.read_text()
     page.close()
 
 

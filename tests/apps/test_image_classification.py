@@ -7,7 +7,7 @@ import io
 import json
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from common.errors import UserError
 from common.evaluation.calibration import probabilities
 from common.predictor import Prediction, Predictor
 from common.run import Run, read_json
+from tests.apps.conftest import fresh_corrections
 from tests.apps.test_text_classification import call
 
 pytestmark = pytest.mark.slow  # the run that all of it needs takes its time
@@ -190,14 +191,7 @@ def test_too_many_pictures_are_refused(demo: ImageDemo) -> None:
             asyncio.run(demo.answer_files(value))
 
 
-@pytest.fixture
-def fresh_corrections(finished_image_run: Run) -> Iterator[Path]:
-    file = finished_image_run.folder / "corrections.jsonl"
-    yield file
-    file.unlink()
-
-
-def test_corrections_can_be_trained_on(served_images: gr.Blocks, finished_image_run: Run, fresh_corrections: Path, tmp_path: Path) -> None:
+def test_corrections_can_be_trained_on(served_images: gr.Blocks, finished_image_run: Run, tmp_path: Path) -> None:
     import dataclasses
 
     from common.config import load
@@ -207,18 +201,19 @@ def test_corrections_can_be_trained_on(served_images: gr.Blocks, finished_image_
     picture = Image.effect_noise((90, 70), 90).convert("RGB")
     picture.save(tmp_path / "new.png")
     client = Client(served_images.local_url, verbose=False)
-    assert "it is kept" in client.predict(handle_file(str(tmp_path / "new.png")), "circle", api_name="/correct")
-    for label in ("no such label", None, ["circle"]):
-        with pytest.raises(AppError, match="Choose the right label"):
-            client.predict(handle_file(str(tmp_path / "new.png")), label, api_name="/correct")
-    (line,) = fresh_corrections.read_text().splitlines()
-    row = json.loads(line)
-    assert row["label"] == "circle" and row["prediction"] in ("circle", "square", "triangle")
     config = load(ImageClassificationConfig, finished_image_run.config)
-    before, after = (load_rows(dataclasses.replace(config, extra_train_file=extra))[0].splits for extra in (None, str(fresh_corrections)))
-    (new,) = set(after["train"]["image"]) - set(before["train"]["image"])
-    assert len(after["train"]) == len(before["train"]) + 1 and after["test"]["id"] == before["test"]["id"]
-    assert np.array_equal(np.asarray(Image.open(new)), np.asarray(picture))
+    with fresh_corrections(finished_image_run) as file:
+        assert "it is kept" in client.predict(handle_file(str(tmp_path / "new.png")), "circle", api_name="/correct")
+        for label in ("no such label", None, ["circle"]):
+            with pytest.raises(AppError, match="Choose the right label"):
+                client.predict(handle_file(str(tmp_path / "new.png")), label, api_name="/correct")
+        (line,) = file.read_text().splitlines()
+        row = json.loads(line)
+        assert row["label"] == "circle" and row["prediction"] in ("circle", "square", "triangle")
+        before, after = (load_rows(dataclasses.replace(config, extra_train_file=extra))[0].splits for extra in (None, str(file)))
+        (new,) = set(after["train"]["image"]) - set(before["train"]["image"])
+        assert len(after["train"]) == len(before["train"]) + 1 and after["test"]["id"] == before["test"]["id"]
+        assert np.array_equal(np.asarray(Image.open(new)), np.asarray(picture))
 
 
 def test_a_full_folder_of_corrections_takes_no_more(demo: ImageDemo, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:

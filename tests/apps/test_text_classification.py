@@ -26,6 +26,7 @@ from common.errors import UserError
 from common.evaluation.calibration import probabilities
 from common.predictor import Predictor
 from common.run import Run, read_json
+from tests.apps.conftest import fresh_corrections
 
 
 @pytest.fixture(scope="module")
@@ -195,13 +196,11 @@ def test_a_huge_file_is_refused_while_it_arrives(served: gr.Blocks, tmp_path: Pa
 def test_corrections_are_rows_to_train_on(served: gr.Blocks, finished_run: Run) -> None:
     from common import tables
 
-    file = finished_run.folder / "corrections.jsonl"
-    file.unlink(missing_ok=True)
-    assert call(served.local_url, "correct", "rain \n and wind", "music")[0] == "complete"
-    assert call(served.local_url, "correct", "rain", "no such label")[0] == "error"
-    assert call(served.local_url, "correct", "rain", None)[0] == "error"
-    (row,) = [row for _, row in tables.rows(file)]
-    file.unlink()
+    with fresh_corrections(finished_run) as file:
+        assert call(served.local_url, "correct", "rain \n and wind", "music")[0] == "complete"
+        assert call(served.local_url, "correct", "rain", "no such label")[0] == "error"
+        assert call(served.local_url, "correct", "rain", None)[0] == "error"
+        (row,) = [row for _, row in tables.rows(file)]
     assert row["text"] == "rain \n and wind" and row["label"] == "music" and row["prediction"] in ("food", "music", "weather")
 
 
