@@ -89,6 +89,8 @@ button[role="tab"].selected { color: var(--primary-700); }
 .quiet { opacity: .85; font-size: .92rem; }
 .dark .marked .text { color: #fff !important; }
 .prose pre, .prose pre code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
+.prose table { display: block; overflow-x: auto; }
+.prose th, .prose td { overflow-wrap: normal; word-break: normal; }
 footer a, footer button { text-decoration: underline; }
 """
 

@@ -9,15 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from datasets import Dataset
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from common.classification import Classification
 from common.config import Config
 from common.data import Data
-from common.evaluation import metrics
 from common.evaluation.baselines import Baseline, Vectors, fit_baselines
 from common.evaluation.slices import by_label
-from common.task import Batch, Columns, Task
+from common.task import Batch, Columns
 from projects.image_classification.pictures import Picture, augmented, opened
 
 # Pictures are decoded at no less than so many times the side that the model sees: a part of one is as sharp as the whole.
@@ -53,14 +52,13 @@ class ImageClassificationConfig(Config):
     start_head: bool = True
 
 
-class ImageClassification(Task):
+class ImageClassification(Classification):
     """Convolutional network or vision transformer with a linear head."""
 
     project = "image_classification"
     title = "Image classification"
     pipeline_tag = "image-classification"
     intended_use = "Sorting pictures like the training pictures into one of the labels below, with a person looking at what it is not sure of."
-    primary_metric = "accuracy"
     config_class: ClassVar[type[Config]] = ImageClassificationConfig
 
     input_columns = ("image",)
@@ -136,18 +134,6 @@ class ImageClassification(Task):
     def forward(self, model: nn.Module, batch: Batch) -> Tensor:
         logits: Tensor = model(pixel_values=batch["pixel_values"]).logits
         return logits  # (batch, classes)
-
-    def loss(self, outputs: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
-        return nn.functional.cross_entropy(outputs.float(), batch["labels"], label_smoothing=label_smoothing, reduction="sum")
-
-    def values(self, outputs: Tensor, batch: Batch) -> list[NDArray[np.float32]]:
-        return list(outputs.float().cpu().numpy())
-
-    def statistics(self, features: Dataset, values: list[NDArray[np.float32]]) -> Any:
-        return metrics.statistics(np.stack(values).argmax(axis=1), features["label"], len(self.labels))
-
-    def score(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        return metrics.score(sums)
 
     def baselines(self, data: Data, source: Path) -> dict[str, Baseline]:
         from projects.image_classification.baselines import FrozenFeatures, Pixels

@@ -7,16 +7,15 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from datasets import Dataset
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.checks import Finding, row_names
+from common.classification import Classification
 from common.config import Config
 from common.data import Data
-from common.evaluation import metrics
 from common.evaluation.baselines import Baseline, Vectors, fit_baselines
 from common.evaluation.slices import by_label
-from common.task import Batch, Columns, Task, column
+from common.task import Batch, Columns, column
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,13 @@ class TextClassificationConfig(Config):
     start_head: bool = True
 
 
-class TextClassification(Task):
+class TextClassification(Classification):
     """Encoder with a linear head over the mean of the token vectors."""
 
     project = "text_classification"
     title = "Text classification"
     pipeline_tag = "text-classification"
     intended_use = "Sorting texts like the training rows into one of the labels below, with a person looking at what it is not sure of."
-    primary_metric = "accuracy"
     config_class: ClassVar[type[Config]] = TextClassificationConfig
 
     input_columns = ("text",)
@@ -121,18 +119,6 @@ class TextClassification(Task):
     def forward(self, model: nn.Module, batch: Batch) -> Tensor:
         logits: Tensor = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
         return logits  # (batch, classes)
-
-    def loss(self, outputs: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
-        return nn.functional.cross_entropy(outputs.float(), batch["labels"], label_smoothing=label_smoothing, reduction="sum")
-
-    def values(self, outputs: Tensor, batch: Batch) -> list[NDArray[np.float32]]:
-        return list(outputs.float().cpu().numpy())
-
-    def statistics(self, features: Dataset, values: list[NDArray[np.float32]]) -> Any:
-        return metrics.statistics(np.stack(values).argmax(axis=1), features["label"], len(self.labels))
-
-    def score(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        return metrics.score(sums)
 
     def baselines(self, data: Data, source: Path) -> dict[str, Baseline]:
         from projects.text_classification.baselines import SentenceVectors, Words

@@ -24,7 +24,10 @@ def multiply(a: Matrix, b: Matrix) -> Matrix:
 
 
 def fit_line(x: list[float], y: list[float]) -> tuple[float, float]:
-    """Slope and intercept of the best line through (x, y): covariance over variance, and through the means."""
+    """Slope and intercept of the best line through (x, y): covariance over variance, and through the means.
+
+    Raises ZeroDivisionError where all x are equal: any slope is then as good.
+    """
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
     slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / sum((a - mean_x) ** 2 for a in x)
     return slope, mean_y - slope * mean_x
