@@ -102,9 +102,12 @@ def check_labels(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
 
 
 def check_groups(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[Finding]:
-    """Groups that stand on both sides of a split."""
+    """Groups that stand on both sides of a split, and rows that name none."""
     if "group" not in splits["train"].column_names:
         return
+    for split, rows in splits.items():
+        if alone := [place for place, (group, row_id) in enumerate(zip(rows["group"], rows["id"], strict=True)) if group == row_id]:
+            yield Finding("warning", names[split], row_names(rows, alone), "no group", "each counts as a group of its own; name it if it belongs to one")
     train = set(splits["train"]["group"])
     for split in set(splits) - {"train"}:
         rows = row_names(splits[split], [place for place, group in enumerate(splits[split]["group"]) if group in train])
@@ -144,7 +147,7 @@ def check_duplicates(splits: dict[str, Dataset], key: str, noun: str, names: dic
         if split != "train" and len(both := np.flatnonzero(np.isin(hashes[split], hashes["train"]))):
             leaked[split] |= set(rows[both]["id"])
             problem = f"{noun}s that stand in {names['train']} too"
-            findings.append(Finding("warning", names[split], row_names(rows, both), problem, "see the score on the other rows"))
+            findings.append(Finding("warning", names[split], row_names(rows, both), problem, _remedy(split)))
     findings += _near_duplicates(splits, noun, names, leaked, hashes, near)
     return findings, leaked
 
@@ -168,9 +171,14 @@ def _near_duplicates(
             problem, remedy = f"{noun}s nearly equal to another{among}", "are they independent?"
         else:
             leaked[split] |= set(rows[sorted(found)]["id"])
-            problem, remedy = f"{noun}s nearly equal to one in {names['train']}{among}", "see the score on the other rows"
+            problem, remedy = f"{noun}s nearly equal to one in {names['train']}{among}", _remedy(split)
         findings.append(Finding("warning", names[split], row_names(rows, sorted(found)), problem, remedy))
     return findings
+
+
+def _remedy(split: str) -> str:
+    """What to do about rows of a split that training sees, too: the report gives a score without them for the test split alone."""
+    return "see the score on the other rows" if split == "test" else "remove them on one side"
 
 
 def near_texts(splits: dict[str, Dataset], sample: dict[str, NDArray[np.int64]]) -> Iterator[Match]:

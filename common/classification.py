@@ -16,6 +16,10 @@ class Classification(Task):
 
     primary_metric = "accuracy"
 
+    def head(self, model: nn.Module) -> tuple[str, ...]:
+        base = str(model.base_model_prefix)  # transformers' name of the module that was pretrained
+        return tuple(f"{name}." for name, _ in model.named_children() if name != base)
+
     def loss(self, outputs: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
         return nn.functional.cross_entropy(outputs.float(), batch["labels"], label_smoothing=label_smoothing, reduction="sum")
 

@@ -7,6 +7,7 @@ nearest known one; pairs of options that cannot be are rejected here, before any
 import dataclasses
 import difflib
 import importlib.util
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ class Config:
 
     # The options that can name the training rows.
     rows_from: ClassVar[tuple[str, ...]] = ("train_file", "dataset")
+    # The least values of a project's own options.
+    at_least: ClassVar[dict[str, int]] = {}
 
     model: str = "starter:minilm-l6"
     revision: str | None = None
@@ -153,6 +156,18 @@ def parse(config_class: type[AnyConfig], arguments: Sequence[str], program: str 
 
 def check(config: Config) -> None:
     """Reject values and pairs of options that cannot be.  Raises UserError."""
+    _check_values(config)
+    _check_rows(config)
+    _check_pairs(config)
+
+
+def _check_values(config: Config) -> None:
+    for name, value in dataclasses.asdict(config).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"--{name} must be a number, not {value}.")
+    for name, least in config.at_least.items():
+        if getattr(config, name) is not None and getattr(config, name) < least:
+            raise UserError(f"--{name} must be at least {least}, not {getattr(config, name)}.")
     positive = ["epochs", "learning_rate", "global_batch_size", "log_every"]
     optional = [name for name in ("head_learning_rate", "micro_batch_size", "processes") if getattr(config, name) is not None]
     for name in positive + optional:
@@ -180,6 +195,13 @@ def check(config: Config) -> None:
     for name in ("warmup", "label_smoothing"):
         if not 0 <= getattr(config, name) < 1:
             raise UserError(f"--{name} must be at least 0 and less than 1, not {getattr(config, name)}.")
+    if config.seed >= 2**32:
+        raise UserError(f"--seed must be less than 2**32, not {config.seed}: no generator of random numbers takes more.")
+    if config.run_name is not None and (config.run_name.strip() in ("", ".", "..") or re.search(r"[/\\\0]", config.run_name)):
+        raise UserError(f"--run_name {config.run_name!r} is a folder's name, not a path: the path is --output_dir.")
+
+
+def _check_rows(config: Config) -> None:
     given = [name for name in config.rows_from if getattr(config, name)]
     if not given:
         raise UserError(f"there is nothing to train on: give {', '.join(f'--{name}' for name in config.rows_from)}, or --config with one of them.")
@@ -192,6 +214,9 @@ def check(config: Config) -> None:
     for name in ("group_column", "slice_columns"):
         if getattr(config, name) and not config.train_file and (not config.dataset or config.dataset.startswith("starter:")):
             raise UserError(f"--{name} names columns of --train_file or of a Hub data set: --{given[0]} has none to choose from.")
+
+
+def _check_pairs(config: Config) -> None:
     if config.micro_batch_size and config.micro_batch_size > config.global_batch_size:
         raise UserError(
             f"--micro_batch_size {config.micro_batch_size} is larger than --global_batch_size "
@@ -205,8 +230,6 @@ def check(config: Config) -> None:
         raise UserError("the head is trained alone, and has no learning rate: give --head_learning_rate.")
     if config.tracker != "none" and importlib.util.find_spec(config.tracker) is None:
         raise UserError(f"--tracker {config.tracker} is not installed: `pip install -c constraints.txt -e '.[trackers]'` brings it.")
-    if config.run_name and (config.run_name in (".", "..") or re.search(r"[/\\\0]", config.run_name)):
-        raise UserError(f"--run_name {config.run_name!r} is a folder's name, not a path: the path is --output_dir.")
 
 
 def save(config: Config, path: Path) -> None:

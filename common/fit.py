@@ -7,10 +7,12 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from datasets import Dataset, disable_progress_bars
+from torch import nn
 
 from common import checkpoint, preflight
 from common.config import Config, parse
@@ -82,16 +84,8 @@ def train_model(
     start_tracker(accelerator, config, task.project)
     progress = trainer.run()
 
+    save_model(task, trainer.model, validation, run, accelerator)
     if accelerator.is_main_process:
-        draft = run.folder / ".model"
-        shutil.rmtree(draft, ignore_errors=True)
-        task.save(trainer.model, draft)
-    predictor = Predictor(task, trainer.model, task.labels)
-    calibrate(predictor, validation, accelerator)
-    if accelerator.is_main_process:
-        predictor.save_settings(draft)
-        shutil.rmtree(run.model, ignore_errors=True)
-        draft.rename(run.model)
         training = {
             "seconds": progress.seconds,
             "waiting_share": progress.seconds_waiting / progress.seconds if progress.seconds else None,
@@ -112,25 +106,35 @@ def train_model(
             "seed": config.seed,
             "device": hardware["device"],
         }
-        write_json(
-            run.manifest,
-            {
-                **provenance(config),
-                "hardware": hardware,
-                "command": command_line(task.project, arguments),
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-                "model": {
-                    "reference": source.reference,
-                    "origin": source.origin,
-                    "licence": source.licence,
-                    "weights_sha256": checkpoint.sha256(run.model / "model.safetensors"),
-                    "parameters": sum(p.numel() for p in trainer.model.parameters()),
-                },
-                "data": describe_data(data),
-                "training": training,
-            },
-        )
+        parameters = sum(p.numel() for p in trainer.model.parameters())
+        write_manifest(run, task, data, source, {"hardware": hardware, "training": training, "command": command_line(task.project, arguments)}, parameters)
     accelerator.wait_for_everyone()
+
+
+def save_model(task: Task, model: nn.Module, validation: Dataset, run: Run, accelerator: Accelerator) -> None:
+    """Calibrate the model on the validation split, and write it into the run's folder, whole or not at all."""
+    predictor = Predictor(task, model, task.labels)
+    calibrate(predictor, validation, accelerator)
+    if accelerator.is_main_process:
+        draft = run.folder / ".model"
+        shutil.rmtree(draft, ignore_errors=True)
+        task.save(model, draft)
+        predictor.save_settings(draft)
+        shutil.rmtree(run.model, ignore_errors=True)
+        draft.rename(run.model)
+
+
+def write_manifest(run: Run, task: Task, data: Data, source: Pretrained, measured: dict[str, Any], parameters: int) -> None:
+    """Write down what the saved model was made of: code, command, hardware, pretrained weights, data, and what the training took."""
+    model = {
+        "reference": source.reference,
+        "origin": source.origin,
+        "licence": source.licence,
+        "weights_sha256": checkpoint.sha256(run.model / "model.safetensors"),
+        "parameters": parameters,
+    }
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(run.manifest, {**provenance(task.config), **measured, "finished": finished, "model": model, "data": describe_data(data)})
 
 
 def evaluate_again(folder: Path) -> Run:
@@ -141,12 +145,12 @@ def evaluate_again(folder: Path) -> Run:
     task = predictor.task
     source = pretrained(task.config.model, task.config.revision)
     data = task.data()
-    if task.labels != predictor.labels:
-        raise UserError(f"the data have other labels than the model of {folder} was trained on: give it the data of its run, or train anew.")
-    manifest = read_json(run.manifest)
-    if data.fingerprint != manifest["data"]["fingerprint"]:
-        say("warning: the data are not those that the model was trained on; manifest and report name those that are read now.")
-        write_json(run.manifest, {**manifest, "data": describe_data(data)})
+    changed = [name for name, digest in read_json(run.manifest)["data"]["fingerprint"].items() if data.fingerprint.get(name) != digest]
+    # Splits that were missing are cut from the training rows: from others, the test split could hold rows that the model learned from.
+    if learned_from := [name for name in changed if name in ("train", "validation", "extra")]:
+        raise UserError(f"the {' and '.join(learned_from)} rows are not those that {folder} was made with: give it the data of its run, or train anew.")
+    if changed:
+        say(f"warning: other rows than the last time are measured on ({', '.join(changed)}); manifest and report name those.")
     measure(run, task, data, predictor, source.folder)
     return run
 
@@ -155,11 +159,18 @@ def encode_split(task: Task, data: Data, split: str, source: Pretrained) -> Data
     """The split's features in a memory-mapped file, named by what they are made of."""
     import hashlib
 
-    made_of = json.dumps([data.fingerprint, split, source.reference, len(data.splits[split]), task.config.identity()], default=str, sort_keys=True)
-    name = hashlib.sha256(made_of.encode()).hexdigest()[:32]
+    made_of = [data.fingerprint, split, source.reference, len(data.splits[split]), task.config.identity(), _encoder(task, source.folder)]
+    name = hashlib.sha256(json.dumps(made_of, default=str, sort_keys=True).encode()).hexdigest()[:32]
     folder = cache_folder() / "features"
     folder.mkdir(exist_ok=True)
     return encoded(task, data.splits[split], folder / f"{name}.arrow")
+
+
+def _encoder(task: Task, folder: Path) -> dict[str, str]:
+    """Names and sha256 of the files that decide how rows become features: the project's code, the tokenizer or image processor."""
+    code = Path(str(sys.modules[type(task).__module__].__file__)).parent.glob("*.py")
+    files = [*code, *(file for pattern in ("*.json", "*.txt", "*.model") for file in folder.glob(pattern))]
+    return {file.name: checkpoint.sha256(file) for file in files}
 
 
 def say_findings(data: Data) -> None:

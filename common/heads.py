@@ -34,9 +34,9 @@ def new_head(auto_class: Any, source: Path, labels: list[str], pretrained: bool)
     names = dict(enumerate(labels))
     options = {"id2label": names, "label2id": {name: number for number, name in names.items()}}
     if pretrained:
-        model: nn.Module = auto_class.from_pretrained(source, ignore_mismatched_sizes=True, **options)
+        model: nn.Module = auto_class.from_pretrained(source, ignore_mismatched_sizes=True, trust_remote_code=False, **options)
         return model
-    model = auto_class.from_config(AutoConfig.from_pretrained(source, **options))
+    model = auto_class.from_config(AutoConfig.from_pretrained(source, trust_remote_code=False, **options), trust_remote_code=False)
     for module in model.modules():
         # transformers draws these around zero, the scales of BatchNorm, too: what a deep network of them sees fades to nothing.
         if isinstance(module, nn.Conv2d | nn.modules.batchnorm._BatchNorm):

@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from common.config import nearest
 from common.errors import UserError
 from common.report import SHORT_NAMES, p_value, percent, points
 from common.run import Run, read_json, write_json, write_text
@@ -16,8 +17,15 @@ SEED = re.compile(r"(.+)-seed(\d+)$")
 
 
 def keep_results(run: Path, project: Path) -> Path:
-    """Copy a run's results beside its project, without the texts of its data, and return the file."""
+    """Copy a run's results beside its project, without the texts of its data, and return the file.
+
+    Raises UserError where the run is not finished, or is one of another project.
+    """
+    if not Run(run).results.exists():
+        raise UserError(f"{run} holds no results: give the folder of a finished run.")
     results = read_json(Run(run).results)
+    if results["project"] != project.name:
+        raise UserError(f"{run} is a run of {results['project']}, not of {project.name}: `kit results {results['project']} --add {run}` keeps it.")
     for row in [*results["worst_errors"], *results["examples_to_try"]]:
         row.pop("input", None)
     target = project / "results" / f"{run.name}.json"
@@ -32,6 +40,9 @@ def write_readme(project: Path, only_check: bool = False) -> str:
     Raises UserError where a block has an unknown name, or, with `only_check`, where a README is behind.
     """
     readmes = sorted(project.rglob("README.md"))
+    if not readmes:
+        known = [folder.name for folder in project.parent.iterdir() if (folder / "README.md").exists()]
+        raise UserError(f"there is no project {project.name!r}{nearest(project.name, known)}: there is {', '.join(sorted(known))}.")
     content = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((project / "results").glob("*.json"))}
 
     def fill(match: re.Match[str]) -> str:

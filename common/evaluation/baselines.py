@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Inverse strengths of the L2 penalty; the validation split chooses, as it chooses the model's checkpoint.
 STRENGTHS = (1.0, 10.0, 100.0)
 
-# Regressions on more rows than this take longer than they gain; the README and the report say so.
+# Regressions on more rows than this cost more than the training itself; the report says so (`baseline_rows` of the results).
 ROWS = 20_000
 
 DESCRIPTION, WEIGHTS = "baseline.json", "baseline.safetensors"

@@ -13,7 +13,7 @@ from datasets import Dataset
 from common.checkpoint import sha256
 from common.data import Data
 from common.evaluation import calibration
-from common.evaluation.baselines import Baseline
+from common.evaluation.baselines import ROWS, Baseline
 from common.evaluation.classification import Record, summarise
 from common.predictor import Predictor
 from common.progress import say
@@ -55,6 +55,9 @@ def measure(run: Run, task: Task, data: Data, predictor: Predictor, source: Path
     records = [record for name, rows in tests.items() for record in records_of(name, rows, task, data, predictor, answers[name], baselines)]
     write_text(run.predictions, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
     manifest = read_json(run.manifest)
+    if data.fingerprint != manifest["data"]["fingerprint"]:
+        manifest["data"] = describe_data(data)
+    manifest["baseline_rows"] = min(len(data.splits["train"]), ROWS)
     manifest["inference"] = _inference(predictor, task, data.splits["test"], len(answers["test"]) / seconds["test"])
     results = assemble(run, predictor, manifest)
     _keep(baselines[results["comparison"]["against"]], run)
@@ -101,6 +104,7 @@ def assemble(run: Run, predictor: Predictor, manifest: dict[str, Any]) -> dict[s
         "model": manifest["model"],
         "data": manifest["data"],
         "training": manifest["training"],
+        "baseline_rows": manifest["baseline_rows"],
         "inference": manifest["inference"],
         "command": manifest["command"],
         "predictions_sha256": sha256(run.predictions),

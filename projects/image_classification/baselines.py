@@ -42,7 +42,7 @@ class FrozenFeatures(Vectors):
         from transformers import AutoModelForImageClassification
 
         self.task = task
-        self.model: Any = AutoModelForImageClassification.from_pretrained(source)
+        self.model: Any = AutoModelForImageClassification.from_pretrained(source, trust_remote_code=False)
 
     def __call__(self, inputs: list[Picture]) -> NDArray[np.float32]:
         head = [module for module in self.model.modules() if isinstance(module, nn.Linear)][-1]

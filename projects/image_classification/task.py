@@ -41,6 +41,7 @@ class ImageClassificationConfig(Config):
     """
 
     rows_from: ClassVar[tuple[str, ...]] = ("image_folder", "train_file", "dataset")
+    at_least: ClassVar[dict[str, int]] = {"image_size": 8}
 
     model: str = "starter:efficientnet-lite0"
     image_folder: str | None = None
@@ -75,7 +76,7 @@ class ImageClassification(Classification):
 
         self.load_processor(source)
         if train is None:
-            return _channels_last(AutoModelForImageClassification.from_pretrained(source))
+            return _channels_last(AutoModelForImageClassification.from_pretrained(source, trust_remote_code=False))
 
         from common.heads import new_head, start_head
 
@@ -87,7 +88,7 @@ class ImageClassification(Classification):
     def load_processor(self, source: Path) -> None:
         from transformers import AutoImageProcessor
 
-        self.processor = AutoImageProcessor.from_pretrained(source, backend="pil")
+        self.processor = AutoImageProcessor.from_pretrained(source, backend="pil", trust_remote_code=False)
         if side := self.config.image_size:
             self.processor.size = {"shortest_edge": side} if "shortest_edge" in self.processor.size else {"height": side, "width": side}
             self.processor.crop_size = {"height": side, "width": side}
@@ -98,9 +99,6 @@ class ImageClassification(Classification):
     def save(self, model: nn.Module, folder: Path) -> None:
         model.save_pretrained(folder)  # type: ignore[operator]
         self.processor.save_pretrained(folder)
-
-    def head(self, model: nn.Module) -> tuple[str, ...]:
-        return ("classifier", "head", "fc")
 
     def encode(self, rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
         return {"image": rows["image"], "length": [1] * len(rows["image"])}

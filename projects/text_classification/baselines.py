@@ -66,7 +66,7 @@ class SentenceVectors(Vectors):
 
         self.task, self.device = task, default_device()
         self.precision = choose_precision("auto", self.device.type).name
-        self.encoder: Any = AutoModel.from_pretrained(source).to(self.device).eval()
+        self.encoder: Any = AutoModel.from_pretrained(source, trust_remote_code=False).to(self.device).eval()
 
     @torch.no_grad()
     def __call__(self, inputs: list[str]) -> NDArray[np.float32]:

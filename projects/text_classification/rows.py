@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from common.checks import near_texts
-from common.data import Data, Kind, any_cell, checked, label_cell, label_columns
+from common.data import Data, Kind, checked, group_cell, label_cell, label_columns
 from common.sources import Column, from_files, from_hub, from_starter
 from common.tables import RowProblem
 
@@ -18,7 +18,7 @@ def load_rows(config: "TextClassificationConfig") -> tuple[Data, list[str]]:
         from projects.text_classification.starter_data import STARTERS
 
         columns["text"] = Column("text", "", text_cell)
-        columns |= {"label": Column("label", "", label_cell), "group": Column("group", "", any_cell)}
+        columns |= {"label": Column("label", "", label_cell), "group": Column("group", "", group_cell)}
         sources = from_starter(config, STARTERS)
     elif config.dataset:
         sources = from_hub(config, columns)

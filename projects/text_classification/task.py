@@ -29,6 +29,8 @@ class TextClassificationConfig(Config):
         start_head: start the head from a regression on frozen features; false for random numbers.
     """
 
+    at_least: ClassVar[dict[str, int]] = {"max_length": 3}  # a token between the two that mark the ends
+
     text_column: str = "text"
     label_column: str = "label"
     max_length: int = 256
@@ -58,13 +60,14 @@ class TextClassification(Classification):
 
         self.load_processor(source)
         if train is None:
-            model: nn.Module = AutoModelForSequenceClassification.from_pretrained(source)
-            return model
+            saved: nn.Module = AutoModelForSequenceClassification.from_pretrained(source, trust_remote_code=False)
+            return saved
 
         from common.heads import new_head, start_head
         from projects.text_classification.mean_pooling import add_mean_pooling, supports
 
-        model = new_head(AutoModelForSequenceClassification, source, self.labels, self.config.pretrained)
+        model: Any = new_head(AutoModelForSequenceClassification, source, self.labels, self.config.pretrained)
+        model.config.pad_token_id = self.tokenizer.pad_token_id
         if supports(model):
             add_mean_pooling(model)
         if self.config.start_head and self.config.pretrained:
@@ -74,15 +77,14 @@ class TextClassification(Classification):
     def load_processor(self, source: Path) -> None:
         from transformers import AutoTokenizer
 
-        self.tokenizer = AutoTokenizer.from_pretrained(source)
+        self.tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        if self.tokenizer.pad_token is None:  # a language model's, which never saw two texts at once
+            self.tokenizer.pad_token = self.tokenizer.eos_token
         self.tokenizer.model_max_length = min(self.tokenizer.model_max_length, self.config.max_length)
 
     def save(self, model: nn.Module, folder: Path) -> None:
         model.save_pretrained(folder)  # type: ignore[operator]
         self.tokenizer.save_pretrained(folder)
-
-    def head(self, model: nn.Module) -> tuple[str, ...]:
-        return ("classifier", "score")
 
     def encode(self, rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
         tokens = self.tokenizer(rows["text"], truncation=True, return_attention_mask=False, return_token_type_ids=False)
@@ -105,9 +107,11 @@ class TextClassification(Classification):
         size = (len(features["input_ids"]), max(features["length"]))
         input_ids = np.full(size, self.tokenizer.pad_token_id or 0, dtype=np.int64)  # (batch, tokens)
         mask = np.zeros(size, dtype=np.int64)
+        left = self.tokenizer.padding_side == "left"  # for models that read the last token
         for place, ids in enumerate(features["input_ids"]):
-            input_ids[place, : len(ids)] = ids
-            mask[place, : len(ids)] = 1
+            filled = slice(size[1] - len(ids), None) if left else slice(len(ids))
+            input_ids[place, filled] = ids
+            mask[place, filled] = 1
         batch = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
         if "label" in features:
             batch["labels"] = torch.tensor(features["label"])

@@ -60,6 +60,10 @@ BAD = {
     "warm-up in steps": (["--warmup", "100"], "--warmup must be at least 0 and less than 1"),
     "two sources": (["--dataset", "x/y"], "--dataset and --train_file both name the training rows"),
     "micro over global": (["--micro_batch_size", "64"], "--micro_batch_size 64 is larger than --global_batch_size 32"),
+    "no name": (["--run_name", ""], "is a folder's name, not a path"),
+    "not a number": (["--learning_rate", ".nan"], "--learning_rate must be a number, not nan"),
+    "too large a seed": (["--seed", str(2**70)], "--seed must be less than 2**32"),
+    "texts without tokens": (["--max_length", "0"], "--max_length must be at least 3, not 0"),
     "path as name": (["--run_name", "a/b"], "is a folder's name, not a path"),
     "tracker that is not there": (["--tracker", "wandb"], "--tracker wandb is not installed: `pip install"),
     "no layer decay": (["--layer_decay", "0"], "--layer_decay is a factor greater than 0 and at most 1, not 0"),
@@ -103,6 +107,8 @@ def test_pictures_come_from_a_folder_too() -> None:
         parse(ImageClassificationConfig, [])
     with pytest.raises(UserError, match="--dataset and --image_folder both name the training rows"):
         parse(ImageClassificationConfig, ["--image_folder", "a", "--dataset", "x/y"])
+    with pytest.raises(UserError, match=r"--image_size must be at least 8, not -5\."):
+        parse(ImageClassificationConfig, ["--image_folder", "a", "--image_size", "-5"])
     with pytest.raises(UserError, match="--validation_file and --test_file go with --train_file: --image_folder brings its own splits"):
         parse(ImageClassificationConfig, ["--image_folder", "a", "--test_file", "t.csv"])
     assert parse(ImageClassificationConfig, ["--image_folder", "a", "--train_file", "list.csv", "--test_file", "t.csv"]).image_folder == "a"

@@ -1,5 +1,6 @@
 """Pretrained models: pinned, safetensors only."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,12 +9,13 @@ import pytest
 
 from common.errors import UserError
 from common.starters import pretrained
+from tests.conftest import REPOSITORY
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """A Hub with one model, whose newest commit is `newest`."""
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     (tmp_path / "model.safetensors").write_bytes(b"")
     asked: dict[str, Any] = {"folder": tmp_path}
 
@@ -32,6 +34,23 @@ def test_the_newest_commit_is_looked_up_and_recorded(hub: dict[str, Any]) -> Non
     assert pretrained("some/model", "abc").reference == "some/model@abc"
     assert hub["revision"] == "abc"
     assert not [pattern for pattern in hub["allow_patterns"] if pattern.endswith((".bin", ".py", ".pt", ".pkl"))]
+
+
+def test_a_model_that_brings_its_own_code_is_refused(hub: dict[str, Any]) -> None:
+    (hub["folder"] / "config.json").write_text('{"model_type": "sparkling", "auto_map": {"AutoModel": "modeling.Sparkling"}}')
+    with pytest.raises(UserError, match=r"of a kind \(sparkling\) that transformers does not know, and code that comes with a model is never run"):
+        pretrained("some/model")
+
+
+def test_nothing_that_is_loaded_may_bring_code() -> None:
+    calls = [
+        (file.name, call)
+        for folder in ("common", "projects/text_classification", "projects/image_classification", "apps")
+        for file in sorted((REPOSITORY / folder).rglob("*.py"))
+        for call in re.findall(r"Auto\w+\.from_pretrained\(.*|auto_class\.from_\w+\(.*", file.read_text(encoding="utf-8"))
+    ]
+    assert len(calls) >= 8
+    assert [call for call in calls if "trust_remote_code=False" not in call[1]] == []
 
 
 def test_weights_in_formats_that_can_run_code_are_refused(hub: dict[str, Any]) -> None:

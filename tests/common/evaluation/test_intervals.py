@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from common.evaluation import metrics
+from common.evaluation.classification import summarise
 from common.evaluation.intervals import Bootstrap, mcnemar
 
 
@@ -20,6 +21,19 @@ def test_the_interval_of_a_share_covers_it_about_95_times_in_100() -> None:
         interval = Bootstrap(np.arange(400), replicates=500).intervals(binary(correct), metrics.score)["accuracy"]
         covered += interval["low"] <= truth <= interval["high"]
     assert 0.91 <= covered / 300 <= 0.98
+
+
+def test_a_slice_of_few_groups_gets_no_interval() -> None:
+    """Forty rows of two groups are two observations: their bootstrap would show no doubt at all."""
+    records = [
+        {"id": f"test:{n}", "set": "test", "group": f"{n % 2}" if n < 40 else f"{n}", "slices": {"kind": "two groups" if n < 40 else "many"}}
+        | {"reference": "a", "prediction": "a" if n % 3 else "b", "confidence": 0.9, "logits": [1.0, 0.0], "baselines": {"majority": "a"}}
+        | {"perturbed": {}, "leaked": False, "input": "x"}
+        for n in range(80)
+    ]
+    few, many = sorted(summarise(records, ["a", "b"], 1.0, 0.5, "accuracy", seed=0)["slices"], key=lambda row: row["value"], reverse=True)
+    assert few == {"slice": "kind", "value": "two groups", "examples": 40}
+    assert many["examples"] == 40 and many["accuracy"]["low"] < many["accuracy"]["value"] < many["accuracy"]["high"]
 
 
 def test_intervals_by_group_cover_where_rows_of_a_group_agree() -> None:

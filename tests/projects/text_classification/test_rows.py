@@ -146,6 +146,24 @@ def test_made_splits_keep_groups_and_equal_texts_together(tmp_path: Path) -> Non
     assert data.leaked["test"] == []
 
 
+def test_rows_without_a_group_are_groups_of_their_own(tmp_path: Path) -> None:
+    """As one group they would all land on one side of a split."""
+    rows = [{**row, "user": "" if n % 2 else str(n % 14)} for n, row in enumerate(sentences(200))]
+    write_csv(tmp_path / "g.csv", rows)
+    data, _ = load_rows(TextClassificationConfig(train_file=str(tmp_path / "g.csv"), group_column="user"))
+    alone = {name: sum(":" in group for group in data.splits[name]["group"]) for name in ("train", "validation", "test")}
+    assert sum(alone.values()) == 100 and 10 <= alone["test"] <= 30
+    (finding,) = [finding for finding in data.findings if finding.problem == "no group"]
+    assert finding.rows[:2] == [2, 4] and len(finding.rows) == 100
+    with pytest.raises(UserError, match=r"groups that .*train.csv has too"):
+        load(
+            tmp_path,
+            "text,label,user\nrain is here,weather,\nmore soup now,food,2\n",
+            test="text,label,user\nthe soup,food,2\nthe wind,weather,\n",
+            group_column="user",
+        )
+
+
 def test_a_sample_takes_whole_groups_and_leaves_single_ones_to_training() -> None:
     labels = np.array(["a"] * 40 + ["b"] * 40 + ["c"])
     groups = np.arange(81) // 2
@@ -188,7 +206,9 @@ def test_corrections_are_added_to_training_alone(tmp_path: Path) -> None:
     write_csv(tmp_path / "train.csv", sentences(300))
     before, _ = load_rows(TextClassificationConfig(train_file=str(tmp_path / "train.csv")))
     measured = before.splits["test"]["text"][0]
+    other = before.splits["validation"]["text"][0]
     rows = [{"text": "a kind of snow", "label": "weather"}, {"text": measured, "label": "music"}, {"text": "a kettle", "label": "sound"}]
+    rows.append({"text": f"{other}!", "label": "music"})
     (tmp_path / "corrections.jsonl").write_text("".join(json.dumps({**row, "prediction": "food"}) + "\n" for row in rows))
     config = TextClassificationConfig(train_file=str(tmp_path / "train.csv"), extra_train_file=str(tmp_path / "corrections.jsonl"))
     after, labels = load_rows(config)
@@ -198,7 +218,10 @@ def test_corrections_are_added_to_training_alone(tmp_path: Path) -> None:
     assert len(after.splits["train"]) == len(before.splits["train"]) + 2
     assert list(after.splits["train"]["id"])[-2:] == ["extra:1", "extra:3"]
     assert after.fingerprint.keys() - before.fingerprint.keys() == {"extra"}
-    assert any(str(finding).startswith(f"{tmp_path / 'corrections.jsonl'}, row 2: texts that stand in the validation or test") for finding in after.findings)
+    assert any(
+        str(finding).startswith(f"{tmp_path / 'corrections.jsonl'}, rows 2, 4: texts that stand, nearly or exactly, in the validation or test split")
+        for finding in after.findings
+    )
 
 
 def test_corrections_of_a_starter_are_groups_of_their_own(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The project end to end on a tiny model, its head, and what plain transformers makes of the result."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +9,21 @@ import pytest
 import torch
 from datasets import Dataset
 
+from common.errors import UserError
 from common.evaluation import baselines
 from common.evaluation.calibration import probabilities
 from common.evaluation.measure import read_records
-from common.fit import evaluate_again, fine_tune
+from common.fit import encode_split, evaluate_again, fine_tune
 from common.heads import probe
 from common.inference import head_inputs
 from common.predictor import Predictor
 from common.run import Run, read_json
+from common.starters import Pretrained
 from projects.text_classification.baselines import Words
 from projects.text_classification.mean_pooling import add_mean_pooling
 from projects.text_classification.slices import perturbed
 from projects.text_classification.task import TextClassification, TextClassificationConfig
-from tests.conftest import sentences
+from tests.conftest import sentences, write_csv
 
 
 def test_the_run_holds_everything_that_the_design_lists(finished_run: Run) -> None:
@@ -64,6 +67,58 @@ def test_evaluating_again_gives_the_same_results_but_for_the_clock(finished_run:
     after = read_json(finished_run.results)
     assert finished_run.predictions.read_text() == predictions
     assert {k: v for k, v in after.items() if k != "inference"} == {k: v for k, v in before.items() if k != "inference"}
+
+
+def copied(run: Run, folder: Path) -> Run:
+    """The run and its files in another folder, where they can be changed."""
+    shutil.copytree(run.folder.parents[2], folder, dirs_exist_ok=True)
+    copy = Run(folder / run.folder.relative_to(run.folder.parents[2]))
+    copy.config.write_text(copy.config.read_text().replace(str(run.folder.parents[2]), str(folder)))
+    return copy
+
+
+def test_other_training_rows_are_not_evaluated_on(finished_run: Run, tmp_path: Path) -> None:
+    """The test split would be cut anew, out of rows that the model learned from."""
+    run = copied(finished_run, tmp_path)
+    with (tmp_path / "train.csv").open("a") as file:
+        file.write("one more piano,music,web\n")
+    before = {file: file.read_bytes() for file in (run.manifest, run.results, run.predictions)}
+    with pytest.raises(UserError, match=r"the train rows are not those that .* was made with: give it the data of its run, or train anew\."):
+        evaluate_again(run.folder)
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_another_file_to_measure_on_is_named(finished_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = copied(finished_run, tmp_path)
+    before = read_json(run.results)
+    with (tmp_path / "other.csv").open("a") as file:
+        file.write("one more piano,music,radio\n")
+    evaluate_again(run.folder)
+    assert "other rows than the last time are measured on (radio)" in capsys.readouterr().out
+    after = read_json(run.results)
+    assert after["out_of_domain"]["radio"]["examples"] == 61 and after["metrics"] == before["metrics"]
+    assert after["data"]["fingerprint"]["radio"] != before["data"]["fingerprint"]["radio"]
+
+
+def test_features_are_made_anew_when_their_code_or_tokenizer_is_another(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Pretrained(shutil.copytree(tiny_model, tmp_path / "model"), "model", "model")
+    write_csv(tmp_path / "train.csv", sentences(60))
+    task = TextClassification(TextClassificationConfig(train_file=str(tmp_path / "train.csv")))
+    data = task.data()
+    task.load_processor(source.folder)
+
+    def ids() -> list[list[int]]:
+        return encode_split(task, data, "train", source)["input_ids"][:]
+
+    first = ids()
+    assert ids() == first
+    backwards = TextClassification.encode
+    monkeypatch.setattr(
+        TextClassification, "encode", lambda self, rows: {**(found := backwards(self, rows)), "input_ids": [i[::-1] for i in found["input_ids"]]}
+    )
+    assert ids() == first, "a change in memory is no change of the file"
+    (source.folder / "tokenizer_config.json").write_text((source.folder / "tokenizer_config.json").read_text() + " ")
+    assert ids() == [one[::-1] for one in first]
 
 
 def test_plain_transformers_loads_the_model_and_agrees_with_the_predictor(finished_run: Run) -> None:
@@ -165,17 +220,33 @@ def test_typos_are_in_every_text_and_always_the_same() -> None:
     assert sum(a != b for a, b in zip(texts, typos, strict=True)) >= 28
 
 
+HEADS = {
+    "distilbert": {"pre_classifier.weight", "pre_classifier.bias", "classifier.weight", "classifier.bias"},
+    "gpt2": {"score.weight"},
+    "xlnet": {"sequence_summary.summary.weight", "sequence_summary.summary.bias", "logits_proj.weight", "logits_proj.bias"},
+}
+
+
 def test_other_architectures_start_their_head_without_the_extra_layer(tmp_path: Path, tiny_model: Path) -> None:
-    from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification, GPT2Config, GPT2ForSequenceClassification
+    from transformers import (
+        AutoTokenizer,
+        DistilBertConfig,
+        DistilBertForSequenceClassification,
+        GPT2Config,
+        GPT2ForSequenceClassification,
+        XLNetConfig,
+        XLNetForSequenceClassification,
+    )
 
     sizes = {"vocab_size": 29, "n_layers": 1, "n_heads": 2, "dim": 16, "hidden_dim": 32}
     for name, model in {
         "distilbert": DistilBertForSequenceClassification(DistilBertConfig(**sizes)),
-        "gpt2": GPT2ForSequenceClassification(GPT2Config(vocab_size=29, n_layer=1, n_head=2, n_embd=16, pad_token_id=0)),
+        "gpt2": GPT2ForSequenceClassification(GPT2Config(vocab_size=29, n_layer=1, n_head=2, n_embd=16)),
+        "xlnet": XLNetForSequenceClassification(XLNetConfig(vocab_size=29, n_layer=1, n_head=2, d_model=16, d_inner=32)),
     }.items():
         folder = tmp_path / name
         model.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(tiny_model).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(tiny_model, padding_side="left" if name == "xlnet" else "right").save_pretrained(folder)
         rows = sentences(90)
         task = TextClassification(TextClassificationConfig(train_file="none"))
         task.labels = ["food", "music", "weather"]
@@ -185,7 +256,12 @@ def test_other_architectures_start_their_head_without_the_extra_layer(tmp_path: 
         started = task.model(folder, features)
         batch = task.collate(features[:8])
         assert task.forward(started, batch).shape == (8, 3)
-        assert any(parameter_name.startswith(task.head(started)) for parameter_name, _ in started.named_parameters())
+        head = {parameter_name for parameter_name, _ in started.named_parameters() if parameter_name.startswith(task.head(started))}
+        assert head == HEADS[name]
+        started.eval()
+        short, long = int(np.argmin(features["length"])), int(np.argmax(features["length"]))
+        together, alone = (task.forward(started, task.collate(features[places])) for places in ([short, long], [short]))
+        assert torch.allclose(together[0], alone[0], atol=2e-3), "what fills up a batch must not change an answer"
 
 
 def test_texts_that_had_to_be_cut_are_counted(tiny_model: Path) -> None:
