@@ -83,7 +83,9 @@ def in_rgb(image: Image.Image) -> Image.Image:
         # Such files hold shares of 1, bytes, or 16 bits; more than that is scaled to its own largest value.
         largest = values.max(initial=0)
         full = next((full for full in (1 if image.mode == "F" else 255, 255, 65_535) if largest <= full), largest)
-        image = Image.fromarray((values * 255 / full).clip(0, 255).astype(np.uint8))
+        values *= 255  # in place: each copy would be another eight bytes for each pixel
+        values /= full
+        image = Image.fromarray(values.clip(0, 255, out=values).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

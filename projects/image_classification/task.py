@@ -92,7 +92,7 @@ class ImageClassification(Classification):
         if side := self.config.image_size:
             self.processor.size = {"shortest_edge": side} if "shortest_edge" in self.processor.size else {"height": side, "width": side}
             self.processor.crop_size = {"height": side, "width": side}
-        height, width = self._pixels([_blank()]).shape[-2:]
+        height, width = self._pixels(_blank()).shape[-2:]
         self.size = (height, width)
         self.least = round(DECODED * max(self.size))
 
@@ -110,21 +110,27 @@ class ImageClassification(Classification):
         return Columns({"image": [Path(one) if isinstance(one, str) else one for one in inputs], "length": [1] * len(inputs)})
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
-        pictures = [opened(self.root / one if isinstance(one, str) else one, self.least) for one in features["image"]]
+        draws: list[np.random.Generator | None] = [None] * len(features["image"])
         if epoch is not None and self.config.augment:
             draws = [np.random.default_rng([self.config.seed, epoch, zlib.crc32(name.encode())]) for name in features["id"]]
-            pictures = [augmented(picture, self.size, draw, self.config.mirror) for picture, draw in zip(pictures, draws, strict=True)]
-            batch: Batch = {"pixel_values": self._pixels(pictures, do_resize=False, do_center_crop=False)}
-        else:
-            batch = {"pixel_values": self._pixels(pictures)}
+        # One after the other: a file of some kilobytes may unpack to 100 MB, and a batch of those would fill the memory.
+        seen = [self._seen(picture, draw) for picture, draw in zip(features["image"], draws, strict=True)]
+        batch: Batch = {"pixel_values": torch.cat(seen).to(memory_format=torch.channels_last)}  # (batch, colours, height, width)
         if "label" in features:
             batch["labels"] = torch.tensor(features["label"])
         return batch
 
-    def _pixels(self, pictures: list[Any], **options: bool) -> Tensor:
-        """(batch, colours, height, width) as the model was pretrained to see them."""
-        pixels: Tensor = self.processor(images=pictures, return_tensors="pt", **options)["pixel_values"]
-        return pixels.to(memory_format=torch.channels_last)
+    def _seen(self, picture: Picture | str, draw: np.random.Generator | None) -> Tensor:
+        """(1, colours, height, width) what the model sees of a picture, altered where there is something to draw from."""
+        image = opened(self.root / picture if isinstance(picture, str) else picture, self.least)
+        if draw is None:
+            return self._pixels(image)
+        return self._pixels(augmented(image, self.size, draw, self.config.mirror), do_resize=False, do_center_crop=False)
+
+    def _pixels(self, image: Any, **options: bool) -> Tensor:
+        """(1, colours, height, width) as the model was pretrained to see it."""
+        pixels: Tensor = self.processor(images=[image], return_tensors="pt", **options)["pixel_values"]
+        return pixels
 
     def items(self, batch: Batch) -> int:
         return len(batch["pixel_values"])

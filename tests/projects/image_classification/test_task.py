@@ -5,7 +5,10 @@ import json
 import os
 import shutil
 import signal
+import tracemalloc
+import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -269,6 +272,42 @@ def test_what_is_random_in_a_picture_hangs_on_seed_epoch_and_id_alone(shapes: Pa
     assert torch.equal(pixels([0], epoch=1, augment=False), pixels([0], epoch=None))
     twice = pixels([0, 0], epoch=1)
     assert torch.equal(twice[0], twice[1])
+
+
+@pytest.mark.parametrize("epoch", [None, 1], ids=["as they are", "altered"])
+def test_a_batch_holds_one_whole_picture_at_a_time(tiny_image_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int | None) -> None:
+    """A plain PNG of some kilobytes unpacks to 100 MB: a batch of them would fill the memory."""
+    side, count = 1_000, 8
+    files = [tmp_path / f"{number}.png" for number in range(count)]
+    for number, file in enumerate(files):
+        Image.new("RGB", (side, side + number), (30 * number, 90, 200)).save(file)
+    task = ImageClassification(ImageClassificationConfig(image_folder=str(tmp_path)))
+    task.load_processor(tiny_image_model)
+    whole: list[weakref.ref[Image.Image]] = []
+    alive = []
+
+    def watched(*arguments: Any) -> Image.Image:
+        alive.append(sum(picture() is not None for picture in whole))
+        picture = opened(*arguments)
+        whole.append(weakref.ref(picture))
+        return picture
+
+    monkeypatch.setattr("projects.image_classification.task.opened", watched)
+    features = {"id": [file.name for file in files], **task.features(files)[:]}
+    task.collate(features, epoch)  # what is loaded once is not counted
+    whole.clear()
+    alive.clear()
+    tracemalloc.start()  # sees the arrays of numpy, but not what Pillow holds
+    try:
+        pixels = task.collate(features, epoch)["pixel_values"]
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert alive == [0] * count
+    assert most < 3 * side * side * 3, "bytes of three pictures"
+    if epoch is None:
+        together = task.processor(images=[opened(file, task.least) for file in files], return_tensors="pt")["pixel_values"]
+        assert torch.equal(pixels, together) and pixels.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("cropped", [False, True], ids=["square", "shortest edge, then cropped"])
