@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import gradio as gr
+from gradio.route_utils import API_PREFIX
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
@@ -309,12 +310,13 @@ class BodyLimit:
     """Refuses requests, other than uploads, with a larger body than any input needs: they are parsed as a whole."""
 
     LARGEST = 256 * 1024
+    UPLOAD = f"{API_PREFIX}/upload"  # no other: an endpoint may be called "upload", too
 
     def __init__(self, app: Any):
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or scope["path"].endswith("/upload"):
+        if scope["type"] != "http" or scope["path"].removeprefix(scope.get("root_path", "")) == self.UPLOAD:
             await self.app(scope, receive, send)
             return
         size = 0
