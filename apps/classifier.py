@@ -36,9 +36,11 @@ class ClassifierDemo(ABC):
 
     Attributes:
         preprocess: whether Gradio prepares the input before a handler checks it.
+        keeps: what a visitor should know before a correction is kept.
     """
 
     preprocess: ClassVar[bool] = True
+    keeps: ClassVar[str] = ""
 
     def __init__(self, predictor: Predictor):
         self.predictor, self.labels = predictor, predictor.labels
@@ -203,6 +205,8 @@ class ClassifierDemo(ABC):
                 if self.corrections:
                     with gr.Accordion("Is the answer wrong?", open=False):
                         right = gr.Dropdown(self.labels, label="The right label", value=None)
+                        if self.keeps:
+                            gr.Markdown(self.keeps, elem_classes="quiet")
                         keep = gr.Button("Keep the correction")
                         said = gr.Markdown()
                         keep.click(self.correct, [question, right], said, preprocess=self.preprocess, api_name="correct")

@@ -1,8 +1,8 @@
 """The demo of image classification: show or draw it something, see where it looked, see how good it is."""
 
 import asyncio
-import hashlib
 import html
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,6 +31,7 @@ class ImageDemo(ClassifierDemo):
     """Questions are files of pictures: the model opens them just as it did when it was measured."""
 
     preprocess: ClassVar[bool] = False
+    keeps: ClassVar[str] = "The picture's file is kept as it is, with the place and time that a camera may have written into it."
 
     def __init__(self, predictor: Predictor):
         super().__init__(predictor)
@@ -38,6 +39,7 @@ class ImageDemo(ClassifierDemo):
         self.least = predictor.task.least
         self.column = predictor.task.config.image_column
         self.offered: Any = None
+        self.opening = threading.Lock()  # a whole picture takes up to half a gigabyte: visitors open theirs in turn
 
     async def checked(self, value: Any) -> Path:
         file = checked_file(uploaded(value), SUFFIXES, MISSING)
@@ -50,27 +52,27 @@ class ImageDemo(ClassifierDemo):
             with Image.open(file, formats=FORMATS) as header:
                 if header.width * header.height > LIMITS.pixels:
                     raise UserError(f"The picture has more than {LIMITS.pixels // 1_000_000} million pixels: save it smaller.")
+                if max(header.size) > LIMITS.stretch * min(header.size):  # made as high as the model needs it, it would fill the memory
+                    raise UserError(f"The picture is over {LIMITS.stretch} times as long as it is wide: give a part of it.")
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
             pass  # `opened` finds words for it
-        try:
-            picture = opened(file, self.least)
-        except UserError as error:
-            raise UserError(str(error).replace(file.name, "The picture", 1)) from None
-        picture.thumbnail((2 * self.least, 2 * self.least))
+        with self.opening:
+            try:
+                picture = opened(file, self.least)
+            except UserError as error:
+                raise UserError(str(error).replace(file.name, "The picture", 1)) from None
+            picture.thumbnail((2 * self.least, 2 * self.least))
         return picture
 
     def kept(self, question: Path) -> dict[str, str]:
-        assert self.run
-        folder = self.run.folder / "corrections"
-        folder.mkdir(exist_ok=True)
-        picture = self._opened(question)
-        file = folder / f"{hashlib.sha256(picture.tobytes()).hexdigest()[:16]}.png"
-        picture.save(file)
-        return {self.column: str(file.resolve())}  # the training's own pictures start from another folder
+        assert self.corrections
+        return {self.column: self.corrections.keep_picture(question)}
 
     def question_box(self) -> gr.Image:
         looks: dict[str, Any] = {"height": 320, "buttons": [], "elem_classes": "picture", "placeholder": PLACEHOLDER}
-        return gr.Image(type="filepath", sources=["upload", "clipboard"], label="A picture", alt_text="The picture that is asked about", **looks)
+        box = gr.Image(type="filepath", sources=["upload", "clipboard"], label="A picture", alt_text="The picture that is asked about", **looks)
+        box.data_model = page.or_nothing(box.data_model)
+        return box
 
     def example_inputs(self) -> list[tuple[str, str]]:
         found = [(self.run.input(example["id"]), example) for example in self.examples] if self.run else []
@@ -170,6 +172,7 @@ class ImageDemo(ClassifierDemo):
     def many_tab(self) -> None:
         gr.Markdown(f"At most {LIMITS.pictures} pictures of {LIMITS.file_bytes // 1_000_000} MB each; the answers come as a CSV.")
         files = gr.UploadButton("Choose pictures, and answer them", file_types=list(SUFFIXES), file_count="multiple", variant="primary")
+        files.data_model = page.or_nothing(files.data_model)
         answers = gr.DownloadButton("Download the answers", visible=False)
         table = gr.HTML()
         files.upload(self.answer_files, files, [answers, table], preprocess=False, api_name="answer_files")

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import functools
+import hashlib
 import html
 import json
 import logging
@@ -26,6 +27,7 @@ from typing import Any, TypeVar, cast
 
 import gradio as gr
 from gradio.route_utils import API_PREFIX
+from pydantic import model_validator
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
@@ -49,12 +51,14 @@ class Limits:
         rows, columns, column_characters: of one file, and of a column's name.
         file_bytes: of one upload.
         pixels: of one picture.
+        stretch: of one picture, its longer side divided by its shorter one.
         pictures: in one request.
         seconds: that one request may take.
         file_seconds: that a whole file may take.
         waiting: requests in Gradio's queue; more are told to come back.
         together: requests that are worked on at the same time.
         corrections_bytes: of the file that collects corrections.
+        pictures_bytes: of the pictures that are kept beside it.
     """
 
     characters: int = 2_000
@@ -63,12 +67,14 @@ class Limits:
     column_characters: int = 200
     file_bytes: int = 10_000_000
     pixels: int = 25_000_000
+    stretch: int = 50
     pictures: int = 100
     seconds: float = 20.0
     file_seconds: float = 100.0
     waiting: int = 200
     together: int = 64
     corrections_bytes: int = 5_000_000
+    pictures_bytes: int = 200_000_000
 
 
 LIMITS = Limits()
@@ -169,6 +175,24 @@ def uploaded(value: Any) -> str | None:
     except (OSError, ValueError):
         pass  # too long for a path, or with a NUL
     return None
+
+
+def or_nothing(model: Any) -> Any:
+    """The data model of a component, but what is no such data counts as nothing, for which the handlers have a sentence.
+
+    Gradio would refuse it before a handler sees it, in words about its own classes or in none.
+    """
+
+    class OrNothing(model):  # type: ignore[misc]
+        @model_validator(mode="wrap")
+        @classmethod
+        def _try(cls, value: Any, validate: Callable[[Any], Any]) -> Any:
+            try:
+                return validate(value)
+            except ValueError:
+                return None
+
+    return OrNothing
 
 
 def checked_file(path: Any, kinds: tuple[str, ...], missing: str = "There is no file yet: choose one first.", limits: Limits = LIMITS) -> Path:
@@ -274,12 +298,28 @@ class Corrections:
 
     def __init__(self, file: Path, limits: Limits = LIMITS):
         self.file, self.limits, self.lock = file, limits, threading.Lock()
+        self.pictures = file.with_suffix("")  # a folder beside it
 
     def check_room(self) -> None:
-        """Raise UserError where the file, with the pictures beside it, is full."""
-        kept = [self.file, *self.file.with_suffix("").glob("*")]
-        if sum(file.stat().st_size for file in kept if file.is_file()) > self.limits.corrections_bytes:
+        """Raise UserError where the file, or the folder of pictures beside it, is full."""
+        pictures = sum(file.stat().st_size for file in self.pictures.glob("*"))
+        if pictures > self.limits.pictures_bytes or (self.file.exists() and self.file.stat().st_size > self.limits.corrections_bytes):
             raise UserError("The file of corrections is full: the owner has to empty it first.")
+
+    def keep_picture(self, file: Path) -> str:
+        """Copy a picture's file as it is; its path from the folder of the corrections, so that both can be moved together.
+
+        The very bytes: only so is it known again if it is one of those that are tested on.
+        """
+        content = file.read_bytes()
+        kept = self.pictures / f"{hashlib.sha256(content).hexdigest()[:16]}{file.suffix.lower()}"
+        try:
+            self.pictures.mkdir(exist_ok=True)
+            kept.write_bytes(content)
+        except OSError:
+            logger.exception("a picture could not be kept")
+            raise UserError("Corrections cannot be kept here: the demo may not write to its folder.") from None
+        return kept.relative_to(self.file.parent).as_posix()
 
     def add(self, row: dict[str, str]) -> None:
         """Append a row.  Raises UserError where the file is full or cannot be written."""

@@ -3,9 +3,15 @@
 import asyncio
 import base64
 import csv
+import dataclasses
+import hashlib
 import io
 import json
+import re
+import shutil
 import struct
+import threading
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +27,15 @@ from PIL import Image
 
 from apps import drawing
 from apps.image_classification import GRID, ImageDemo, covered, lit, said
-from apps.page import LIMITS, uploaded
+from apps.page import LIMITS, Corrections, uploaded
+from common.config import load
 from common.errors import UserError
 from common.evaluation.calibration import probabilities
 from common.predictor import Prediction, Predictor
 from common.run import Run, read_json
+from projects.image_classification.pictures import opened
+from projects.image_classification.rows import load_rows
+from projects.image_classification.task import ImageClassificationConfig
 from tests.apps.conftest import fresh_corrections
 from tests.apps.test_text_classification import call
 
@@ -47,6 +57,13 @@ def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def png(side: int = 40, colour: str = "red") -> bytes:
     content = io.BytesIO()
     Image.new("RGB", (side, side), colour).save(content, "PNG")
+    return content.getvalue()
+
+
+def long(length: int = 100_000) -> bytes:
+    """A line of some hundred bytes: with 256 pixels for its shorter side it would have 6 billion."""
+    content = io.BytesIO()
+    Image.new("RGB", (length, 1), "red").save(content, "PNG")
     return content.getvalue()
 
 
@@ -115,6 +132,7 @@ def test_the_named_endpoint_answers_over_http(served_images: gr.Blocks, demo: Im
         ("cut.png", png()[:60], "The picture is damaged or cut short"),
         ("bomb.png", bomb(), "million pixels: save it smaller"),
         ("large.png", bomb(6_000), "The picture has more than 25 million pixels"),
+        ("long.png", long(), "The picture is over 50 times as long as it is wide"),
         ("vector.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "This kind of file cannot be read"),
         ("script.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "This kind of file cannot be read"),
         ("script.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "The picture is no picture of a known format"),
@@ -135,8 +153,9 @@ def test_bad_pictures_get_a_sentence_without_a_path(served_images: gr.Blocks, tm
 
 @pytest.mark.parametrize("value", [None, 17, "", "/etc/passwd", "a\0b", "x" * 5_000, [["a"], 3], {"path": "/etc/passwd"}, {"path": None}, {"path": ["a"]}])
 def test_what_is_no_upload_gets_a_sentence(served_images: gr.Blocks, value: Any) -> None:
-    kind, answer = call(served_images.local_url, "predict", value)
-    assert kind == "error" and "There is no picture yet" in answer["error"]
+    for endpoint, data in (("predict", [value]), ("explain", [value]), ("correct", [value, "circle"]), ("answer_files", [[value]])):
+        kind, answer = call(served_images.local_url, endpoint, *data)
+        assert kind == "error" and re.search("There (is no picture|are no pictures) yet", answer["error"]), endpoint
 
 
 def test_no_picture_of_the_machine_can_be_shown(served_images: gr.Blocks, finished_image_run: Run) -> None:
@@ -185,6 +204,30 @@ def test_many_pictures_are_answered_in_their_order(served_images: gr.Blocks, dem
     assert "blue.png" in str(shown)
 
 
+def test_visitors_open_their_pictures_in_turn(demo: ImageDemo, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture of 84 KB may take 400 MB while it is opened, and Python has a thread for each of many visitors."""
+    (uploads / "one.png").write_bytes(png())
+    here, most, lock = 0, 0, threading.Lock()
+
+    def slow(*arguments: Any) -> Image.Image:
+        nonlocal here, most
+        with lock:
+            here += 1
+            most = max(most, here)
+        time.sleep(0.05)
+        with lock:
+            here -= 1
+        return opened(*arguments)
+
+    monkeypatch.setattr("apps.image_classification.opened", slow)
+
+    async def many() -> None:
+        await asyncio.gather(*(demo.checked({"path": str(uploads / "one.png")}) for _ in range(5)))
+
+    asyncio.run(many())
+    assert most == 1
+
+
 def test_too_many_pictures_are_refused(demo: ImageDemo) -> None:
     for value, sentence in (([{"path": "a.png"}] * 101, "At most 100 pictures"), ([], "no pictures yet"), (None, "no pictures yet"), (3, "no pictures yet")):
         with pytest.raises(gr.Error, match=sentence):
@@ -192,12 +235,6 @@ def test_too_many_pictures_are_refused(demo: ImageDemo) -> None:
 
 
 def test_corrections_can_be_trained_on(served_images: gr.Blocks, finished_image_run: Run, tmp_path: Path) -> None:
-    import dataclasses
-
-    from common.config import load
-    from projects.image_classification.rows import load_rows
-    from projects.image_classification.task import ImageClassificationConfig
-
     picture = Image.effect_noise((90, 70), 90).convert("RGB")
     picture.save(tmp_path / "new.png")
     client = Client(served_images.local_url, verbose=False)
@@ -211,20 +248,46 @@ def test_corrections_can_be_trained_on(served_images: gr.Blocks, finished_image_
         row = json.loads(line)
         assert row["label"] == "circle" and row["prediction"] in ("circle", "square", "triangle")
         before, after = (load_rows(dataclasses.replace(config, extra_train_file=extra))[0].splits for extra in (None, str(file)))
-        (new,) = set(after["train"]["image"]) - set(before["train"]["image"])
         assert len(after["train"]) == len(before["train"]) + 1 and after["test"]["id"] == before["test"]["id"]
-        assert np.array_equal(np.asarray(Image.open(new)), np.asarray(picture))
+        assert set(after["train"]["sha256"]) - set(before["train"]["sha256"]) == {hashlib.sha256((tmp_path / "new.png").read_bytes()).hexdigest()}
+
+
+def test_corrections_can_be_moved(demo: ImageDemo, finished_image_run: Run, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load(ImageClassificationConfig, finished_image_run.config)
+    (uploads / "run").mkdir()
+    monkeypatch.setattr(demo, "corrections", Corrections(uploads / "run" / "corrections.jsonl"))
+    Image.effect_noise((90, 70), 90).convert("RGB").save(uploads / "new.PNG")
+    asyncio.run(demo.correct({"path": str(uploads / "new.PNG")}, "circle"))
+    (uploads / "run").rename(uploads / "elsewhere")
+    row = json.loads((uploads / "elsewhere/corrections.jsonl").read_text())
+    assert row["image"].startswith("corrections/") and row["image"].endswith(".png")
+    data, _, root = load_rows(dataclasses.replace(config, extra_train_file=str(uploads / "elsewhere/corrections.jsonl")))
+    assert (root / data.splits["train"][-1]["image"]).resolve() == (uploads / "elsewhere" / row["image"]).resolve()
+
+
+def test_a_corrected_picture_is_kept_as_it_came(demo: ImageDemo, finished_image_run: Run, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pixel is lost of a large JPEG that lies on its side; a picture of the test split is known again, and not trained on."""
+    monkeypatch.setattr(demo, "corrections", Corrections(uploads / "corrections.jsonl"))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.effect_noise((900, 700), 80).convert("RGB").save(uploads / "large.jpg", exif=exif)
+    config = load(ImageClassificationConfig, finished_image_run.config)
+    before, _, root = load_rows(config)
+    shutil.copy(root / before.splits["test"][0]["image"], uploads / "known.png")
+    for name in ("large.jpg", "known.png"):
+        asyncio.run(demo.correct({"path": str(uploads / name)}, "circle"))
+    large, _ = (uploads / json.loads(line)["image"] for line in (uploads / "corrections.jsonl").read_text().splitlines())
+    assert np.array_equal(np.asarray(opened(large)), np.asarray(opened(uploads / "large.jpg"))) and opened(large).size == (700, 900)
+    after, _, _ = load_rows(dataclasses.replace(config, extra_train_file=str(uploads / "corrections.jsonl")))
+    assert len(after.splits["train"]) == len(before.splits["train"]) + 1
+    assert after.splits["train"][-1]["sha256"] == hashlib.sha256((uploads / "large.jpg").read_bytes()).hexdigest()
 
 
 def test_a_full_folder_of_corrections_takes_no_more(demo: ImageDemo, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dataclasses
-
-    from apps.page import Corrections
-
     (uploads / "corrections").mkdir()
     (uploads / "corrections" / "old.png").write_bytes(b"\0" * 200)
     (uploads / "one.png").write_bytes(png())
-    monkeypatch.setattr(demo, "corrections", Corrections(uploads / "corrections.jsonl", dataclasses.replace(LIMITS, corrections_bytes=100)))
+    monkeypatch.setattr(demo, "corrections", Corrections(uploads / "corrections.jsonl", dataclasses.replace(LIMITS, pictures_bytes=100)))
     with pytest.raises(gr.Error, match="is full"):
         asyncio.run(demo.correct({"path": str(uploads / "one.png")}, "circle"))
     assert [file.name for file in (uploads / "corrections").iterdir()] == ["old.png"]
