@@ -32,7 +32,7 @@ def exit_with_sentence(main: Callable[[], None]) -> None:
     except Interrupted as stop:
         _leave(str(stop), stop.status)
     except KeyboardInterrupt:
-        _leave("stopped by Ctrl-C before there was anything to save.", 130)
+        _leave("stopped by Ctrl-C.", 130)
     except UserError as error:
         if debug:
             raise
