@@ -37,16 +37,8 @@ class BrokenCheckpoint(UserError):
 def commit(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> Path:
     """Write the checkpoint of `step` below `folder` and return its path.  Only rank 0 calls this.
 
-    An existing checkpoint of the same step is kept if it verifies: the run is deterministic, so it holds
-    the same.
+    An existing checkpoint of the same step is replaced.
     """
-    final = folder / f"step-{step:06d}"
-    if final.exists():
-        try:
-            verify(final)
-            return final
-        except BrokenCheckpoint:
-            shutil.rmtree(final)
     draft = folder / f".writing-step-{step:06d}"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -56,15 +48,22 @@ def commit(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Opt
         (draft / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
         sums = {file.name: sha256(file) for file in sorted(draft.iterdir())}
         (draft / MANIFEST).write_text(json.dumps(sums, indent=1), encoding="utf-8")
-        for file in draft.iterdir():
-            _flush(file)
-        _flush(draft)
+        return _stand(draft, folder / f"step-{step:06d}")
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    draft.rename(final)
-    _flush(folder)
-    return final
+
+
+def adopt(checkpoint: Path, folder: Path, step: int) -> None:
+    """Copy a checkpoint of another folder below `folder`; one of the same step there is replaced.  Only rank 0 calls this."""
+    draft = folder / f".writing-step-{step:06d}"
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        shutil.copytree(checkpoint, draft)
+        _stand(draft, folder / f"step-{step:06d}")
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
 
 
 def verify(checkpoint: Path) -> None:
@@ -127,6 +126,13 @@ def _like(parameter: nn.Parameter, tensor: Tensor) -> Tensor:
     return torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
 
 
+def forget_after(folder: Path, step: int) -> None:
+    """Remove the checkpoints of later steps, newest first: what is left after a kill is a run that stopped earlier."""
+    for checkpoint in sorted(folder.glob("step-*"), reverse=True):
+        if int(checkpoint.name.removeprefix("step-")) > step:
+            shutil.rmtree(checkpoint)
+
+
 def prune(folder: Path, keep: set[int]) -> None:
     """Remove the checkpoints of other steps than `keep`, and drafts that a kill left behind."""
     for checkpoint in folder.glob("step-*"):
@@ -162,6 +168,17 @@ def _save(tensors: dict[str, Tensor], path: Path) -> None:
         if "os error 28" in str(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise
+
+
+def _stand(draft: Path, final: Path) -> Path:
+    """Give a draft its name once its content is on the disk."""
+    for file in draft.iterdir():
+        _flush(file)
+    _flush(draft)
+    shutil.rmtree(final, ignore_errors=True)
+    draft.rename(final)
+    _flush(final.parent)
+    return final
 
 
 def _flush(path: Path) -> None:

@@ -291,13 +291,35 @@ class Trainer:
                 f"{self.folder} holds a run with another configuration ({', '.join(different)}): choose another --run_name, or give the options of that run."
             )
         checkpoint.load_weights(source, self.model)
+        self.progress = Progress(**state["progress"])
+        own = self._go_back_to(source)
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        self.progress = Progress(**state["progress"])
-        if self.accelerator.is_main_process:
-            _forget_after(self.metrics, self.progress.step)
         say(f"going on from {source}" + ("" if not self.progress.finished else ", which is the end of the training"))
-        return source
+        return own
+
+    def _go_back_to(self, source: Path) -> Path:
+        """Make the run's folder what it was at a checkpoint, which may be another run's; returns the checkpoint in it.
+
+        The best checkpoint so far has to stand beside it: the training may end with its weights.
+        Later checkpoints go, as later lines of the metrics do: steps that are done again may come out a little different.
+        """
+        step, best_step = self.progress.step, self.progress.best_step
+        own = self._path(step)
+        needed = {step: source}
+        if math.isfinite(self.progress.best_loss) and best_step != step:
+            best = source.with_name(self._path(best_step).name)
+            checkpoint.verify(best)
+            needed = {best_step: best, step: source}
+        self.accelerator.wait_for_everyone()  # every process has read what it needs before anything is changed
+        if self.accelerator.is_main_process:
+            if source.resolve() != own.resolve():
+                for number, path in needed.items():
+                    checkpoint.adopt(path, self.checkpoints, number)
+            checkpoint.forget_after(self.checkpoints, step)
+            _forget_after(self.metrics, step)
+        self.accelerator.wait_for_everyone()
+        return own
 
     def _checkpoint_to_resume(self) -> Path | None:
         if self.config.resume == "never":
@@ -341,7 +363,11 @@ class Trainer:
     def _interrupted(self, stop: int) -> Interrupted:
         step, name = self.progress.step, signal.Signals(stop).name
         sentence = f"stopped by {name} after step {step} of {self.total_steps}; the checkpoint is {self._path(step)}: "
-        return Interrupted(sentence + "give the same command again to go on from it.", 128 + stop)
+        return Interrupted(sentence + f"give {self._same_command()} again to go on from it.", 128 + stop)
+
+    def _same_command(self) -> str:
+        """What goes on from the newest checkpoint; a path after --resume would go back to its own."""
+        return "the same command" if self.config.resume == "auto" else "the same command without --resume"
 
     @contextlib.contextmanager
     def _out_of_memory_is_said(self) -> Iterator[None]:
@@ -351,7 +377,7 @@ class Trainer:
         except torch.OutOfMemoryError as error:
             smaller = max(1, self.micro_batch_size // 2)
             raise UserError(
-                f"the memory ran out after step {self.progress.step}: give the same command with "
+                f"the memory ran out after step {self.progress.step}: give {self._same_command()} and with "
                 f"--micro_batch_size {smaller} to go on from the last checkpoint."
             ) from error
 

@@ -89,6 +89,24 @@ def test_another_shape_is_refused(tmp_path: Path) -> None:
         checkpoint.load_weights(path, trained(5)[0])
 
 
+def test_a_step_that_is_committed_again_is_replaced(tmp_path: Path) -> None:
+    model, optimizer = trained()
+    for note in ("old", "new"):
+        path = checkpoint.commit(tmp_path, 1, model, optimizer, {"note": note})
+    checkpoint.verify(path)
+    assert checkpoint.read_state(path) == {"note": "new"}
+
+
+def test_a_checkpoint_of_another_folder_is_copied_whole_and_replaces_its_step(tmp_path: Path) -> None:
+    model, optimizer = trained()
+    theirs = checkpoint.commit(tmp_path / "theirs", 7, model, optimizer, {"note": "theirs"})
+    checkpoint.commit(tmp_path / "mine", 7, model, optimizer, {"note": "mine"})
+    checkpoint.adopt(theirs, tmp_path / "mine", 7)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["step-000007"]
+    checkpoint.verify(tmp_path / "mine" / "step-000007")
+    assert checkpoint.read_state(tmp_path / "mine" / "step-000007") == checkpoint.read_state(theirs) == {"note": "theirs"}
+
+
 def test_pruning_keeps_what_is_asked_and_removes_drafts(tmp_path: Path) -> None:
     model, optimizer = trained()
     for step in (1, 2, 3):

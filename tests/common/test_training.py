@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from common import checkpoint
+from common.checkpoint import BrokenCheckpoint
 from common.config import Config
 from common.errors import UserError
 from common.optimization import make_optimizer, schedule
@@ -223,3 +226,62 @@ def test_patience_does_not_end_the_training_before_everything_was_trained(tmp_pa
     options = {"learning_rate": 0.5, "head_learning_rate": 0.5, "scheduler": "constant", "warmup": 0.0}
     _, progress = train(tmp_path, epochs=30, freeze_epochs=12, early_stopping_patience=2, **options)
     assert progress.finished and 36 + 2 * 3 <= progress.step < 90
+
+
+# A rate that destroys what was learned: the last step is not the best one.
+WORSENING = {"epochs": 3, "learning_rate": 0.5, "scheduler": "constant", "warmup": 0.0, "checkpoint_every": 1}
+
+
+def files(folder: Path) -> dict[str, str]:
+    """{step: sha256 of its weights}"""
+    return {path.name: checkpoint.sha256(path / "model.safetensors") for path in (folder / "checkpoints").iterdir()}
+
+
+def test_a_resume_from_another_run_brings_the_best_checkpoint_along(tmp_path: Path) -> None:
+    _, theirs = train(tmp_path / "theirs", **WORSENING)
+    assert theirs.best_step < 8 < theirs.step == 9
+    before = files(tmp_path / "theirs")
+    _, mine = train(tmp_path / "mine", resume=str(tmp_path / "theirs/checkpoints/step-000008"), **WORSENING)
+    assert (mine.step, mine.best_step, mine.best_loss) == (9, theirs.best_step, theirs.best_loss)
+    best = f"step-{mine.best_step:06d}"
+    assert files(tmp_path / "mine")[best] == before[best]
+    assert files(tmp_path / "theirs") == before, "the other run stays as it is"
+
+
+def test_a_resume_without_the_best_checkpoint_is_refused_at_once(tmp_path: Path) -> None:
+    _, theirs = train(tmp_path / "theirs", **WORSENING)
+    shutil.rmtree(tmp_path / f"theirs/checkpoints/step-{theirs.best_step:06d}")
+    with pytest.raises(BrokenCheckpoint, match=f"step-{theirs.best_step:06d} cannot be read"):
+        train(tmp_path / "mine", resume=str(tmp_path / "theirs/checkpoints/step-000009"), **WORSENING)
+    assert not (tmp_path / "mine/checkpoints").exists()
+
+
+def test_going_back_to_an_earlier_checkpoint_leaves_nothing_of_what_came_after_it(tmp_path: Path) -> None:
+    class Stopped(TinyClassifier):
+        def forward(self, model, batch):
+            if torch.is_grad_enabled():
+                raise UserError("stopped")
+            return super().forward(model, batch)
+
+    train(tmp_path, **WORSENING)
+    after = files(tmp_path)
+    # Another timeline, whose later steps have weights that this one never reaches.
+    last = tmp_path / "checkpoints/step-000009"
+    model = TinyClassifier(CONFIG).model()
+    for step in (9, 12):
+        checkpoint.commit(last.parent, step, model, torch.optim.AdamW(model.parameters()), checkpoint.read_state(last))
+    assert files(tmp_path)["step-000009"] != after["step-000009"]
+    back = {**WORSENING, "resume": str(tmp_path / "checkpoints/step-000008")}
+    with pytest.raises(UserError, match="stopped"):
+        train(tmp_path, Stopped, **back)
+    assert max(files(tmp_path)) == "step-000008", "a resume that is killed before its first checkpoint goes on from here, too"
+    train(tmp_path, **back)
+    assert files(tmp_path)["step-000009"] == after["step-000009"]
+
+
+@pytest.mark.parametrize(("resume", "how"), [("auto", "the same command again"), ("a/step-000001", "the same command without --resume again")])
+def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path, resume: str, how: str) -> None:
+    config = dataclasses.replace(CONFIG, resume=resume)
+    task = TinyClassifier(config)
+    trainer = Trainer(task, task.model(), features(90), features(40, seed=1), config, Accelerator(cpu=True), tmp_path, 32)
+    assert f"give {how} to go on from it." in str(trainer._interrupted(15))
