@@ -67,7 +67,9 @@ def test_workers_commit_before_kit_leaves(tmp_path: Path, number: signal.Signals
     (tmp_path / "worker.py").write_text(WORKER)
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-c", DRIVER, str(tmp_path / "worker.py"), str(tmp_path)]
-    kit = subprocess.Popen(command, env=environment, process_group=0, stderr=subprocess.PIPE, text=True)
+    errors = tmp_path / "errors.txt"
+    with errors.open("w") as file:
+        kit = subprocess.Popen(command, env=environment, process_group=0, stderr=file)
     try:
         wait_for(tmp_path, 2)
         if to in ("kit", "both"):
@@ -76,9 +78,10 @@ def test_workers_commit_before_kit_leaves(tmp_path: Path, number: signal.Signals
             time.sleep(0.5)
         if to in ("group", "both"):
             os.killpg(kit.pid, number)
-        _, said = kit.communicate(timeout=90)
+        kit.wait(timeout=90)
     finally:
         kit.kill()
+    said = errors.read_text()
     assert sorted(path.name for path in tmp_path.glob("*-saved-*")) == [f"{rank}-saved-{int(number)}" for rank in (0, 1)], said
     assert kit.returncode == 128 + number
     assert "stopped by Ctrl-C" not in said, "kit itself has nothing to say"
