@@ -2,6 +2,7 @@
 
 import gc
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,32 +41,32 @@ def find_micro_batch(task: Task, model: nn.Module, train: Dataset, config: Confi
     size = config.micro_batch_size or -(-config.global_batch_size // processes)
     size = min(size, len(train))
     model.to(accelerator.device)
+    trained = [p for name, p in model.named_parameters() if config.freeze == "none" or is_head(name, task.head(model))]
     longest = np.argsort(-column(train, "length"), kind="stable")
     while True:
-        memory = _try(task, model, train, longest[:size], accelerator, precision)
+        memory = _try(task, model, trained, train[longest[:size]], accelerator, precision)
         fits = torch.tensor([memory is not None], dtype=torch.int32).to(accelerator.device)
         if bool(accelerator.gather(fits).min()):
             assert memory is not None
-            # Gradients are there already; AdamW keeps two numbers of four bytes for each trained weight.
-            trained = sum(p.numel() for name, p in model.named_parameters() if config.freeze == "none" or is_head(name, task.head(model)))
-            return Fit(size, memory + 8 * trained)
+            return Fit(size, memory)
         if size == 1:
             raise UserError("not even one example fits into the memory: choose a smaller --model, or shorter inputs.")
         size = -(-size // 2)
         say(f"the micro-batch does not fit into the memory; trying {size}")
 
 
-def _try(
-    task: Task, model: nn.Module, train: Dataset, indices: "np.ndarray[tuple[int], np.dtype[np.int64]]", accelerator: Accelerator, precision: Precision
-) -> int | None:
-    """Peak memory of one forward and backward pass; None where it ran out."""
+def _try(task: Task, model: nn.Module, trained: list[nn.Parameter], features: dict[str, Any], accelerator: Accelerator, precision: Precision) -> int | None:
+    """Peak memory of one forward and backward pass beside the optimizer's state; None where it ran out."""
     device = accelerator.device
     train_mode(model, keep_statistics=True)
     try:
-        batch = send_to_device(task.collate(train[indices]), device)
+        # AdamW's two moments of each trained weight; they are filled because a CPU takes memory only when it is written to.
+        moments = [torch.zeros_like(parameter) for parameter in trained for _ in range(2)]
+        batch = send_to_device(task.collate(features), device)
         with autocast(device, precision.name):
             outputs = task.forward(model, batch)
         task.loss(outputs, batch).backward()
+        del moments
         return peak_memory_bytes(device)
     except (torch.OutOfMemoryError, MemoryError):
         return None

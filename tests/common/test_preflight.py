@@ -1,6 +1,7 @@
 """The largest micro-batch is tried before training, and halved until it fits."""
 
 import dataclasses
+import gc
 
 import pytest
 import torch
@@ -63,3 +64,23 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
     task = Broken(CONFIG)
     with pytest.raises(RuntimeError, match="shapes"):
         fit(task, task.model())
+
+
+@pytest.mark.parametrize("freeze", ["none", "backbone"])
+def test_the_optimizers_state_is_there_while_it_tries(freeze: str) -> None:
+    def held() -> int:
+        return sum(one.nbytes for one in gc.get_objects() if issubclass(type(one), torch.Tensor))
+
+    class Watched(TinyClassifier):
+        def forward(self, model, batch):
+            seen.append(held() - sum(tensor.nbytes for tensor in batch.values()))
+            return super().forward(model, batch)
+
+    seen: list[int] = []
+    task = Watched(dataclasses.replace(CONFIG, freeze=freeze))
+    model = task.model()
+    before = held()
+    fit(task, model)
+    trained = sum(p.numel() for name, p in model.named_parameters() if freeze == "none" or name.startswith("head"))
+    assert seen == [before + 8 * trained]
+    assert held() == before
