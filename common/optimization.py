@@ -54,7 +54,7 @@ def unfreeze(model: nn.Module, head: tuple[str, ...], only_head: bool) -> None:
 
 
 def train_mode(model: nn.Module, keep_statistics: bool) -> None:
-    """Dropout on, but BatchNorm, with `keep_statistics`, as it was pretrained: else it ends with those of the last micro-batch."""
+    """Dropout on, but BatchNorm, with `keep_statistics`, in eval mode: else it follows the micro-batches."""
     model.train()
     for module in model.modules() if keep_statistics else ():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

@@ -6,6 +6,9 @@
 Loss is normalised by the items of the whole global step, randomness belongs to the micro-batch, and the
 learning rate is a function of the step. So the number of processes and the size of the micro-batches do
 not change what is learned, and no random state needs saving: a killed run resumes exactly.
+
+One exception: with `pretrained: false` BatchNorm learns statistics, and it takes them from the micro-batches.
+So these hang on how a step is cut, and with several processes they are those of rank 0's micro-batches.
 """
 
 import contextlib
@@ -22,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import send_to_device
+from accelerate.utils import broadcast, send_to_device
 from datasets import Dataset
 from torch import Tensor, nn
 
@@ -207,10 +210,10 @@ class Trainer:
         items, stop = self._over_processes(local, signals.received)
         set_learning_rate(self.optimizer, self.rate(step))
 
-        # Weights that start at random have no statistics to keep.
-        train_mode(self.prepared, keep_statistics=self.config.pretrained)
         loss_sum = torch.zeros((), device=accelerator.device)
         for place, (slot, micro_batch) in enumerate(micro_batches):
+            # Weights that start at random have no statistics to keep; but one example has none to give, and an empty slot counts for nothing.
+            train_mode(self.prepared, keep_statistics=self.config.pretrained or slot.weight == 0 or len(slot.indices) == 1)
             is_last = place == len(micro_batches) - 1
             with contextlib.nullcontext() if is_last else accelerator.no_sync(self.prepared):
                 loss = self._loss_sum(step, slot, micro_batch)
@@ -238,6 +241,7 @@ class Trainer:
     def _evaluate(self) -> None:
         """The loss that is trained, on the validation rows, and their metrics; remembers the best step."""
         state = self.progress
+        self._share_buffers()
         if not len(self.validation):
             state.best_step = state.step
             return
@@ -262,6 +266,12 @@ class Trainer:
         self._record({"step": state.step, "validation_loss": outputs.loss, f"validation_{self.task.primary_metric}": primary})
         best = "  (best so far)" if state.best_step == state.step else ""
         say(f"step {state.step:>6} of {self.total_steps}   validation loss {outputs.loss:.4f}   {self.task.primary_metric} {primary:.4f}{best}")
+
+    def _share_buffers(self) -> None:
+        """Give every process the buffers of rank 0, which the checkpoint holds: BatchNorm's statistics differ between processes."""
+        if self.accelerator.num_processes > 1:
+            for buffer in self.model.buffers():
+                broadcast(buffer)
 
     def _commit(self) -> None:
         """Write a checkpoint, then remove those that neither it nor the one before needs."""

@@ -4,8 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from common import checkpoint, inference
 from tests.common import processes
+from tests.common.test_training import CONFIG
+from tests.common.tiny import TinyNormed, features
 
 # With batches of 8 these are 1, 1, 13 and 13 batches: fewer than processes, and not divisible by them.
 SIZES = (1, 2, 97, 100)
@@ -55,3 +59,18 @@ def test_a_resume_goes_on_with_another_number_of_processes(tmp_path: Path, one: 
     assert done.returncode == 0, done.stderr
     losses = [line["loss"] for line in processes.metrics(folder) if "loss" in line]
     assert losses == pytest.approx([line["loss"] for line in processes.metrics(alone) if "loss" in line], rel=2e-4)
+
+
+@pytest.mark.slow
+def test_every_process_evaluates_with_the_statistics_that_the_checkpoint_holds(tmp_path: Path) -> None:
+    """BatchNorm from a random start sees other micro-batches in each process; 140 rows are evaluated in three batches."""
+    options = ("--kind", "normed", "--random_start", "--micro", "8", "--validation", "140", "--dropout", "0")
+    done = processes.start(tmp_path, *options, processes=2)
+    assert done.returncode == 0, done.stderr
+    logged = {line["step"]: line["validation_loss"] for line in processes.metrics(tmp_path) if "validation_loss" in line}
+    task = TinyNormed(CONFIG, 0.0)
+    model = task.model()
+    checkpoint.load_weights(tmp_path / "checkpoints/step-000006", model)
+    assert not torch.equal(model.head[0].running_mean, torch.zeros(16)), "statistics were learned"
+    found = inference.run(task, model, features(140, seed=1), torch.device("cpu"), label_smoothing=0.05)
+    assert found.loss == pytest.approx(logged[6], abs=1e-6)

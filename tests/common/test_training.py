@@ -13,12 +13,13 @@ import torch
 from accelerate import Accelerator
 
 from common import checkpoint
+from common.batching import Slot
 from common.checkpoint import BrokenCheckpoint
 from common.config import Config
 from common.errors import UserError
 from common.optimization import make_optimizer, schedule
 from common.training import SKIPPED_STEPS, Progress, Trainer, _Log
-from tests.common.tiny import TinyClassifier, TinyLanguageModel, features
+from tests.common.tiny import TinyClassifier, TinyLanguageModel, TinyNormed, features
 
 CONFIG = Config(train_file="none", epochs=2, log_every=1, learning_rate=1e-2, head_learning_rate=None, early_stopping_patience=0, label_smoothing=0.0)
 
@@ -285,3 +286,37 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path, resume: str, how: 
     task = TinyClassifier(config)
     trainer = Trainer(task, task.model(), features(90), features(40, seed=1), config, Accelerator(cpu=True), tmp_path, 32)
     assert f"give {how} to go on from it." in str(trainer._interrupted(15))
+
+
+def from_random(folder: Path, micro: int, padded: bool = False) -> tuple[list[float], torch.nn.BatchNorm1d]:
+    """The losses of a training from random weights, and its BatchNorm; `padded` ends every step with an empty slot."""
+    folder.mkdir(exist_ok=True)
+    config = dataclasses.replace(CONFIG, pretrained=False)
+    task, rows = TinyNormed(config, 0.0), features(90)
+    trainer = Trainer(task, task.model(), rows, rows.select([]), config, Accelerator(cpu=True), folder, micro)
+    made = trainer._micro_batches
+
+    def with_an_empty_slot(planned):
+        step, batch, micro_batches = made(planned)
+        return step, batch, [*micro_batches, (Slot(batch[:5], 99, 0.0), task.collate(rows[batch[:5]]))]
+
+    if padded:
+        trainer._micro_batches = with_an_empty_slot
+    trainer.run()
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines], trainer.model.head[0]
+
+
+def test_an_empty_slot_leaves_nothing_in_batch_norm(tmp_path: Path) -> None:
+    losses, norm = from_random(tmp_path / "plain", 16)
+    padded_losses, padded_norm = from_random(tmp_path / "padded", 16, padded=True)
+    assert padded_losses == losses
+    assert padded_norm.num_batches_tracked == norm.num_batches_tracked == 12
+    assert torch.equal(padded_norm.running_mean, norm.running_mean)
+
+
+def test_a_micro_batch_of_one_example_has_no_statistics(tmp_path: Path) -> None:
+    """The steps of 32, 32 and 26 examples are cut into 25 + 7, 25 + 7 and 25 + 1."""
+    losses, norm = from_random(tmp_path, 25)
+    assert len(losses) == 6 and np.isfinite(losses).all()
+    assert norm.num_batches_tracked == 2 * 5

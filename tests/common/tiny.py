@@ -121,6 +121,15 @@ class TinyLanguageModel(TinyClassifier):
         return {"accuracy": sums[..., 0] / sums[..., 1]}
 
 
+class TinyNormed(TinyClassifier):
+    """Has a BatchNorm before its last layer, which sees one value per channel and example."""
+
+    def model(self, source: Path | None = None, train: Dataset | None = None) -> nn.Module:
+        model = super().model(source, train)
+        model.head = nn.Sequential(nn.BatchNorm1d(WIDTH), model.head)
+        return model
+
+
 class TinyNet(nn.Module):
     def __init__(self, dropout: float, outputs: int, per_token: bool):
         super().__init__()

@@ -20,14 +20,17 @@ from common import checkpoint, inference
 from common.config import Config
 from common.hardware import make_accelerator
 from common.training import Trainer
-from tests.common.tiny import TinyClassifier, TinyLanguageModel, features
+from tests.common.tiny import TinyClassifier, TinyLanguageModel, TinyNormed, features
+
+KINDS = {"classifier": TinyClassifier, "language": TinyLanguageModel, "normed": TinyNormed}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--kind", choices=["classifier", "language"], default="classifier")
+    parser.add_argument("--kind", choices=list(KINDS), default="classifier")
     parser.add_argument("--examples", type=int, default=90)
+    parser.add_argument("--validation", type=int, default=40)
     parser.add_argument("--test", type=int, nargs="*", default=[])
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--micro", type=int, default=32)
@@ -36,6 +39,7 @@ def main() -> None:
     parser.add_argument("--freeze_epochs", type=int, default=0)
     parser.add_argument("--data_workers", type=int, default=1)
     parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--random_start", action="store_true")
     parser.add_argument("--kill_at_loss", type=int, default=0, help="SIGKILL in the n-th forward pass")
     parser.add_argument("--kill_at_write", type=int, default=0, help="SIGKILL before the n-th file operation of a checkpoint")
     parser.add_argument("--signal_at_loss", type=int, default=0, help="SIGTERM in the n-th forward pass")
@@ -51,10 +55,11 @@ def main() -> None:
         head_learning_rate=1e-2 if options.freeze_epochs else None,
         freeze_epochs=options.freeze_epochs,
         data_workers=options.data_workers,
+        pretrained=not options.random_start,
         early_stopping_patience=0,
     )
     accelerator, _ = make_accelerator(options.precision, None)
-    task = (TinyClassifier if options.kind == "classifier" else TinyLanguageModel)(config, options.dropout)
+    task = KINDS[options.kind](config, options.dropout)
     if options.kill_at_loss:
         _count(task, "forward", options.kill_at_loss, signal.SIGKILL)
     if options.signal_at_loss:
@@ -62,7 +67,7 @@ def main() -> None:
     if options.kill_at_write:
         _kill_at_write(options.kill_at_write)
     options.folder.mkdir(parents=True, exist_ok=True)
-    train, validation = features(options.examples), features(40, seed=1)
+    train, validation = features(options.examples), features(options.validation, seed=1)
     identity = {"config": dataclasses.asdict(config)["epochs"]}
     trainer = Trainer(task, task.model(), train, validation, config, accelerator, options.folder, options.micro, identity)
     progress = trainer.run()
