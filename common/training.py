@@ -55,6 +55,7 @@ class Progress:
     evaluations_since_best: int = 0
     seconds: float = 0.0
     seconds_waiting: float = 0.0  # for the data
+    wall_seconds: float = 0.0  # with evaluations and checkpoints, over all sessions, up to the last checkpoint
     examples: int = 0
     finished: bool = False
 
@@ -83,6 +84,9 @@ class Trainer:
         folder: the run's folder, for metrics.jsonl and checkpoints/.
         micro_batch_size: examples in one forward pass of one process.
         identity: what a checkpoint must have been made with to be resumed from.
+
+    Attributes:
+        earlier_seconds: wall time of the sessions before this one, up to the checkpoint that was resumed from.
     """
 
     task: Task
@@ -103,6 +107,7 @@ class Trainer:
             self.total_steps = min(self.total_steps, self.config.max_steps)
         self.prepared = self.model
         self.progress = Progress()
+        self.started, self.earlier_seconds = time.perf_counter(), 0.0
         self.stages = self._stages()
         self.checkpoints = self.folder / "checkpoints"
         self.metrics = self.folder / "metrics.jsonl"
@@ -276,6 +281,7 @@ class Trainer:
     def _commit(self) -> None:
         """Write a checkpoint, then remove those that neither it nor the one before needs."""
         accelerator, state = self.accelerator, self.progress
+        state.wall_seconds = self.earlier_seconds + time.perf_counter() - self.started
         if accelerator.is_main_process:
             before = _newest_step(self.checkpoints, below=state.step)
             scaler = accelerator.scaler.state_dict() if accelerator.scaler else {}
@@ -302,6 +308,7 @@ class Trainer:
             )
         checkpoint.load_weights(source, self.model)
         self.progress = Progress(**state["progress"])
+        self.earlier_seconds = self.progress.wall_seconds
         own = self._go_back_to(source)
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])

@@ -1,10 +1,12 @@
 """The loop: one plan, losses normalised by the whole step, signals, losses that are not finite."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import logging
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -320,3 +322,34 @@ def test_a_micro_batch_of_one_example_has_no_statistics(tmp_path: Path) -> None:
     losses, norm = from_random(tmp_path, 25)
     assert len(losses) == 6 and np.isfinite(losses).all()
     assert norm.num_batches_tracked == 2 * 5
+
+
+def test_the_wall_time_of_a_training_goes_on_after_a_resume(tmp_path: Path) -> None:
+    class Slow(TinyClassifier):
+        """Its evaluations take time, and the first session of it stops in the fifth step."""
+
+        left = 4
+
+        def statistics(self, features, values):
+            time.sleep(0.3)
+            return super().statistics(features, values)
+
+        def loss(self, outputs, batch, label_smoothing=0.0):
+            self.left -= torch.is_grad_enabled()
+            if self.left < 0:
+                raise UserError("stopped")
+            return super().loss(outputs, batch, label_smoothing)
+
+    def session(left: int) -> Trainer:
+        task = Slow(CONFIG, 0.0)
+        task.left = left
+        trainer = Trainer(task, task.model(), features(90), features(40, seed=1), CONFIG, Accelerator(cpu=True), tmp_path, 32)
+        with contextlib.suppress(UserError):
+            trainer.run()
+        return trainer
+
+    first, second = session(4), session(90)
+    assert (first.earlier_seconds, first.progress.step, second.progress.step) == (0.0, 4, 6)
+    assert second.earlier_seconds == first.progress.wall_seconds >= 0.6, "two evaluations until step 3"
+    assert second.progress.wall_seconds >= 0.9, "and one after it"
+    assert session(90).earlier_seconds == second.progress.wall_seconds, "a finished training keeps its time"
