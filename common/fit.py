@@ -89,7 +89,7 @@ def train_model(
         training = {
             "seconds": progress.seconds,
             "waiting_share": progress.seconds_waiting / progress.seconds if progress.seconds else None,
-            "seconds_with_evaluation": time.perf_counter() - started,
+            "seconds_with_evaluation": trainer.earlier_seconds + time.perf_counter() - started,
             "seconds_before_first_step": head_seconds,
             "steps": progress.step,
             "best_step": progress.best_step,
