@@ -131,7 +131,7 @@ def walk_said(land: Landscape, rate: float, path: list[float]) -> str:
     with_rate, end = f"With a learning rate of {rate:.3g} it", path[-1]
     bottom = descent.descend(land.derivative, end, land.careful, 1_000)[-1]
     if not land.low < bottom < land.high:
-        return f"{with_rate} diverges: step {len(path) - 1} leads to x = {end:.3g}, and each is longer than the one before."
+        return f"{with_rate} diverges: step {len(path) - 1} leads to x = {end:.3g}, and from there each is longer than the one before."
     curvature = round(descent.numeric_derivative(land.derivative, bottom), 4)
     factor = f"Near x = {bottom:.3f} each step multiplies the distance to the lowest point by {1 - rate * curvature:.4g}."
     led = f"{len(path) - 1} steps from {path[0]:g} lead to x = {end:.3f}, where f(x) = {land.value(end):.3f}"

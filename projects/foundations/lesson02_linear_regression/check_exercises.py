@@ -26,6 +26,13 @@ def test_largest_safe_step_size(scale: float) -> None:
     assert below < 1_000 and above > 1e9
 
 
+def test_largest_safe_step_size_where_columns_have_a_mean() -> None:
+    x = np.random.default_rng(0).normal([2.0, -1.0, 0.5], size=(20, 3))
+    largest = exercises.largest_safe_step_size(x)
+    below, above = (np.linalg.norm(gradient_descent(x, np.zeros(20), np.ones(3), factor * largest, 2000)[-1]) for factor in (0.99, 1.01))
+    assert below < 1 and above > 1e9
+
+
 def test_r_squared() -> None:
     from sklearn.metrics import r2_score
 

@@ -18,7 +18,10 @@ Rows = npt.NDArray[np.int64]  # numbers of the rows that make up a mini-batch
 
 
 def multiply(a: Matrix, b: Matrix) -> Matrix:
-    """The product (n, k) times (k, m) = (n, m): each entry is a row of `a` times a column of `b`, summed.  Cayley (1858)."""
+    """The product (n, k) times (k, m) = (n, m): each entry is a row of `a` times a column of `b`, summed.  Cayley (1858).
+
+    Raises ValueError where the shapes do not fit.
+    """
     columns = list(zip(*b, strict=True))
     return [[sum(p * q for p, q in zip(row, column, strict=True)) for column in columns] for row in a]
 
@@ -63,7 +66,10 @@ def gradient(x: Array, y: Array, w: Array) -> Array:
 
 
 def normal_equations(x: Array, y: Array) -> Array:
-    """The weights (columns,) where the gradient is zero: solve xᵀx w = xᵀy, which is only (columns, columns).  Gauss (1809)."""
+    """The weights (columns,) where the gradient is zero: solve xᵀx w = xᵀy, which is only (columns, columns).  Gauss (1809).
+
+    Raises LinAlgError where the columns depend on each other, unless rounding hides it.
+    """
     gram = x.T @ x  # its condition number is that of x squared, and so is the damage
     return np.linalg.solve(gram, x.T @ y)
 

@@ -15,7 +15,7 @@ Array = NDArray[np.float64]  # parameters are always one vector: the intercept f
 def sigmoid(scores: Array) -> Array:
     """The probability that belongs to each score, 1 / (1 + exp(-score)), in the shape of `scores` (Berkson 1944).
 
-    exp(1000) overflows. So only the negative of the size is ever raised: exp(-|score|) lies between 0 and 1.
+    exp(1000) overflows. So exp only gets the negative of the size: exp(-|score|) lies between 0 and 1.
     """
     small = np.exp(-np.abs(scores))
     return np.where(scores >= 0, 1.0, small) / (1 + small)
@@ -58,7 +58,7 @@ def numeric_gradient(parameters: Array, features: Array, labels: Array, strength
 
 
 def fit(features: Array, labels: Array, strength: float = 0.0, most_steps: int = 200_000, tolerance: float = 1e-9) -> tuple[Array, int]:
-    """Gradient descent from 0 until the gradient is shorter than `tolerance`: the parameters (1 + columns,), and the steps taken.
+    """Gradient descent from 0 until the gradient is shorter than `tolerance`, or `most_steps` are done: the parameters (1 + columns,), and the steps taken.
 
     p (1 - p) is at most 1/4, so no direction is more curved than the largest eigenvalue of X'X / 4 + strength; a step
     size of 1 over that is half of what lesson 1 allows, and always goes down.  (rows, columns), (rows,)
@@ -94,7 +94,10 @@ def accuracy(probabilities: Array, labels: Array, threshold: float = 0.5) -> flo
 
 
 def calibration(probabilities: Array, labels: Array, edges: Array) -> list[tuple[int, float, float]]:
-    """For the rows between two edges: how many, their mean probability, and the share of 1s among them; the last two should agree."""
+    """For the rows between two edges: how many, their mean probability, and the share of 1s among them; the last two should agree.
+
+    (rows,), (rows,), (groups + 1,); groups without rows are left out.
+    """
     place = np.digitize(probabilities, edges[1:-1])  # (rows,)
     groups = [place == number for number in range(len(edges) - 1)]
     return [(int(group.sum()), float(probabilities[group].mean()), float(labels[group].mean())) for group in groups if group.any()]

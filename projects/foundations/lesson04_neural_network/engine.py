@@ -14,7 +14,7 @@ Numbers = NDArray[np.int64]  # labels, or the row numbers of a mini-batch
 
 
 def sigmoid(scores: Array) -> Array:
-    """Lesson 3's curve from 0 to 1, in the shape of `scores`; only numbers below 1 are raised, so nothing overflows."""
+    """Lesson 3's curve from 0 to 1, in the shape of `scores`; exp gets only exponents of 0 or less, so nothing overflows."""
     small = np.exp(-np.abs(scores))
     return np.where(scores >= 0, 1.0, small) / (1 + small)
 
@@ -72,6 +72,7 @@ class Tensor:
 
         Backwards through the order, a tensor's gradient is complete before it is handed on; where a value was used
         several times, its parts are added up.  Linnainmaa (1970); Rumelhart, Hinton and Williams (1986).
+        Raises ValueError where this is not a single number.
         """
         if self.value.shape != ():
             raise ValueError(f"only a single number has a gradient, and this has shape {self.value.shape}: take its sum() first")

@@ -135,7 +135,7 @@ def network(rate: float = 0.0, hidden: int = 128) -> "torch.nn.Sequential":
 
 
 def train(rate: float, decay: float, steps: int = 500, every: int = 5, seed: int = 0) -> Array:
-    """Train on all rows at each step. Training loss, validation loss and test accuracy after every fifth: (steps / every, 3)."""
+    """Train on all rows at each step. Training loss, validation loss and test accuracy after each `every` steps: (steps / every, 3)."""
     import torch
     from torch.nn.functional import cross_entropy
 

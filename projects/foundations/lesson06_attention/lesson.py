@@ -163,7 +163,7 @@ def train(steps: int = 300, step_size: float = 6e-3, seed: int = 0) -> tuple[Rea
 
 @torch.no_grad()
 def accuracy(reader: Reader, count: int = 1000, seed: int = 1_000_000) -> float:
-    """The share of right answers on sequences of another seed than the training's: there are 8! · 8! of them, so hardly one is seen twice."""
+    """The share of right answers on sequences of another seed than the training's: there are 8! · 7! of them, so hardly one is seen twice."""
     tokens, answers = follow_task(count, torch.Generator().manual_seed(seed))
     return (read(reader, tokens)[0].argmax(dim=-1) == answers).double().mean().item()
 

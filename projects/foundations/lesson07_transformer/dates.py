@@ -48,7 +48,7 @@ TOKENS = END + 1 + len(CHARACTERS)
 
 
 def tokenise(texts: list[str]) -> Tensor:
-    """One token for each character, and padding behind: (batch, longest)"""
+    """One token for each character, and padding behind: (batch, longest).  Raises KeyError for a character that no date has."""
     rows = [torch.tensor([NUMBERS[character] for character in text]) for text in texts]
     return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
 

@@ -188,6 +188,7 @@ class Transformer(nn.Module):
         return x @ self.embedding.weight.T
 
     def forward(self, source: Tensor, written: Tensor) -> Tensor:
+        """Logits of the token that follows each written one: (batch, time), (batch, written) -> (batch, written, tokens)."""
         return self.decode(written, *self.encode(source))
 
 

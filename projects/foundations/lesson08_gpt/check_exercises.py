@@ -44,6 +44,10 @@ def test_beam_search() -> None:
     assert exercises.beam_search(trap, [2], 2, width=1) == [2, 0, 0], "one beginning: the likeliest token each time"
     assert exercises.beam_search(trap, [2], 2, width=2) == [2, 1, 1], "0.4 · 0.9 is more than 0.5 · 0.34"
 
+    after = {(): [0.9, 0.1], (0,): [0.6, 0.4], (1,): [0.95, 0.05], (0, 0): [0.5, 0.5], (0, 1): [0.9, 0.1], (1, 0): [0.6, 0.4], (1, 1): [0.5, 0.5]}
+    found = exercises.beam_search(lambda sequence: torch.tensor(after[tuple(sequence[1:])]).log(), [2], 3, width=2)
+    assert found == [2, 0, 1, 0], "the whole beginning counts, not its newest token"
+
     table = torch.log_softmax(normal(4, 4), dim=-1)
 
     def of(sequence: tuple[int, ...]) -> float:

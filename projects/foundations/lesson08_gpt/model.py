@@ -96,7 +96,10 @@ class GPT(nn.Module):
         self.norm = nn.LayerNorm(shape.width)
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
-        """(batch, time) -> (batch, time, vocabulary).  With a cache, only the tokens that are not yet in it; it is extended."""
+        """(batch, time) -> (batch, time, vocabulary).  With a cache, only the tokens that are not yet in it; it is extended.
+
+        Raises ValueError for more tokens than the model has positions.
+        """
         before, time = cache.length if cache else 0, tokens.shape[1]
         if before + time > self.shape.context:
             raise ValueError(f"{before + time} tokens, but the model has {self.shape.context} positions")

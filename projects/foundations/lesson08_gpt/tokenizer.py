@@ -173,7 +173,7 @@ class Characters:
         self.ids = {sign: number for number, sign in enumerate(self.signs)}
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, in which no other characters may stand."""
+        """The ids of a text.  Raises KeyError for a character that is not among them."""
         return [self.ids[sign] for sign in text]
 
     def decode(self, ids: Iterable[int]) -> str:
