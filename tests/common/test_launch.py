@@ -11,11 +11,14 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
+# A shell starts what it puts into the background with Ctrl-C ignored, and what a test starts inherits that.
 DRIVER = """
-import sys
+import signal, sys
 from pathlib import Path
 from common.errors import exit_with_sentence
 from common.launch import launch
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def main():
     raise SystemExit(launch(Path(sys.argv[1]), "2", sys.argv[2:]))
