@@ -12,6 +12,7 @@ So these hang on how a step is cut, and with several processes they are those of
 """
 
 import contextlib
+import gc
 import json
 import math
 import os
@@ -132,6 +133,7 @@ class Trainer:
                     self._train(signals)
         if self.progress.best_step != self.progress.step:
             checkpoint.load_weights(self._path(self.progress.best_step), self.model)
+        self._release()
         return self.progress
 
     def _stages(self) -> list[Stage]:
@@ -156,6 +158,16 @@ class Trainer:
         # A checkpoint at the end of a stage holds moments that the next one has no use for.
         if resumed and stage.first < self.progress.step:
             checkpoint.load_optimizer(resumed, self.model, _inner(self.optimizer))
+
+    def _release(self) -> None:
+        """Give back what training alone needed: the optimizer's moments, and DDP.
+
+        Where DDP outlives the process group it takes the group down with it, holding the interpreter's lock while it
+        waits for gloo's thread. If that thread is just giving back its last tensors it needs the lock, and both wait for ever.
+        """
+        self.prepared, self.optimizer = self.model, None
+        self.accelerator.free_memory()
+        gc.collect()
 
     def _train(self, signals: "_Signals") -> None:
         """The loop over the steps of a stage."""

@@ -6,6 +6,7 @@ progress) and `predictions.json` (by size of the test set: values by id, gathere
 
 import argparse
 import dataclasses
+import gc
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from datasets import Dataset
+from torch.nn.parallel import DistributedDataParallel
 
 from common import checkpoint, inference
 from common.config import Config
@@ -71,6 +73,8 @@ def main() -> None:
     identity = {"config": dataclasses.asdict(config)["epochs"]}
     trainer = Trainer(task, task.model(), train, validation, config, accelerator, options.folder, options.micro, identity)
     progress = trainer.run()
+    if any(type(thing) is DistributedDataParallel for thing in gc.get_objects()):
+        raise RuntimeError("DDP is left after the training, and may keep this process from ending")
     if options.test:
         predictions = {size: _predict(task, trainer.model, features(size, seed=2), accelerator) for size in options.test}
         if accelerator.is_main_process:
