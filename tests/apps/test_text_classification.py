@@ -9,7 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import gradio as gr
 import httpx
@@ -20,6 +20,7 @@ from gradio_client.exceptions import AppError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps import page
 from apps.page import LIMITS, checked_file, guarded, neutralised
 from apps.text_classification import TextDemo, build, split
 from common.errors import UserError
@@ -319,16 +320,23 @@ def test_a_predictor_without_a_run_has_a_demo_too(finished_run: Run) -> None:
     [
         (["--share"], "say who may come in with --auth"),
         (["--auth", "nobody"], "a name and a password"),
-        (["--run", "nowhere"], "holds no finished model"),
         (["--port", "70000"], "give one from 1 to 65535"),
         (["--host", "192.0.2.1"], "cannot listen at 192.0.2.1"),
     ],
 )
-def test_the_command_line_refuses_in_one_sentence(options: list[str], sentence: str, finished_run: Run) -> None:
+def test_what_cannot_be_served_is_refused_before_a_model_is_loaded(options: list[str], sentence: str) -> None:
+    def build() -> NoReturn:
+        raise AssertionError("the model was asked for")
+
+    with pytest.raises(UserError, match=sentence):
+        page.serve(build, page.command_line("text_classification").parse_args(options))
+
+
+def test_the_command_line_refuses_in_one_sentence() -> None:
     import subprocess
     import sys
 
-    command = [sys.executable, "-m", "apps.text_classification", "--run", str(finished_run.folder), *options]
+    command = [sys.executable, "-m", "apps.text_classification", "--run", "nowhere"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     assert done.returncode == 2
-    assert sentence in done.stderr and "Traceback" not in done.stderr
+    assert "holds no finished model" in done.stderr and len(done.stderr.splitlines()) == 1

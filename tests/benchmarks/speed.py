@@ -23,6 +23,8 @@ KIT, BEST, DEFAULT = "the kit", "Trainer, best settings (group_by_length, bf16 w
 
 
 def main() -> None:
+    from common.hardware import cpu_has_bf16
+
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true", help="keep the figures beside the project")
     parser.add_argument("--one", choices=[KIT, BEST, DEFAULT])
@@ -50,7 +52,7 @@ def main() -> None:
     print(f"starting the head: {head_seconds:.1f} s on top")
     if options.write:
         what = (
-            f"One epoch over {ROWS:,} rows of banking77, global batch {BATCH}, on {device}; wall time of the training alone, "
+            f"One epoch over {ROWS:,} rows of banking77, global batch {BATCH}, on {device}, {'with' if cpu_has_bf16() else 'without'} bf16; wall time of the training alone, "
             f"in processes of their own that take turns. Examples per second; the factor compares medians."
         )
         RESULTS.parent.mkdir(exist_ok=True)
