@@ -52,7 +52,8 @@ def main() -> None:
     print(f"starting the head: {head_seconds:.1f} s on top")
     if options.write:
         what = (
-            f"One epoch over {ROWS:,} rows of banking77, global batch {BATCH}, on {device}, {'with' if cpu_has_bf16() else 'without'} bf16; wall time of the training alone, "
+            f"One epoch over {ROWS:,} rows of banking77, global batch {BATCH}, on {device}, "
+            f"{'with' if cpu_has_bf16() else 'without'} bf16; wall time of the training alone, "
             f"in processes of their own that take turns. Examples per second; the factor compares medians."
         )
         RESULTS.parent.mkdir(exist_ok=True)
