@@ -43,7 +43,7 @@ def write_readme(project: Path, only_check: bool = False) -> str:
     if not readmes:
         known = [folder.name for folder in project.parent.iterdir() if (folder / "README.md").exists()]
         raise UserError(f"there is no project {project.name!r}{nearest(project.name, known)}: there is {', '.join(sorted(known))}.")
-    content = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((project / "results").glob("*.json"))}
+    content = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((project / "results").glob("*.json"), key=lambda path: path.stem)}
 
     def fill(match: re.Match[str]) -> str:
         if match[2] not in TABLES:
