@@ -31,6 +31,8 @@ from common.task import PROJECTS, encoded
 TOLERANCE = {"fp32": 1e-5, "bf16": 0.02, "fp16": 0.02}
 # Half precision may also flip labels whose probabilities are not kept: of altered inputs, and of a frozen encoder.
 FLIPS = 0.01
+# What a run of the same name and with the same predictions may say otherwise: it took its own time on its own machine.
+OF_ONE_RUN = ("training.", "inference.", "command", "data.findings.")
 # The last digits of exp() and log() differ between processors.
 RELATIVE = 1e-9
 
@@ -174,11 +176,13 @@ def _pages(run: Run, results: dict[str, Any]) -> tuple[int, list[Difference]]:
             differences.append(Difference(f"README.md of {results['project']}", "the committed results", str(error)))
     kept = project / "results" / f"{run.folder.name}.json"
     committed = read_json(kept) if kept.exists() else {}
-    # Results of the same name may come from another machine; those that rest on the same predictions must agree.
+    # Results of the same name may come from another machine; the numbers of those that rest on the same predictions must agree.
     if committed.get("predictions_sha256") == results["predictions_sha256"]:
         compared += 1
-        ours, theirs = dict(_leaves(results)), dict(_leaves(committed))
-        differences += [Difference(f"{kept.name}: {name}", theirs[name], ours.get(name, "missing")) for name in theirs if theirs[name] != ours.get(name)]
+        ours, theirs = ({name: leaf for name, leaf in _leaves(one) if not name.startswith(OF_ONE_RUN)} for one in (results, committed))
+        differences += [
+            Difference(f"{kept.name}: {found.where}", found.claimed, found.found) for found in _different(theirs, ours) if found.claimed != "missing"
+        ]
     return compared, differences
 
 

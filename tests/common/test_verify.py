@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from common.readme import keep_results
 from common.report import print_checks
 from common.run import Run, read_json, write_json
 from common.verify import verify
@@ -207,3 +208,20 @@ def test_the_command_exits_1_with_a_table(copy: Run, monkeypatch: pytest.MonkeyP
     assert left.value.code == 1
     printed = capsys.readouterr().out
     assert "FAIL" in printed and "slices.1.accuracy.low" in printed
+
+
+def test_kept_results_may_differ_in_time_but_in_no_number(copy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run with the same predictions, on another machine, has been kept beside the project."""
+    project = tmp_path / "projects/text_classification"
+    project.mkdir(parents=True)
+    kept = keep_results(copy.folder, project)
+    monkeypatch.setattr("common.verify.PROJECTS", tmp_path / "projects")
+    results = read_json(kept)
+    for key, name in (("training", "seconds"), ("inference", "p50_ms")):
+        results[key][name] += 1
+    results["data"]["findings"] = []
+    write_json(kept, results)
+    assert failed(copy) == {}
+    results["metrics"]["accuracy"]["value"] -= 0.01
+    write_json(kept, results)
+    assert failed(copy) == {"model": 1}
