@@ -148,7 +148,7 @@ def speed_table(content: dict[str, Any]) -> str:
         for name, entry in speed["loops"].items()
     ]
     count = len(next(iter(speed["loops"].values()))["examples_per_second"])
-    table = _table(["loop", *[f"run {place + 1}" for place in range(count)], "median", "the kit is faster by"], rows)
+    table = _table(["loop", *[f"run {place + 1}" for place in range(count)], "median", "speed of the kit over this one's"], rows)
     return f"{speed['what']}\n\n{table}\n\nStarting the head costs {speed['head_start_seconds']:.1f} s on top, once."
 
 
@@ -194,8 +194,11 @@ def demo_table(content: dict[str, Any]) -> str:
         for name, figures in demo["medians"].items()
     ]
     table = _table(["app", "one visitor, median", f"requests a second of {demo['clients']}", f"95 % of {demo['clients']} within", "errors"], rows)
+    ours, trivial = (demo["measured"][name]["p50_ms"] for name in ("the demo", "the same app, no model"))
+    added = [one - other for one, other in zip(ours, trivial, strict=True)]
     return (
-        f"On {demo['device']}, clients included; medians of interleaved rounds.\n\n{table}\n\nThe model adds {demo['added_ms']:.0f} ms to one request. "
+        f"On {demo['device']}, clients included; medians of {len(added)} rounds that take turns.\n\n{table}\n\n"
+        f"The model adds {statistics.median(added):.0f} ms to one request ({min(added):.0f} to {max(added):.0f} in the rounds). "
         f"{demo['clients']} visitors get {demo['throughput_of_trivial']:.2f} times the throughput of the app without a model, "
         f"and {demo['throughput_of_pipeline']:.2f} times that of `Interface.from_pipeline`."
     )

@@ -26,7 +26,7 @@ def commands() -> list[str]:
     for readme in READMES:
         for block in re.findall(r"```bash\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL):
             for line in block.replace("\\\n", " ").splitlines():
-                line = line.split("  #")[0].strip()
+                line = line.split("  #")[0].strip().removeprefix("!")  # a notebook's way to call a program
                 if line and not re.match(r"(for|done|export)\b", line):
                     found += [part.strip() for part in line.split("&&")]
     return found

@@ -70,7 +70,7 @@ def from_folder(root: Path) -> Sources:
     """
     if not root.is_dir():
         raise UserError(f"there is no folder {root}: check the path after --image_folder (you are in {Path.cwd()}).")
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and not _is_housekeeping(path.name))
     splits = {SPLIT_FOLDERS[path.name.lower()]: path for path in folders if path.name.lower() in SPLIT_FOLDERS}
     if splits and "train" not in splits:
         raise UserError(f"{root} has a folder {next(iter(splits.values())).name}, but none called train: add it, or give the folders of the labels alone.")
@@ -85,15 +85,21 @@ def from_folder(root: Path) -> Sources:
 def _pictures(root: Path, folder: Path) -> RowSource:
     """The pictures in the folders of the labels; a file that is none is a row that cannot be read."""
     for file in sorted(folder.rglob("*")):
-        name = file.relative_to(root).as_posix()
-        if file.is_dir() or any(part.startswith(".") for part in file.relative_to(root).parts) or file.name in ("Thumbs.db", "desktop.ini"):
+        name, is_picture = file.relative_to(root).as_posix(), file.suffix.lower() in SUFFIXES
+        if file.is_dir() or any(_is_housekeeping(part) for part in file.relative_to(root).parts):
             continue
         if file.parent == folder:
-            yield name, RowProblem("no folder that names the label (move it into the folder of its label)")
-        elif file.suffix.lower() not in SUFFIXES:
+            if is_picture:  # anything else, such as a licence, lies beside the rows
+                yield name, RowProblem("no folder that names the label (move it into the folder of its label)")
+        elif not is_picture:
             yield name, RowProblem("no picture of a known format (remove it, or save it as PNG or JPEG)")
         else:
             yield name, {"image": name, "label": file.relative_to(folder).parts[0]}
+
+
+def _is_housekeeping(name: str) -> bool:
+    """Whether a file or a folder is the work of a file manager and not of the user."""
+    return name.startswith(".") or name in ("Thumbs.db", "desktop.ini", "__MACOSX")
 
 
 def picture_cell(root: Path, beside: Path) -> Callable[[Any], dict[str, str]]:

@@ -44,7 +44,14 @@ def main() -> None:
     for name, variant in found.items():
         print(f"{name:32} {mean(variant['accuracy']):.4f}")
     if options.write:
-        what = f"Accuracy of the last step on {VALIDATION:,} validation rows of banking77, {ROWS:,} training rows, {EPOCHS} epochs."
+        from common.hardware import describe, make_accelerator
+
+        accelerator, precision = make_accelerator("auto", None)
+        what = (
+            f"Accuracy of the last step on {VALIDATION:,} validation rows of banking77, {ROWS:,} training rows, {EPOCHS} epochs, "
+            f"on {describe(accelerator.device)['device']} ({precision.name}). "
+            "The seconds are those of the training without the start of the head, the median of the seeds."
+        )
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps({"what": what, "seeds": SEEDS, "variants": found}, indent=1) + "\n")
 

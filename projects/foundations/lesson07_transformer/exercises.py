@@ -4,7 +4,11 @@ from torch import Tensor
 
 
 def count_parameters(width: int, hidden: int, layers: int, tokens: int) -> int:
-    """How many numbers a post-norm Transformer learns, from its sizes alone; one embedding serves source, target and output."""
+    """How many numbers this lesson's `Transformer` learns, from its sizes alone.
+
+    It has `layers` encoder layers and as many decoder layers; each linear layer and each norm has its bias. One
+    embedding serves source, target and output.
+    """
     raise NotImplementedError
 
 

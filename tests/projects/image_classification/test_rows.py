@@ -72,12 +72,15 @@ def test_a_missing_split_is_made_from_train(split: Path) -> None:
     assert {name: len(rows) for name, rows in data.splits.items()} == {"train": 27, "validation": 3, "test": 9}
 
 
-def test_hidden_files_and_those_of_file_managers_are_left_out(shapes: Path) -> None:
-    before, _ = load(shapes)
-    for name in (".DS_Store", "circle/.hidden.png", "circle/Thumbs.db", "desktop.ini", ".thumbnails/a.png", "square/.cache/b.png"):
-        (shapes / name).parent.mkdir(exist_ok=True)
-        (shapes / name).write_text("nothing to see")
-    after, labels = load(shapes)
+@pytest.mark.parametrize(("kind", "labels_in"), [("shapes", "."), ("split", "train")])
+def test_hidden_files_those_of_file_managers_and_a_licence_beside_the_folders_are_left_out(kind: str, labels_in: str, request: pytest.FixtureRequest) -> None:
+    folder: Path = request.getfixturevalue(kind)
+    before, _ = load(folder)
+    beside_labels = ("circle/.hidden.png", "circle/Thumbs.db", "square/.cache/b.png", ".thumbnails/a.png", "desktop.ini", "LICENSE.txt")
+    for file in (folder / ".DS_Store", folder / "README", folder / "__MACOSX/circle/a.png", *(folder / labels_in / name for name in beside_labels)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("nothing to see")
+    after, labels = load(folder)
     assert after.fingerprint == before.fingerprint and labels == sorted(SHAPES)
 
 
