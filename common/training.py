@@ -148,7 +148,7 @@ class Trainer:
         self.stage = stage
         if self.progress.step == stage.first:
             self.progress.evaluations_since_best = 0
-        self.model = self.accelerator.unwrap_model(self.prepared, keep_fp32_wrapper=False)
+        self.model = _bare(self.accelerator.unwrap_model(self.prepared))
         self.accelerator.free_memory()
         head = self.task.head(self.model)
         unfreeze(self.model, head, only_head=stage.frozen)
@@ -424,15 +424,14 @@ class _Log:
 
     def __init__(self, trainer: Trainer):
         self.trainer = trainer
-        self.pending: list[tuple[int, Tensor, Tensor, bool]] = []
+        self.pending: list[tuple[int, Tensor, Tensor]] = []
         self.since = time.perf_counter()
         self.examples = trainer.progress.examples
         self.first_step = trainer.progress.step
         self.skipped = 0
 
     def add(self, step: int, loss: Tensor, norm: Tensor) -> None:
-        skipped = bool(self.trainer.accelerator.scaler) and self.trainer.accelerator.optimizer_step_was_skipped
-        self.pending.append((step, loss, norm, skipped))
+        self.pending.append((step, loss, norm))
         if step - self.first_step == STEPS_BEFORE_ESTIMATE:
             self._estimate(step)
         if step % self.trainer.config.log_every == 0:
@@ -443,39 +442,46 @@ class _Log:
         self.since = time.perf_counter()
 
     def write(self) -> None:
-        """Check the pending losses and write their mean.  Raises UserError on one that is not finite."""
+        """Check the pending losses and write the mean of those that counted.  Raises UserError on one that is not finite."""
         if not self.pending:
             return
         trainer, state = self.trainer, self.trainer.progress
-        losses = [self._checked(*entry) for entry in self.pending]
+        counted = [(float(loss), float(norm)) for step, loss, norm in self.pending if self._counts(step, float(loss), float(norm))]
         now = time.perf_counter()
         seconds, examples = now - self.since, state.examples - self.examples
         state.seconds += seconds
-        step, _, norm, _ = self.pending[-1]
-        trainer._record(
-            {
-                "step": step,
-                "epoch": step / trainer.plan.steps_per_epoch,
-                "loss": float(np.mean(losses)),
-                "learning_rate": trainer.config.learning_rate * trainer.rate(step),
-                "gradient_norm": float(norm),
-                "examples_per_second": examples / seconds,
-                "seconds": state.seconds,
-            }
-        )
+        if counted:
+            losses, norms = zip(*counted, strict=True)
+            step = self.pending[-1][0]
+            trainer._record(
+                {
+                    "step": step,
+                    "epoch": step / trainer.plan.steps_per_epoch,
+                    "loss": float(np.mean(losses)),
+                    "learning_rate": trainer.config.learning_rate * trainer.rate(step),
+                    "gradient_norm": norms[-1],
+                    "examples_per_second": examples / seconds,
+                    "seconds": state.seconds,
+                }
+            )
         self.pending.clear()
         self.since, self.examples = now, state.examples
 
-    def _checked(self, step: int, loss: Tensor, norm: Tensor, skipped: bool) -> float:
-        """The step's loss.  A step that the fp16 scaler skipped is no error, unless it is one of very many."""
-        self.skipped = self.skipped + 1 if skipped else 0
-        value = float(loss)
-        if (math.isfinite(value) and math.isfinite(float(norm))) or (skipped and self.skipped < SKIPPED_STEPS):
-            return value
+    def _counts(self, step: int, loss: float, norm: float) -> bool:
+        """Whether the step changed the weights: the fp16 scaler leaves one out whose gradients have overflowed.
+
+        Then it tries a smaller scale, so that this is no error, unless it goes on for very many steps.
+        """
+        if math.isfinite(loss) and math.isfinite(norm):
+            self.skipped = 0
+            return True
         trainer = self.trainer
+        self.skipped += 1
+        if trainer.accelerator.scaler and self.skipped < SKIPPED_STEPS:
+            return False
         ids = trainer.train[trainer.plan.global_batch(step)]["id"]
         shown = ", ".join(map(str, ids[:8])) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
-        what = f"loss is {value}" if not math.isfinite(value) else f"gradient's norm is {float(norm)}"
+        what = f"loss is {loss}" if not math.isfinite(loss) else f"gradient's norm is {norm}"
         raise UserError(f"the {what} in step {step} (examples {shown}): {trainer._last_good()}")
 
     def _estimate(self, step: int) -> None:
@@ -515,6 +521,16 @@ def _newest_step(folder: Path, below: int) -> int | None:
     """The newest checkpoint's step that is smaller than `below`."""
     steps = (int(path.name.removeprefix("step-")) for path in folder.glob("step-*"))
     return max((step for step in steps if step < below), default=None)
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    """The model as it was before accelerate prepared it.
+
+    accelerate marks what it has prepared, and would pass it on as it is, without autocast where that has been taken off.
+    """
+    for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
+        model.__dict__.pop(name, None)
+    return model
 
 
 def _inner(optimizer: Any) -> torch.optim.Optimizer:

@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import json
 import logging
+import math
 import shutil
 import time
 from pathlib import Path
@@ -117,17 +118,54 @@ def test_a_loss_that_is_not_finite_names_step_and_examples_and_keeps_the_checkpo
     )
 
 
-def test_a_step_that_the_fp16_scaler_skips_is_no_error_but_very_many_in_a_row_are(tmp_path: Path) -> None:
+def fp16_on_a_cpu(scale: float) -> Accelerator:
+    """What a GPU of an older kind gets; the kit itself offers no fp16 on a CPU."""
+    accelerator = Accelerator(cpu=True)
+    accelerator.state._mixed_precision, accelerator.native_amp = "fp16", True
+    accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    return accelerator
+
+
+def test_steps_that_the_fp16_scaler_leaves_out_are_no_error(tmp_path: Path) -> None:
     task = TinyClassifier(CONFIG)
-    trainer = Trainer(task, task.model(), features(90), features(40, seed=1), CONFIG, Accelerator(cpu=True), tmp_path, 32)
-    log = _Log(trainer)
-    infinite = torch.tensor(float("inf"))
+    model = task.model()
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    Trainer(task, model, features(90), features(40, seed=1), CONFIG, fp16_on_a_cpu(2.0**21), tmp_path, 32).run()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    counted = [line for line in lines if "loss" in line]
+    assert 0 < len(counted) < 6, "the scale is too large at first, and halved until it is not"
+    assert all(np.isfinite([line["loss"], line["gradient_norm"]]).all() for line in counted)
+    assert any(not torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+def test_very_many_steps_in_a_row_that_the_scaler_leaves_out_are_an_error(tmp_path: Path) -> None:
+    task = TinyClassifier(CONFIG)
+    accelerator = fp16_on_a_cpu(2.0**120)
+    log = _Log(Trainer(task, task.model(), features(90), features(40, seed=1), CONFIG, accelerator, tmp_path, 32))
     for _ in range(SKIPPED_STEPS - 1):
-        assert log._checked(1, torch.tensor(0.5), infinite, skipped=True) == 0.5
+        assert not log._counts(1, 0.5, math.inf)
     with pytest.raises(UserError, match="gradient's norm is inf in step 1"):
-        log._checked(1, torch.tensor(0.5), infinite, skipped=True)
-    log._checked(1, torch.tensor(0.5), torch.tensor(1.0), skipped=False)
-    assert log._checked(1, infinite, infinite, skipped=True) == float("inf")
+        log._counts(1, 0.5, math.inf)
+    assert log._counts(1, 0.5, 1.0) and not log._counts(1, math.inf, math.inf)
+    accelerator.scaler = None
+    with pytest.raises(UserError, match="loss is inf in step 1"):
+        log._counts(1, math.inf, 1.0)
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("no", torch.float32), ("bf16", torch.bfloat16)])
+def test_every_stage_computes_in_the_precision_that_was_chosen(tmp_path: Path, precision: str, expected: torch.dtype) -> None:
+    config = dataclasses.replace(CONFIG, freeze_epochs=1)
+    task = TinyClassifier(config)
+    model = task.model()
+    seen: dict[bool, set[torch.dtype]] = {}
+
+    def note(head: torch.nn.Module, inputs: object, output: torch.Tensor) -> None:
+        if torch.is_grad_enabled():
+            seen.setdefault(all(parameter.requires_grad for parameter in model.parameters()), set()).add(output.dtype)
+
+    model.head.register_forward_hook(note)
+    Trainer(task, model, features(90), features(40, seed=1), config, Accelerator(cpu=True, mixed_precision=precision), tmp_path, 32).run()
+    assert seen == {False: {expected}, True: {expected}}
 
 
 def test_frozen_backbone_stays_as_it_was(tmp_path: Path) -> None:
