@@ -53,7 +53,9 @@ def _metadata(task: "type[Task]", results: dict[str, Any], manifest: dict[str, A
     from huggingface_hub import EvalResult, ModelCardData
 
     name = f"{results['project']}-{results['run']}"
-    data_id, base = HUB_ID.match(manifest["data"]["reference"]), HUB_ID.match(manifest["model"]["origin"])
+    config = manifest["config"]  # a file's path may look like the id of a Hub data set
+    data_id = HUB_ID.match(manifest["data"]["reference"]) if config["dataset"] else None
+    base = HUB_ID.match(manifest["model"]["origin"]) if config["pretrained"] else None
     measured = [
         EvalResult(
             task_type=task.pipeline_tag,

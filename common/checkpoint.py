@@ -12,11 +12,13 @@ leaves either the whole checkpoint or a temporary folder that nobody reads. Olde
 after the new one stands.
 """
 
-import errno
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -160,14 +162,20 @@ def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> di
     return {f"{key}.{name}": tensor for name, parameter in model.named_parameters() for key, tensor in state.get(parameter, {}).items()}
 
 
-def _save(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write tensors; a full disk is an OSError, as it is everywhere else."""
+@contextlib.contextmanager
+def written_with_safetensors(path: Path) -> Iterator[None]:
+    """What safetensors says of a full or broken disk while `path` is written, as the OSError that it is everywhere else."""
     try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+        yield
     except SafetensorError as error:
-        if "os error 28" in str(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        if number := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
         raise
+
+
+def _save(tensors: dict[str, Tensor], path: Path) -> None:
+    with written_with_safetensors(path):
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
 
 
 def _stand(draft: Path, final: Path) -> Path:

@@ -17,14 +17,14 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from common.errors import UserError
+from common.evaluation.intervals import FEWEST_GROUPS
 from common.progress import track
 
 if TYPE_CHECKING:
     from common.tables import Problems
 
-# Rows of a split that are looked up among all rows of the others for near-duplicates. Only the rows that
-# are looked up are a sample; they are compared with every training row.
-SAMPLE = 2_000
+# Rows of a split that are looked up among all training rows for near-duplicates: a sample of the larger splits.
+SAMPLE = 5_000
 # Share of common word triples (Jaccard) from which two texts count as nearly the same.
 NEAR = 0.8
 PERMUTATIONS = 64
@@ -93,12 +93,24 @@ def check_labels(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
         if len(forms) > 1:
             problem = f"labels that differ only by case or blanks ({_short(sorted(forms))})"
             yield Finding("warning", names["train"], [], problem, "write them alike if they mean the same")
-    for split in set(splits) - {"train"}:
-        unseen = set(splits[split]["label"]) - train.keys()
-        if unseen:
-            rows = row_names(splits[split], [place for place, label in enumerate(splits[split]["label"]) if label in unseen])
-            problem = f"labels that no training row has ({_short(sorted(unseen))})"
-            yield Finding("error", names[split], rows, problem, "add training rows of these labels, or remove these rows")
+    for split, unseen, rows in _unseen_labels(splits):
+        problem = f"labels that no training row has ({_short(unseen)})"
+        yield Finding("error", names[split], rows, problem, "add training rows of these labels, or remove these rows")
+
+
+def check_labels_left(splits: dict[str, Dataset], names: dict[str, str], labels: list[str]) -> Iterator[Finding]:
+    """Labels that training never sees, because the splits that were made from its rows took all of them; rows hold places in `labels`."""
+    for split, unseen, rows in _unseen_labels(splits):
+        problem = f"labels that no training row has ({_short([labels[number] for number in unseen])})"
+        yield Finding("warning", names[split], rows, problem, "the model cannot give these; add rows of these labels in other groups")
+
+
+def _unseen_labels(splits: dict[str, Dataset]) -> Iterator[tuple[str, list[Any], list[int] | list[str]]]:
+    """(split, labels, rows) of the labels that no training row has."""
+    train = set(splits["train"]["label"])
+    for split, rows in splits.items():
+        if unseen := set(rows["label"]) - train:
+            yield split, sorted(unseen), row_names(rows, [place for place, label in enumerate(rows["label"]) if label in unseen])
 
 
 def check_groups(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[Finding]:
@@ -108,12 +120,30 @@ def check_groups(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
     for split, rows in splits.items():
         if alone := [place for place, (group, row_id) in enumerate(zip(rows["group"], rows["id"], strict=True)) if group == row_id]:
             yield Finding("warning", names[split], row_names(rows, alone), "no group", "each counts as a group of its own; name it if it belongs to one")
-    train = set(splits["train"]["group"])
-    for split in set(splits) - {"train"}:
-        rows = row_names(splits[split], [place for place, group in enumerate(splits[split]["group"]) if group in train])
-        if rows:
-            remedy = "give --train_file alone, so that the splits are made by group"
-            yield Finding("error", names[split], rows, f"groups that {names['train']} has too", remedy)
+    for seen in ("train", "validation"):
+        known = set(splits[seen]["group"]) if seen in splits else set()
+        for split, rows in splits.items():
+            if split in ("train", seen):
+                continue
+            if both := row_names(rows, [place for place, group in enumerate(rows["group"]) if group in known]):
+                yield Finding("error", names[split], both, f"groups that {names[seen]} has too", _group_remedy(split))
+
+
+def _group_remedy(split: str) -> str:
+    """What to do about groups on both sides; an out-of-domain set is never made from the training rows, and may count its users from 1, too."""
+    if split in ("validation", "test"):
+        return "give --train_file alone, so that the splits are made by group"
+    return "remove these rows on one side, or, if they are other groups that are named alike, write their names differently"
+
+
+def check_few_groups(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[Finding]:
+    """Sets that are measured on, but have too few groups for an interval."""
+    for split, rows in splits.items():
+        if split in ("train", "validation") or "group" not in rows.column_names:
+            continue
+        if (groups := len(set(rows["group"]))) < FEWEST_GROUPS:
+            remedy = f"intervals need {FEWEST_GROUPS} or more, and are given as 0 to 100 %: give rows of more groups"
+            yield Finding("warning", names[split], [], f"rows of {groups} {'group' if groups == 1 else 'groups'} only", remedy)
 
 
 def normalised(text: str) -> str:
@@ -130,7 +160,7 @@ def content_hashes(texts: Any) -> NDArray[np.uint64]:
 def check_duplicates(splits: dict[str, Dataset], key: str, noun: str, names: dict[str, str], near: Near) -> tuple[list[Finding], dict[str, set[str]]]:
     """Rows that hold the same, and nearly the same, within and across splits; equal means equal in the column `key`.
 
-    Equal ones are looked for among all rows. For near ones a sample of the rows is looked up among all training
+    Equal ones are looked for among all rows. For near ones `SAMPLE` rows of each split are looked up among all training
     rows. Returns the findings, and per split the ids of rows that stand in train, too.
     """
     findings: list[Finding] = []
@@ -148,6 +178,9 @@ def check_duplicates(splits: dict[str, Dataset], key: str, noun: str, names: dic
             leaked[split] |= set(rows[both]["id"])
             problem = f"{noun}s that stand in {names['train']} too"
             findings.append(Finding("warning", names[split], row_names(rows, both), problem, _remedy(split)))
+        if split not in ("train", "validation") and len(both := np.flatnonzero(np.isin(hashes[split], hashes["validation"]))):
+            problem, remedy = f"{noun}s that stand in {names['validation']} too", "the checkpoint was chosen on those; remove them on one side"
+            findings.append(Finding("warning", names[split], row_names(rows, both), problem, remedy))
     findings += _near_duplicates(splits, noun, names, leaked, hashes, near)
     return findings, leaked
 

@@ -18,7 +18,10 @@ class Classification(Task):
 
     def head(self, model: nn.Module) -> tuple[str, ...]:
         base = str(model.base_model_prefix)  # transformers' name of the module that was pretrained
-        return tuple(f"{name}." for name, _ in model.named_children() if name != base)
+        parameters = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
+        if base not in parameters:  # the picture's half of CLIP and its like has another name than the whole
+            base = max(parameters, key=lambda name: parameters[name])
+        return tuple(f"{name}." for name in parameters if name != base)
 
     def loss(self, outputs: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
         return nn.functional.cross_entropy(outputs.float(), batch["labels"], label_smoothing=label_smoothing, reduction="sum")

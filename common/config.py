@@ -6,7 +6,6 @@ nearest known one; pairs of options that cannot be are rejected here, before any
 
 import dataclasses
 import difflib
-import importlib.util
 import math
 import re
 from collections.abc import Sequence
@@ -116,13 +115,13 @@ class Config:
     processes: int | None = None
 
     def identity(self) -> dict[str, Any]:
-        """The options that decide the weights: a checkpoint belongs to one set of them.
+        """The options that decide the weights and what is measured: a run and its checkpoints belong to one set of them.
 
         The micro-batch size and the number of processes are left out on purpose: the batch plan is global,
         so a run may go on with other ones.
         """
         free = {"output_dir", "run_name", "resume", "tracker", "processes", "micro_batch_size"}
-        free |= {"checkpoint_every", "data_workers", "log_every", "slice_columns", "out_of_domain_files"}
+        free |= {"checkpoint_every", "data_workers", "log_every"}
         return {key: value for key, value in dataclasses.asdict(self).items() if key not in free}
 
 
@@ -228,15 +227,15 @@ def _check_pairs(config: Config) -> None:
         )
     if (config.freeze == "backbone" or config.freeze_epochs) and config.head_learning_rate is None:
         raise UserError("the head is trained alone, and has no learning rate: give --head_learning_rate.")
-    if config.tracker != "none" and importlib.util.find_spec(config.tracker) is None:
-        raise UserError(f"--tracker {config.tracker} is not installed: `pip install -c constraints.txt -e '.[trackers]'` brings it.")
 
 
 def save(config: Config, path: Path) -> None:
-    """Write the resolved configuration as YAML that `--config` reads back."""
+    """Write the resolved configuration, whole or not at all, as YAML that `--config` reads back."""
     import yaml
 
-    path.write_text(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    from common.run import write_text  # which needs this module
+
+    write_text(path, yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True))
 
 
 def load(config_class: type[AnyConfig], path: Path) -> AnyConfig:

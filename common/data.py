@@ -50,7 +50,8 @@ class Data:
         findings: what the checks found; errors have stopped the run before.
         reference: where the rows come from, in words, with file names or revision.
         fingerprint: sha256 over the rows of each split.
-        leaked: per split ids of rows that stand, nearly or exactly, in another split.
+        leaked: per split ids of rows that stand, nearly or exactly, in train, too.
+        looked_up: per split how many of its rows were looked up among the training rows for near-duplicates.
         terms: licence and source of the data where they are known.
     """
 
@@ -60,6 +61,7 @@ class Data:
     out_of_domain: dict[str, Dataset] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     leaked: dict[str, list[str]] = field(default_factory=dict)
+    looked_up: dict[str, int] = field(default_factory=dict)
     terms: str = ""
 
 
@@ -76,9 +78,9 @@ def read_split(split: str, name: str, source: RowSource, columns: dict[str, Colu
             try:
                 if isinstance(row, tables.RowProblem):
                     raise row
-                yield _with_id(f"{split}:{number}", _cells(row, columns))
+                yield _encodable(_with_id(f"{split}:{number}", _cells(row, columns)))
             except tables.RowProblem as problem:
-                problems.add(str(problem), number)
+                problems.add(str(problem), number if isinstance(number, int) else number.encode(errors="replace").decode())
 
     rows = good_rows()
     first = next(rows, None)
@@ -103,6 +105,15 @@ def _with_id(row_id: str, cells: dict[str, str]) -> dict[str, str]:
     if cells.get("group") == "":
         cells["group"] = row_id
     return {"id": row_id, **cells}
+
+
+def _encodable(row: dict[str, str]) -> dict[str, str]:
+    """The row as it is.  Raises RowProblem where it cannot be written as UTF-8: half an emoji in JSON, a file's name in another encoding."""
+    try:
+        "".join(row.values()).encode()
+    except UnicodeEncodeError:
+        raise tables.RowProblem("half a character (save the text, or the name of the file, again as UTF-8)") from None
+    return row
 
 
 def label_columns(config: Config, label_column: str) -> dict[str, Column]:
@@ -139,7 +150,7 @@ def checked(config: Config, sources: Sources, kind: Kind) -> tuple[Data, list[st
 
     Raises UserError where the rows cannot be trained on.
     """
-    findings: list[Finding] = []
+    findings = list(sources.findings)
     splits, sums = {}, {}
     everything = {**sources.home, **sources.outside}
     for split, (name, rows) in everything.items():
@@ -163,7 +174,10 @@ def checked(config: Config, sources: Sources, kind: Kind) -> tuple[Data, list[st
     for split in SPLITS:
         names.setdefault(split, f"the {split} split made from {names['train']}")
     outside = {split: splits[split] for split in sources.outside}
-    found, leaked = checks.check_duplicates({**home, **outside}, kind.key, kind.noun, names, kind.near)
+    parts = {**home, **outside}
+    findings += checks.check_labels_left(parts, names, labels)
+    findings += checks.check_few_groups(parts, names)
+    found, leaked = checks.check_duplicates(parts, kind.key, kind.noun, names, kind.near)
     data = Data(
         splits=home,
         out_of_domain=outside,
@@ -171,6 +185,7 @@ def checked(config: Config, sources: Sources, kind: Kind) -> tuple[Data, list[st
         fingerprint=sums,
         findings=findings + found,
         leaked={split: sorted(ids) for split, ids in leaked.items()},
+        looked_up={split: min(len(rows), checks.SAMPLE) for split, rows in parts.items()},
         terms=sources.terms,
     )
     return data, labels
@@ -224,19 +239,31 @@ def make_missing_splits(splits: dict[str, Dataset], config: Config, key: str) ->
 def stratified_group_sample(labels: NDArray[Any], groups: NDArray[Any], fraction: float, seed: int) -> NDArray[np.bool_]:
     """(n,) mask of about `fraction` of the groups of each label, whole groups only.
 
-    A group counts for the label of its first row. A label with one group is left out of the sample, so
-    that it stays in the part that is trained on.
+    A group counts for its rarest label. A label with one group is left out of the sample, so that it stays in
+    the part that is trained on.
     """
-    _, first, member_of = np.unique(groups, return_index=True, return_inverse=True)
-    stratum = labels[first]
-    order = np.random.default_rng(seed).permutation(len(first))
-    chosen = np.zeros(len(first), dtype=bool)
-    by_stratum = order[np.argsort(stratum[order], kind="stable")]
-    for members in np.split(by_stratum, np.flatnonzero(np.diff(np.unique(stratum, return_inverse=True)[1][by_stratum])) + 1):
+    member_of = np.unique(groups, return_inverse=True)[1]
+    stratum = _rarest_labels(np.unique(labels, return_inverse=True)[1], member_of)
+    order = np.random.default_rng(seed).permutation(len(stratum))
+    chosen = np.zeros(len(stratum), dtype=bool)
+    for label in np.unique(stratum):
+        members = order[stratum[order] == label]
         if len(members) > 1:
             chosen[members[: max(1, round(fraction * len(members)))]] = True
     mask: NDArray[np.bool_] = chosen[member_of]
     return mask
+
+
+def _rarest_labels(labels: NDArray[np.int64], member_of: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(groups,) of each group the label that the fewest groups have, of equally rare ones that of the first row.
+
+    `labels` and `member_of` give label and group of each row, both counted from 0.
+    """
+    pairs = np.unique(member_of * (labels.max() + 1) + labels)
+    groups_with = np.bincount(pairs % (labels.max() + 1))
+    by_group = np.lexsort((groups_with[labels], member_of))  # rows, the rarest label of each group first
+    first = np.unique(member_of[by_group], return_index=True)[1]
+    return labels[by_group[first]]
 
 
 def labelled(splits: dict[str, Dataset], names: list[str]) -> dict[str, Dataset]:

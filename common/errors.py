@@ -10,6 +10,13 @@ class UserError(Exception):
     """Says in one sentence what is wrong and what to do about it."""
 
 
+class LocalUserError(UserError):
+    """A UserError that may come to one process alone, such as a memory that ran out: whichever has it says so.
+
+    Every other UserError comes to all processes alike, and the first one speaks for them.
+    """
+
+
 class Interrupted(Exception):
     """The run stopped on a signal, after it had committed a checkpoint.
 
@@ -19,6 +26,17 @@ class Interrupted(Exception):
     def __init__(self, message: str, status: int):
         super().__init__(message)
         self.status = status
+
+
+# What to do about an error of the file system, by its number.
+FREE_SPACE = "free some space; KIT_CACHE moves the cache, --output_dir the runs"
+PERMISSIONS = "check the permissions; KIT_CACHE moves the cache, --output_dir the runs"
+NO_FOLDER = "a file stands where a folder is needed: choose another --output_dir or KIT_CACHE"
+ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), FREE_SPACE),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), PERMISSIONS),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), NO_FOLDER),
+}
 
 
 def exit_with_sentence(main: Callable[[], None]) -> None:
@@ -36,15 +54,17 @@ def exit_with_sentence(main: Callable[[], None]) -> None:
     except UserError as error:
         if debug:
             raise
-        _leave(f"error: {error}", 2)
+        _leave(f"error: {error}", 2, everywhere=isinstance(error, LocalUserError))
     except OSError as error:
-        if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if debug or error.errno not in ADVICE:
             raise
         where = f" ({error.filename})" if error.filename else ""
-        _leave(f"error: {error.strerror}{where}: free some space or choose another --output_dir.", 2)
+        _leave(f"error: {error.strerror}{where}: {ADVICE[error.errno]}.", 2, everywhere=True)
 
 
-def _leave(sentence: str, status: int) -> None:
-    if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
-        print(sentence, file=sys.stderr, flush=True)
+def _leave(sentence: str, status: int, everywhere: bool = False) -> None:
+    """Print the sentence, of several processes in the first one, or with its number in each that comes here."""
+    rank = os.environ.get("RANK", "0")
+    if rank == "0" or everywhere:
+        print(sentence if rank == "0" else f"process {rank}: {sentence}", file=sys.stderr, flush=True)
     raise SystemExit(status)

@@ -1,5 +1,7 @@
 """From options to evidence: data, model, training, evaluation, report."""
 
+import contextlib
+import importlib.util
 import json
 import shutil
 import sys
@@ -38,16 +40,25 @@ def fine_tune(task_class: type[Task], arguments: Sequence[str] | None = None) ->
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     config = parse(task_class.config_class, arguments, f"projects/{task_class.project}/train.py")
     run = Run.of(config, task_class.project)
-    run.check_free(config)
-    if run.results.exists():
+    with run.alone() if is_main_process() else contextlib.nullcontext():  # the first process holds the run for all of them
+        run.check_free(config)
+        if not run.results.exists():
+            check_tracker(config)
+            train_and_measure(task_class(config), config, run, arguments)
+            return
         say(f"{run.folder} is finished: these are its results. Another --run_name trains again.\n")
         if not (run.report.exists() and run.card.exists()):  # it was stopped between the results and these
             write_pages(run)
         print_results(run)
-        return
+
+
+def train_and_measure(task: Task, config: Config, run: Run, arguments: Sequence[str]) -> None:
+    """All of a run that is not finished yet: data, model, training, evaluation, report."""
+    from common.card import write_pages
+    from common.report import print_results
+
     accelerator, precision = make_accelerator(config.precision, config.processes)
     use_all_cores(accelerator.device, accelerator.num_processes)
-    task = task_class(config)
     source = pretrained(config.model, config.revision)
     with accelerator.main_process_first():
         data = task.data()
@@ -118,7 +129,8 @@ def save_model(task: Task, model: nn.Module, validation: Dataset, run: Run, acce
     if accelerator.is_main_process:
         draft = run.folder / ".model"
         shutil.rmtree(draft, ignore_errors=True)
-        task.save(model, draft)
+        with checkpoint.written_with_safetensors(draft):
+            task.save(model, draft)
         predictor.save_settings(draft)
         shutil.rmtree(run.model, ignore_errors=True)
         draft.rename(run.model)
@@ -177,6 +189,12 @@ def say_findings(data: Data) -> None:
     """Print the warnings of the checks."""
     for finding in data.findings:
         say(f"{finding.severity}: {finding}")
+
+
+def check_tracker(config: Config) -> None:
+    """Raise UserError where the tracker is not installed: whoever only loads the run later has no need of it."""
+    if config.tracker != "none" and importlib.util.find_spec(config.tracker) is None:
+        raise UserError(f"--tracker {config.tracker} is not installed: `pip install -c constraints.txt -e '.[trackers]'` brings it.")
 
 
 def start_tracker(accelerator: Accelerator, config: Config, project: str) -> None:

@@ -1,6 +1,8 @@
 """What a model says about features, each exactly once, on however many processes; and what its last layer is given."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -8,11 +10,13 @@ from accelerate.utils import gather_object, send_to_device
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from common.batching import evaluation_batches, share
+from common.batching import Indices, evaluation_batches, share
 from common.hardware import autocast, choose_precision, default_device
 from common.loading import Ahead
 from common.progress import track
-from common.task import Features, Task, column
+from common.task import Batch, Features, Task, column
+
+Found = TypeVar("Found")
 
 BATCH_SIZE = 64
 
@@ -56,15 +60,23 @@ def run(
     batches = share(evaluation_batches(column(features, "length"), batch_size), process, processes)
     mine: list[tuple[int, NDArray[np.float32]]] = []
     sums = np.zeros(2)
-    # A single question is not worth a thread.
-    made = Ahead(lambda indices: (indices, task.collate(features[indices])), batches, workers=int(len(batches) > 1))
-    for indices, batch in track(made, description, len(batches)):
+
+    def make(indices: Indices) -> Batch:
+        return task.collate(features[indices])
+
+    def answer(batch: Batch) -> tuple[list[NDArray[np.float32]], tuple[float, int]]:
         batch = send_to_device(batch, device)
         with autocast(device, precision):
             outputs = task.forward(model, batch)
-        if label_smoothing is not None:
-            sums += [float(task.loss(outputs, batch, label_smoothing)), task.items(batch)]
-        mine += zip(indices.tolist(), task.values(outputs, batch), strict=True)
+        summed = (0.0, 0) if label_smoothing is None else (float(task.loss(outputs, batch, label_smoothing)), task.items(batch))
+        return task.values(outputs, batch), summed
+
+    # A single question is not worth a thread.
+    made = Ahead(lambda indices: (indices, make(indices)), batches, workers=int(len(batches) > 1))
+    for whole, batch in track(made, description, len(batches)):
+        for indices, (values, summed) in fitting(whole, batch, make, answer):
+            sums += summed
+            mine += zip(indices.tolist(), values, strict=True)
     if processes > 1:
         mine = gather_object(mine)
         sums = np.sum(gather_object([sums]), axis=0)
@@ -73,6 +85,21 @@ def run(
         raise RuntimeError(f"{len(mine)} predictions for {len(features)} features: each must be there exactly once")
     loss = float(sums[0] / sums[1]) if sums[1] else float("nan")
     return Outputs([by_index[index] for index in range(len(features))], loss)
+
+
+def fitting(indices: Indices, batch: Batch, make: Callable[[Indices], Batch], answer: Callable[[Batch], Found]) -> list[tuple[Indices, Found]]:
+    """(indices, answer) of a batch; where the memory ran out, of its halves, which `make` makes, and of theirs.
+
+    Nothing waits for another process here, so each may cut its batches as its own memory asks for.
+    Raises torch.OutOfMemoryError where a single example does not fit.
+    """
+    try:
+        return [(indices, answer(batch))]
+    except torch.OutOfMemoryError:
+        if len(indices) == 1:
+            raise
+    # Outside of the handler: the error holds on to the tensors that were made before it.
+    return [found for half in np.array_split(indices, 2) for found in fitting(half, make(half), make, answer)]
 
 
 @torch.no_grad()
@@ -87,14 +114,25 @@ def head_inputs(task: Task, model: nn.Module, head: nn.Module, features: Feature
     seen: list[Tensor] = []
     hook = head.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     inputs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(features)
+
+    def make(indices: Indices) -> Batch:
+        return task.collate(features[indices])
+
+    def answer(batch: Batch) -> Tensor:
+        seen.clear()
+        with autocast(device, precision):
+            task.forward(model, send_to_device(batch, device))
+        return seen.pop()
+
     try:
         batches = evaluation_batches(column(features, "length"), BATCH_SIZE)
-        made = Ahead(lambda indices: (indices, task.collate(features[indices])), batches, workers=1)
-        for indices, batch in track(made, description, len(batches)):
-            with autocast(device, precision):
-                task.forward(model, send_to_device(batch, device))
-            for place, value in zip(indices, seen.pop().float().cpu().numpy(), strict=True):
-                inputs[place] = value
+        made = Ahead(lambda indices: (indices, make(indices)), batches, workers=1)
+        for whole, batch in track(made, description, len(batches)):
+            for indices, given in fitting(whole, batch, make, answer):
+                if given.ndim > 2:  # of every token, and nobody reads them
+                    return np.empty((0, 0, 0), np.float32)
+                for place, value in zip(indices, given.float().cpu().numpy(), strict=True):
+                    inputs[place] = value
     finally:
         hook.remove()
-    return np.stack(inputs) if inputs[0].ndim == 1 else np.empty((0, 0, 0), np.float32)
+    return np.stack(inputs)

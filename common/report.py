@@ -3,7 +3,7 @@
 import base64
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError, select_autoescape
 from rich.box import SIMPLE_HEAD
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from common.verify import Check
 
+# A difference whose p-value is not below this is called unclear.
+SIGNIFICANT = 0.05
 # Rows of `kit verify`'s table for one check.
 SHOWN_DIFFERENCES = 10
 
@@ -52,25 +54,31 @@ def p_value(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
+def verdict(comparison: dict[str, Any]) -> Literal["better", "worse", "unclear"]:
+    """What can be said of the model against a baseline: something only where interval and test agree."""
+    if comparison["p_value"] >= SIGNIFICANT:
+        return "unclear"
+    return "better" if comparison["low"] > 0 else "worse" if comparison["high"] < 0 else "unclear"
+
+
 def sentence(results: dict[str, Any]) -> str:
     """The result in one sentence, the unfavourable ones said as plainly."""
     comparison = results["comparison"]
     name = NAMES.get(comparison["against"], comparison["against"])
-    verdict = "beats" if comparison["low"] > 0 else "loses to" if comparison["high"] < 0 else "is not clearly better than"
+    said = {"better": "beats", "worse": "loses to", "unclear": "is not clearly better than"}[verdict(comparison)]
     return (
         f"The fine-tuned model gets {percent(results['metrics'][results['primary_metric']])} of {results['examples']:,} test examples right and "
-        f"{verdict} the best baseline ({name}): {points(comparison)}, {p_value(comparison['p_value'])}."
+        f"{said} the best baseline ({name}): {points(comparison)}, {p_value(comparison['p_value'])}."
     )
 
 
 def elsewhere(results: dict[str, Any]) -> str:
     """How it does away from home, in one sentence; empty without out-of-domain sets."""
-    parts: dict[str, list[str]] = {"better on": [], "not clearly different on": [], "worse on": []}
+    parts: dict[str, list[str]] = {"better": [], "unclear": [], "worse": []}
     for name, part in results["out_of_domain"].items():
-        comparison = part["comparison"]
-        verdict = "better on" if comparison["low"] > 0 else "worse on" if comparison["high"] < 0 else "not clearly different on"
-        parts[verdict].append(f"{name} ({100 * comparison['difference']:+.1f} points)")
-    said = [f"{verdict} {' and '.join(names)}" for verdict, names in parts.items() if names]
+        parts[verdict(part["comparison"])].append(f"{name} ({100 * part['comparison']['difference']:+.1f} points)")
+    words = {"better": "better on", "unclear": "not clearly different on", "worse": "worse on"}
+    said = [f"{words[found]} {' and '.join(names)}" for found, names in parts.items() if names]
     return f"Away from home it is {', '.join(said)} than the best baseline there." if said else ""
 
 
@@ -124,12 +132,17 @@ def _compact(interval: dict[str, Any], value: str, sign: bool = False) -> str:
 
 def write_report(run: Run) -> Path:
     """Write plots/ and the self-contained report.html of a run."""
-    results, manifest = read_json(run.results), read_json(run.manifest)
+    results = read_json(run.results)
     steps = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
     for name, figure in _figures(results, steps).items():
         _save(figure, run.folder / "plots", name)
-    write_text(run.report, _page("report.html.j2", run, results, manifest))
+    write_text(run.report, render_report(run))
     return run.report
+
+
+def render_report(run: Run) -> str:
+    """The page of a run, with the figures that are under plots/."""
+    return _page("report.html.j2", run, read_json(run.results), read_json(run.manifest))
 
 
 def evidence(run: Run) -> str:
@@ -146,7 +159,9 @@ def _page(template: str, run: Run, results: dict[str, Any], manifest: dict[str, 
 def render(template: str, run: Run, results: dict[str, Any], manifest: dict[str, Any], **more: Any) -> str:
     """A template of this folder filled from a run.  Raises UserError where the run lacks what the template asks for."""
     try:
-        return _environment().get_template(template).render(r=results, m=manifest, sentence=sentence(results), elsewhere=elsewhere(results), **more)
+        looked_up = results["data"].get("looked_up", {}).get("test", results["examples"])
+        said = {"sentence": sentence(results), "elsewhere": elsewhere(results), "looked_up": looked_up}
+        return _environment().get_template(template).render(r=results, m=manifest, **said, **more)
     except (UndefinedError, KeyError) as error:
         raise UserError(f"{run.folder} comes from another version of the kit ({error}): `kit evaluate {run.folder}` measures it again.") from error
 
@@ -154,7 +169,14 @@ def render(template: str, run: Run, results: dict[str, Any], manifest: dict[str,
 def _environment() -> Environment:
     """Templates of this folder; HTML is escaped, a missing name is an error."""
     loaded = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(["html.j2"]), undefined=StrictUndefined)
-    loaded.filters |= {"percent": percent, "points": points, "p_value": p_value, "baseline": lambda name: NAMES.get(name, name), "cell": _cell}
+    loaded.filters |= {
+        "percent": percent,
+        "points": points,
+        "p_value": p_value,
+        "verdict": verdict,
+        "baseline": lambda name: NAMES.get(name, name),
+        "cell": _cell,
+    }
     return loaded
 
 

@@ -1,10 +1,14 @@
 """A run's folder: what is where, written so that nothing is half there."""
 
+import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -72,6 +76,50 @@ class Run:
     @property
     def report(self) -> Path:
         return self.folder / "report.html"
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from training this run; the folder that runs are kept in is there from here on.
+
+        The lock is a file beside the run's folder, and the kernel drops it with the process, however that ends.
+        What was made for it is removed again. Raises UserError where another process has it, OSError where nothing
+        can be written. A finished run is only shown, and shall be where nothing can be written, too.
+        """
+        if self.results.exists():
+            yield
+            return
+        parent = self.folder.parent
+        made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+        parent.mkdir(parents=True, exist_ok=True)
+        lock = parent / f".{self.folder.name}.lock"
+        descriptor = self._take(lock)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            os.close(descriptor)
+            for folder in made:
+                with contextlib.suppress(OSError):  # there is something in it
+                    folder.rmdir()
+
+    def _take(self, lock: Path) -> int:
+        """The descriptor of the lock file, which nobody else holds."""
+        while True:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                os.close(descriptor)
+                raise UserError(f"{self.folder} is being trained by another process: wait for it, or choose another --run_name.") from error
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                    os.close(descriptor)
+                    raise
+                return descriptor  # a network's file system without locks: go on as if there were none
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), lock.stat()):
+                    return descriptor
+            os.close(descriptor)  # the one who held it has removed it since it was opened
 
     def check_free(self, config: Config) -> None:
         """Raise UserError where the folder holds something that this configuration must not touch."""

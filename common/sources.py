@@ -8,6 +8,7 @@ from typing import Any
 from datasets import Dataset
 
 from common import tables
+from common.checks import Finding
 from common.config import Config, nearest
 from common.errors import UserError
 
@@ -31,12 +32,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Sources:
-    """Rows before they are checked: (name for messages, rows) of each split, and of each out-of-domain set."""
+    """Rows before they are checked: (name for messages, rows) of each split, and of each out-of-domain set; what was found wrong so far."""
 
     home: dict[str, tuple[str, RowSource]]
     outside: dict[str, tuple[str, RowSource]]
     reference: str
     terms: str = ""
+    findings: list[Finding] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def from_files(config: Config, columns: dict[str, Column]) -> Sources:
     """The files that the options name."""
     paths = {split: getattr(config, f"{split}_file") for split in SPLITS if getattr(config, f"{split}_file")}
     outside = dict(config.out_of_domain_files)
-    if clash := [name for name in outside if name in SPLITS or ":" in name]:
+    if clash := [name for name in outside if name in (*SPLITS, "extra") or ":" in name]:
         raise UserError(f"an out-of-domain set cannot be called {clash[0]!r}: give it another name.")
     files: dict[str, Path] = {}
     for split, path in {**paths, **outside}.items():
@@ -72,7 +74,16 @@ def from_hub(config: Config, columns: dict[str, Column]) -> Sources:
     if "train" not in loaded:
         raise UserError(f"{config.dataset} has no split called 'train' (it has {', '.join(loaded)}): download it and give --train_file.")
     check_columns(str(config.dataset), loaded["train"].column_names, columns)
-    return Sources({split: (f"{config.dataset} ({split})", numbered(loaded[split])) for split in SPLITS if split in loaded}, {}, reference)
+    hidden = [split for split in ("validation", "test") if split in loaded and _labels_are_hidden(loaded[split], columns["label"].source)]
+    remedy = "it is left out, and such a split is made from the training rows"
+    findings = [Finding("warning", f"{config.dataset} ({split})", [], "no row has a label", remedy) for split in hidden]
+    home = {split: (f"{config.dataset} ({split})", numbered(loaded[split])) for split in SPLITS if split in loaded and split not in hidden}
+    return Sources(home, {}, reference, findings=findings)
+
+
+def _labels_are_hidden(rows: Dataset, label_column: str) -> bool:
+    """Whether the labels are kept back, as those of the test split of a competition."""
+    return label_column not in rows.column_names or all(label in (-1, None) for label in rows[label_column])
 
 
 def from_starter(config: Config, starters: dict[str, Callable[[], Starter]]) -> Sources:
@@ -99,7 +110,8 @@ def _same_content(left: Path, right: Path) -> bool:
 def file_columns(path: Path, columns: dict[str, Column]) -> None:
     """Raise UserError unless the file has all `columns`; names the nearest one that it has."""
     present = tables.column_names(path)
-    doubled = sorted({name for name in present if present.count(name) > 1})
+    # Columns that are not read may be called alike: a spreadsheet adds blank ones.
+    doubled = [column.source for column in columns.values() if present.count(column.source) > 1]
     if doubled:
         raise UserError(f"{path} has two columns called {doubled[0]!r}: rename one of them.")
     check_columns(str(path), present, columns)

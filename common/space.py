@@ -135,7 +135,7 @@ def _copy_code(modules: dict[str, Path], target: Path) -> None:
 def _copy_run(run: Run, target: Path) -> None:
     """Model, best baseline and evidence, without the paths of this machine."""
     target.mkdir()
-    measured = [name for name in read_json(run.manifest)["files"] if name != run.predictions.name]
+    measured = [name for name in read_json(run.manifest)["files"] if name not in (run.predictions.name, run.metrics.name)]
     for name in [*measured, *(f"plots/{file.name}" for file in (run.folder / "plots").glob("*.svg"))]:
         if not (run.folder / name).is_file():
             raise UserError(f"{run.folder / name} is missing: `kit evaluate {run.folder}` writes what belongs to a run again.")

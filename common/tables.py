@@ -4,6 +4,7 @@ Rows are counted from 1, without the header. Reading streams, so a million rows 
 ten thousand.
 """
 
+import contextlib
 import csv
 import gzip
 import hashlib
@@ -11,6 +12,7 @@ import io
 import itertools
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,8 @@ Row = dict[str, Any]
 
 FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 CHUNK = 10_000
+# What reading a damaged file raises, zipped or not.
+DAMAGED = (OSError, EOFError, zlib.error)
 csv.field_size_limit(10_000_000)
 
 
@@ -69,7 +73,7 @@ def column_names(path: Path) -> list[str]:
         with _open_binary(path) as file:
             try:
                 return list(pyarrow.parquet.read_schema(file).names)
-            except pyarrow.ArrowException as error:
+            except (pyarrow.ArrowException, *DAMAGED) as error:
                 raise UserError(f"{path} is no Parquet file ({error}): save it again.") from error
     for _, row in rows(path):
         return [] if isinstance(row, RowProblem) else list(row)
@@ -79,7 +83,7 @@ def column_names(path: Path) -> list[str]:
 def rows(path: Path) -> Iterator[tuple[int, Row | RowProblem]]:
     """(row number, row) for every row of a file; in place of a row that cannot be read, its problem.
 
-    Raises UserError where the file as a whole cannot be read on, naming the row.
+    Raises UserError where the file as a whole cannot be read on, naming the row or the line.
     """
     kind = format_of(path)
     if kind in (".csv", ".tsv"):
@@ -127,15 +131,28 @@ def _open_text(path: Path) -> Any:
 
 
 def _streamed(path: Path, read: Callable[[], Any], row: int) -> Any:
-    """Call `read`; turn what breaks a whole file into a sentence that names the row."""
+    """Call `read`; turn what breaks a whole file into a sentence that names the row, or the line."""
     try:
         return read()
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}, row {row}: byte 0x{error.object[error.start]:02x} is no UTF-8: save the file with the encoding UTF-8.") from error
+        # The text is decoded ahead of the rows: the row that is read is not the one that is wrong.
+        raise UserError(
+            f"{path}, line {_bad_line(path)}: byte 0x{error.object[error.start]:02x} is no UTF-8: save the file with the encoding UTF-8."
+        ) from error
     except csv.Error as error:
         raise UserError(f"{path}, row {row}: {error}: check the quotation marks from this row on.") from error
-    except (OSError, EOFError) as error:
+    except DAMAGED as error:
         raise UserError(f"{path}, row {row}: the file cannot be read on ({error}): is it damaged?") from error
+
+
+def _bad_line(path: Path) -> int:
+    """The number of the first line that is no UTF-8."""
+    number = 1
+    with _open_binary(path) as file, contextlib.suppress(UnicodeDecodeError, *DAMAGED):
+        for line in file:
+            line.decode()
+            number += 1
+    return number
 
 
 def _csv_records(path: Path, file: Any) -> Iterator[list[str]]:
@@ -197,5 +214,5 @@ def _parquet_rows(path: Path) -> Iterator[Row | RowProblem]:
         try:
             for batch in pyarrow.parquet.ParquetFile(file).iter_batches(batch_size=CHUNK):
                 yield from batch.to_pylist()
-        except pyarrow.ArrowException as error:
+        except (pyarrow.ArrowException, *DAMAGED) as error:
             raise UserError(f"{path} is no Parquet file ({error}): save it again.") from error

@@ -53,6 +53,7 @@ class Task(ABC):
     project: ClassVar[str]
     title: ClassVar[str]
     pipeline_tag: ClassVar[str]  # the Hub's name of the task
+    pipeline_options: ClassVar[str] = ""  # what transformers' pipeline has to be told beside the model, as in `, top_k=3`
     intended_use: ClassVar[str]
     primary_metric: ClassVar[str]
     config_class: ClassVar[type[Config]]

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from common import checkpoint, inference
 from common.batching import Indices, Plan, Slot, deal
 from common.config import Config
-from common.errors import Interrupted, UserError
+from common.errors import Interrupted, LocalUserError, UserError
 from common.hardware import reuse_freed_memory
 from common.loading import Ahead
 from common.optimization import make_optimizer, schedule, set_learning_rate, train_mode, unfreeze
@@ -405,7 +405,7 @@ class Trainer:
             yield
         except torch.OutOfMemoryError as error:
             smaller = max(1, self.micro_batch_size // 2)
-            raise UserError(
+            raise LocalUserError(
                 f"the memory ran out after step {self.progress.step}: give {self._same_command()} and with "
                 f"--micro_batch_size {smaller} to go on from the last checkpoint."
             ) from error

@@ -1,10 +1,12 @@
 """Does what a run claims still hold?  Every number again, every file's hash, every answer of the model.
 
 Nothing here believes results.json: its numbers are computed again from predictions.jsonl, and predictions.jsonl
-is held against the model that is asked again, on data that are read again. Two things cannot be had again:
-timings, which are only compared with the manifest, and the labels of the baselines that were not kept.
+is held against the model that is asked again, on data that are read again. Three things cannot be had again:
+timings, which are only compared with the manifest, the labels of the baselines that were not kept, and the figures
+under plots/, whose bytes hang on the version of matplotlib.
 """
 
+import copy
 import dataclasses
 import json
 import math
@@ -21,9 +23,10 @@ from common.data import Data
 from common.errors import UserError
 from common.evaluation import baselines
 from common.evaluation.calibration import probabilities
-from common.evaluation.measure import assemble, describe_data, read_records, records_of, vouched_files
+from common.evaluation.measure import assemble, calibrate, describe_data, read_records, records_of, vouched_files
 from common.predictor import Predictor
 from common.readme import write_readme
+from common.report import render_report
 from common.run import Run, read_json, without_paths
 from common.task import PROJECTS, encoded
 
@@ -31,6 +34,8 @@ from common.task import PROJECTS, encoded
 TOLERANCE = {"fp32": 1e-5, "bf16": 0.02, "fp16": 0.02}
 # Half precision may also flip labels whose probabilities are not kept: of altered inputs, and of a frozen encoder.
 FLIPS = 0.01
+# How far temperature and threshold may be from what the validation split gives again.
+CALIBRATED_TOLERANCE = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
 # What a run of the same name and with the same predictions may say otherwise: it took its own time on its own machine.
 OF_ONE_RUN = ("training.", "inference.", "command", "data.findings.")
 # The last digits of exp() and log() differ between processors.
@@ -63,7 +68,7 @@ def verify(folder: Path) -> Iterator[Check]:
             raise UserError(f"{file} is missing: only a finished run can be verified.")
     manifest, results = read_json(run.manifest), read_json(run.results)
     yield _attempt("files by their sha256", lambda: _files(run, manifest))
-    yield _attempt("model card and README", lambda: _pages(run, results))
+    yield _attempt("pages (report, model card, README)", lambda: _pages(run, results))
     try:
         predictor = Predictor.load(run.folder)
         data = predictor.task.data()
@@ -72,6 +77,7 @@ def verify(folder: Path) -> Iterator[Check]:
         return
     yield _attempt("numbers of results.json", lambda: _numbers(run, predictor, manifest, results))
     yield _attempt("data and configuration", lambda: _data(predictor, data, manifest))
+    yield _attempt("calibration on the validation split", lambda: _calibration(predictor, data))
     yield _attempt("answers of the model and the kept baseline", lambda: _answers(run, predictor, manifest, results, data))
 
 
@@ -105,14 +111,30 @@ def _numbers(run: Run, predictor: Predictor, manifest: dict[str, Any], results: 
 
 
 def _data(predictor: Predictor, data: Data, manifest: dict[str, Any]) -> tuple[int, list[Difference]]:
-    """The sha256 over the rows that were read, what is said of them, and the options of the run."""
-    again = json.loads(json.dumps({"data": describe_data(data), "config": dataclasses.asdict(predictor.task.config)}))
-    claimed = {"data": dict(manifest["data"]), "config": manifest["config"]}
+    """The sha256 over the rows that were read, what is said of them, how many there are, and the options of the run."""
+    counts = {
+        "train_rows": len(data.splits["train"]),
+        "validation_rows": len(data.splits["validation"]),
+        "baseline_rows": min(len(data.splits["train"]), baselines.ROWS),
+        "parameters": sum(parameter.numel() for parameter in predictor.model.parameters()),
+    }
+    again = json.loads(json.dumps({"data": describe_data(data), "config": dataclasses.asdict(predictor.task.config), "counts": counts}))
+    said = {**manifest["training"], **manifest["model"], "baseline_rows": manifest["baseline_rows"]}
+    claimed = {"data": dict(manifest["data"]), "config": manifest["config"], "counts": {name: said[name] for name in counts}}
     # What was found while encoding is not looked for again.
     kept = {finding["text"] for finding in again["data"].pop("findings")}
     missing = kept - {finding["text"] for finding in claimed["data"].pop("findings")}
     one, two = dict(_leaves(without_paths(claimed))), dict(_leaves(without_paths(again)))
     return len(one), _different(one, two) + [Difference("findings", "not mentioned", text) for text in without_paths(sorted(missing))]
+
+
+def _calibration(predictor: Predictor, data: Data) -> tuple[int, list[Difference]]:
+    """Temperature and threshold, as the validation split gives them."""
+    again = copy.copy(predictor)
+    calibrate(again, encoded(predictor.task, data.splits["validation"]))
+    tolerance = CALIBRATED_TOLERANCE[predictor.precision]
+    pairs = {"temperature": (predictor.temperature, again.temperature), "threshold": (predictor.threshold, again.threshold)}
+    return len(pairs), [Difference(name, one, two) for name, (one, two) in pairs.items() if not abs(one - two) <= tolerance]
 
 
 def _answers(run: Run, predictor: Predictor, manifest: dict[str, Any], results: dict[str, Any], data: Data) -> tuple[int, list[Difference]]:
@@ -162,12 +184,14 @@ def _answer(old: dict[str, Any], new: dict[str, Any], predictor: Predictor, tole
 
 
 def _pages(run: Run, results: dict[str, Any]) -> tuple[int, list[Difference]]:
-    """The model card, and the project's README with the results that are committed beside it."""
+    """The model card and the report, and the project's README with the results that are committed beside it."""
     project = PROJECTS / results["project"]
     differences = []
     if not run.card.exists() or run.card.read_text(encoding="utf-8") != render_card(run):
         differences.append(Difference("README.md of the run", "the card that the results give", "another text" if run.card.exists() else "missing"))
-    compared = 1
+    if not run.report.exists() or run.report.read_text(encoding="utf-8") != render_report(run):
+        differences.append(Difference("report.html", "the page that the results give", "another text" if run.report.exists() else "missing"))
+    compared = 2
     if (project / "README.md").exists():
         compared += 1
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from common.checkpoint import written_with_safetensors
 from common.progress import track
 from common.run import read_json, write_json
 
@@ -94,8 +95,9 @@ class Regression(Baseline):
         from safetensors.numpy import save_file
 
         write_json(folder / DESCRIPTION, {"kind": self.vectors.kind, "labels": self.labels})
-        save_file({"weight": np.ascontiguousarray(self.weight), "bias": np.ascontiguousarray(self.bias)}, folder / WEIGHTS)
-        self.vectors.save(folder)
+        with written_with_safetensors(folder):
+            save_file({"weight": np.ascontiguousarray(self.weight), "bias": np.ascontiguousarray(self.bias)}, folder / WEIGHTS)
+            self.vectors.save(folder)
 
 
 def fit_baselines(task: "Task", data: "Data", vectors: dict[str, Callable[[list[Any]], Vectors]]) -> dict[str, Baseline]:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.evaluation import calibration, metrics
-from common.evaluation.intervals import Bootstrap, mcnemar
+from common.evaluation.intervals import FEWEST_GROUPS, Bootstrap, mcnemar
 
 Record = dict[str, Any]
 
@@ -30,8 +30,6 @@ WORST = 20
 CONFUSED = 20
 # Texts longer than this are no good first question to a demo.
 EXAMPLE_CHARACTERS = 300
-# A slice with fewer rows, or groups of rows, says nothing: its interval would span everything, or be far too short.
-SMALLEST_SLICE = 10
 # Confusion matrices of more classes cannot be read; the most confused pairs are listed for all.
 MATRIX_CLASSES = 30
 
@@ -107,7 +105,7 @@ class _Measured:
             values = np.asarray([str(record["slices"][name]) for record in self.records])
             for value, count in sorted(Counter(values.tolist()).items()):
                 row: dict[str, Any] = {"slice": name, "value": value, "examples": count}
-                if len(set(self.groups[values == value].tolist())) >= SMALLEST_SLICE:
+                if len(set(self.groups[values == value].tolist())) >= FEWEST_GROUPS:
                     row["accuracy"] = self._part(values == value)["accuracy"]
                 found.append(row)
         return found

@@ -16,6 +16,10 @@ from scipy.sparse import csr_array
 
 REPLICATES = 2_000
 LEVEL = 0.95
+# A bootstrap of fewer groups than this (or of fewer independent examples) promises far too much: with one group it shows no doubt at all.
+FEWEST_GROUPS = 10
+# A bias of less than this share of the standard error can be ignored (Efron & Tibshirani 1993, section 10.3).
+BIAS = 0.25
 # Draws that are held in memory at once.
 _DRAWS = 5_000_000
 
@@ -39,9 +43,13 @@ class Bootstrap:
     def _member_of(self) -> NDArray[np.int64]:
         return np.unique(self.groups, return_inverse=True)[1]
 
+    @cached_property
+    def _count(self) -> int:
+        return int(self._member_of.max()) + 1
+
     def scores(self, statistics: csr_array, score: Score) -> dict[str, NDArray[np.float64]]:
         """(replicates,) of every metric of `score`."""
-        groups = int(self._member_of.max()) + 1
+        groups = self._count
         examples = np.arange(len(self._member_of))
         by_group = csr_array((np.ones(len(examples)), (self._member_of, examples))) @ statistics
         random = np.random.default_rng(self.seed)
@@ -56,33 +64,40 @@ class Bootstrap:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def intervals(self, statistics: csr_array, score: Score) -> dict[str, dict[str, float]]:
-        """{metric: {value, low, high}} with the 95 % percentile interval.
+        """{metric: {value, low, high}} of shares, with the 95 % percentile interval.
 
         A share of exactly 0 or 1 leaves a bootstrap without spread; there the exact binomial bound stands in
-        (Clopper & Pearson 1934), with the groups as trials.
+        (Clopper & Pearson 1934), with the groups as trials. With few groups nothing is promised: 0 to 1.
         """
-        groups = int(self._member_of.max()) + 1
         values = score(statistics.sum(axis=0))
-        found = {}
-        for name, scores in self.scores(statistics, score).items():
-            interval = {"value": float(values[name]), **_ends(scores)}
-            if interval["low"] == interval["high"] == 1.0:
-                interval["low"] = ((1 - LEVEL) / 2) ** (1 / groups)
-            elif interval["low"] == interval["high"] == 0.0:
-                interval["high"] = 1 - ((1 - LEVEL) / 2) ** (1 / groups)
-            found[name] = interval
-        return found
+        return {name: {"value": float(values[name]), **self._interval(float(values[name]), scores)} for name, scores in self.scores(statistics, score).items()}
+
+    def _interval(self, value: float, scores: NDArray[np.float64]) -> dict[str, float]:
+        ends = _ends(scores)
+        if ends["low"] == ends["high"] == 1.0:
+            return ends | {"low": ((1 - LEVEL) / 2) ** (1 / self._count)}
+        if ends["low"] == ends["high"] == 0.0:
+            return ends | {"high": 1 - ((1 - LEVEL) / 2) ** (1 / self._count)}
+        if self._count < FEWEST_GROUPS:
+            return {"low": 0.0, "high": 1.0}
+        # Macro-F1 loses with every class of few examples that a replicate has even fewer of: there the replicates lie too low, all of them.
+        bias = float(np.nanmean(scores)) - value
+        if abs(bias) > BIAS * float(np.nanstd(scores)):
+            return {"low": max(0.0, ends["low"] - bias), "high": min(1.0, ends["high"] - bias)}
+        return ends
 
     def difference(self, statistics: csr_array, other: csr_array, score: Score, metric: str) -> dict[str, float]:
         """Paired difference of one metric, {difference, low, high, p_value_bootstrap}.
 
-        The p-value is two-sided: twice the share of replicates on the wrong side of zero, at least 1 / replicates.
+        The p-value is two-sided: twice the share of replicates on the wrong side of zero, but at least 1 / replicates, and
+        at least what a sign test of so few groups can reach.
         """
         value = score(statistics.sum(axis=0))[metric] - score(other.sum(axis=0))[metric]
         differences = self.scores(statistics, score)[metric] - self.scores(other, score)[metric]
         tail = min(float((differences <= 0).mean()), float((differences >= 0).mean()))
-        p_value = min(1.0, max(2 * tail, 1 / self.replicates))
-        return {"difference": float(value), **_ends(differences), "p_value_bootstrap": p_value}
+        p_value = min(1.0, max(2 * tail, 1 / self.replicates, 2.0 ** (1 - self._count)))
+        ends = _ends(differences) if self._count >= FEWEST_GROUPS else {"low": -1.0, "high": 1.0}
+        return {"difference": float(value), **ends, "p_value_bootstrap": p_value}
 
 
 def mcnemar(correct: NDArray[np.bool_], other_correct: NDArray[np.bool_]) -> dict[str, float]:

@@ -69,8 +69,8 @@ def measure(run: Run, task: Task, data: Data, predictor: Predictor, source: Path
 
 
 def vouched_files(run: Run) -> list[Path]:
-    """What the results and the demo's answers rest on; the manifest holds the sha256 of each."""
-    return [run.predictions, *sorted(path for folder in (run.model, run.baseline, run.inputs) for path in folder.rglob("*") if path.is_file())]
+    """What the results, the curves and the demo's answers rest on; the manifest holds the sha256 of each."""
+    return [run.predictions, run.metrics, *sorted(path for folder in (run.model, run.baseline, run.inputs) for path in folder.rglob("*") if path.is_file())]
 
 
 def read_records(run: Run) -> list[Record]:
@@ -86,6 +86,7 @@ def describe_data(data: Data) -> dict[str, Any]:
         "terms": data.terms,
         "fingerprint": data.fingerprint,
         "rows": {name: len(rows) for name, rows in {**data.splits, **data.out_of_domain}.items()},
+        "looked_up": data.looked_up,
         "findings": [{"severity": finding.severity, "where": finding.where, "rows": len(finding.rows), "text": str(finding)} for finding in data.findings],
     }
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from common.evaluation.baselines import Vectors
-from common.inference import head_inputs
+from common.inference import BATCH_SIZE, head_inputs
 from projects.image_classification.pictures import Picture, opened
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class FrozenFeatures(Vectors):
 
     def __call__(self, inputs: list[Picture]) -> NDArray[np.float32]:
         head = [module for module in self.model.modules() if isinstance(module, nn.Linear)][-1]
-        vectors = head_inputs(self.task, self.model, head, self.task.features(inputs), "frozen encoder" if len(inputs) > 64 else "")
+        vectors = head_inputs(self.task, self.model, head, self.task.features(inputs), "frozen encoder" if len(inputs) > BATCH_SIZE else "")
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         scaled: NDArray[np.float32] = (vectors / np.maximum(norms, 1e-12)).astype(np.float32)
         return scaled

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageEnhance, ImageFilter, ImageOps, UnidentifiedImageError
 
-from common.errors import UserError
+from common.errors import LocalUserError
 
 # Only these parsers are ever tried: whatever else a file claims to be is refused.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -22,7 +22,7 @@ MAX_BYTES = 50_000_000
 MAX_PIXELS = 80_000_000
 
 
-class PictureProblem(UserError):
+class PictureProblem(LocalUserError):
     """A file that is no picture, or one that cannot be read safely."""
 
 

@@ -26,7 +26,8 @@ SPLIT_FOLDERS = {"train": "train", "training": "train", "validation": "validatio
 HASH_SIDE, NEAR_BITS = 16, 10
 # Pictures are hashed, and their light is measured, at no less than this size.
 CHECKED_SIDE = 128
-CHUNK = 10_000
+# Training pictures that are compared at once with all that are looked up.
+CHUNK = 2_000
 
 
 def load_rows(config: "ImageClassificationConfig") -> tuple[Data, list[str], Path]:

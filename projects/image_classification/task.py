@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from common.classification import Classification
 from common.config import Config
 from common.data import Data
+from common.errors import UserError
 from common.evaluation.baselines import Baseline, Vectors, fit_baselines
 from common.evaluation.slices import by_label
 from common.task import Batch, Columns
@@ -81,6 +82,8 @@ class ImageClassification(Classification):
         from common.heads import new_head, start_head
 
         model = _channels_last(new_head(AutoModelForImageClassification, source, self.labels, self.config.pretrained))
+        if self.config.image_size:
+            self._check_size(model)
         if self.config.start_head and self.config.pretrained:
             start_head(self, model, train, seed=self.config.seed)
         return model
@@ -95,6 +98,21 @@ class ImageClassification(Classification):
         height, width = self._pixels(_blank()).shape[-2:]
         self.size = (height, width)
         self.least = round(DECODED * max(self.size))
+
+    @torch.no_grad()
+    def _check_size(self, model: Any) -> None:
+        """Raise UserError where the model cannot see pictures of `image_size`: most transformers have one place for each part of a picture.
+
+        They could stretch the places, but plain transformers would not know that it has to.
+        """
+        try:
+            model.eval()(pixel_values=self._pixels(_blank()))
+        except (ValueError, RuntimeError) as error:
+            height, width = self.size
+            made_for = getattr(model.config, "image_size", None)
+            size = f" (it was made for {made_for})" if isinstance(made_for, int) else ""
+            sentence = f"{self.config.model} cannot see pictures of {height} x {width} pixels{size}: leave out --image_size, or choose a convolutional network."
+            raise UserError(sentence) from error
 
     def save(self, model: nn.Module, folder: Path) -> None:
         model.save_pretrained(folder)  # type: ignore[operator]

@@ -7,14 +7,15 @@ import numpy as np
 import torch
 from accelerate.utils import send_to_device
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from common.batching import evaluation_batches
+from common.batching import Indices, evaluation_batches
 from common.evaluation.baselines import Vectors
 from common.hardware import autocast, choose_precision, default_device
+from common.inference import BATCH_SIZE, fitting
 from common.progress import track
 from common.run import read_json, write_json
-from common.task import column
+from common.task import Batch, column
 
 if TYPE_CHECKING:
     from projects.text_classification.task import TextClassification
@@ -72,14 +73,24 @@ class SentenceVectors(Vectors):
     def __call__(self, inputs: list[str]) -> NDArray[np.float32]:
         features = self.task.features(inputs)
         vectors: NDArray[np.float32] = np.empty((len(inputs), self.encoder.config.hidden_size), dtype=np.float32)
-        for indices in track(evaluation_batches(column(features, "length"), 64), "frozen encoder" if len(inputs) > 64 else ""):
-            batch = send_to_device(self.task.collate(features[indices]), self.device)
-            with autocast(self.device, self.precision):
-                tokens = self.encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
-            mask = batch["attention_mask"].unsqueeze(-1)  # (batch, tokens, 1)
-            mean = (tokens.float() * mask).sum(dim=1) / mask.sum(dim=1)  # (batch, hidden)
-            vectors[indices] = nn.functional.normalize(mean, dim=1).cpu().numpy()
+
+        def make(indices: Indices) -> Batch:
+            return self.task.collate(features[indices])
+
+        batches = evaluation_batches(column(features, "length"), BATCH_SIZE)
+        for whole in track(batches, "frozen encoder" if len(batches) > 1 else ""):
+            for indices, means in fitting(whole, make(whole), make, self._means):
+                vectors[indices] = means.cpu().numpy()
         return vectors
+
+    def _means(self, batch: Batch) -> Tensor:
+        """(batch, hidden) the mean token vectors, of unit length."""
+        batch = send_to_device(batch, self.device)
+        with autocast(self.device, self.precision):
+            tokens = self.encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        mask = batch["attention_mask"].unsqueeze(-1)  # (batch, tokens, 1)
+        mean = (tokens.float() * mask).sum(dim=1) / mask.sum(dim=1)  # (batch, hidden)
+        return nn.functional.normalize(mean, dim=1)
 
     def save(self, folder: Path) -> None:
         self.encoder.save_pretrained(folder / "encoder")

@@ -43,6 +43,7 @@ class TextClassification(Classification):
     project = "text_classification"
     title = "Text classification"
     pipeline_tag = "text-classification"
+    pipeline_options = ", truncation=True"
     intended_use = "Sorting texts like the training rows into one of the labels below, with a person looking at what it is not sure of."
     config_class: ClassVar[type[Config]] = TextClassificationConfig
 

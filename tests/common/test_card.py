@@ -1,11 +1,13 @@
 """The model card."""
 
 import re
+import shutil
+from pathlib import Path
 
 from huggingface_hub import ModelCard
 
 from common.card import render_card, weak_slices
-from common.run import Run, read_json, without_paths
+from common.run import Run, read_json, without_paths, write_json
 
 
 def test_the_card_holds_the_numbers_and_no_placeholder(finished_run: Run) -> None:
@@ -30,6 +32,22 @@ def test_the_hub_reads_its_metadata(finished_run: Run) -> None:
     assert len(measured) == 4, "accuracy and macro-F1 of the test set and of the radio"
     assert measured["test", "accuracy"] == round(results["metrics"]["accuracy"]["value"], 4)
     assert measured["radio", "macro_f1"] == round(results["out_of_domain"]["radio"]["metrics"]["macro_f1"]["value"], 4)
+
+
+def test_what_the_card_names_is_what_was_used(finished_run: Run, tmp_path: Path) -> None:
+    """A file whose path looks like the id of a Hub data set is none, and random weights come from no model."""
+    run = Run(tmp_path / "tiny")
+    shutil.copytree(finished_run.folder, run.folder)
+    manifest = read_json(run.manifest)
+    manifest["data"]["reference"], manifest["model"]["origin"] = "data/train.csv", "someone/model"
+    write_json(run.manifest, manifest)
+    data = ModelCard(render_card(run)).data
+    assert data.datasets is None and data.base_model == "someone/model"
+    write_json(run.manifest, manifest | {"config": manifest["config"] | {"dataset": "data/train.csv", "pretrained": False}})
+    text = render_card(run)
+    data = ModelCard(text).data
+    assert data.datasets == ["data/train.csv"] and data.base_model is None
+    assert "From random weights, in the architecture of:" in text and "Pretrained model" not in text
 
 
 def test_limits_are_the_slices_below_the_average() -> None:

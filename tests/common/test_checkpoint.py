@@ -1,14 +1,21 @@
 """A checkpoint is whole, or it is refused."""
 
+import errno
+import os
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from common import checkpoint
 from common.checkpoint import BrokenCheckpoint
 from common.errors import UserError
+from common.evaluation.baselines import Regression
+from projects.text_classification.baselines import Words
 
 
 def trained(width: int = 4) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -81,6 +88,22 @@ def test_a_full_disk_leaves_no_half_checkpoint(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(OSError, match="No space"):
         checkpoint.commit(tmp_path, 2, model, optimizer, {})
     assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_an_os_error_whoever_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError(f"Error while serializing: I/O error: {os.strerror(number)} (os error {number})")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))) as caught:
+        checkpoint.commit(tmp_path, 1, *trained(), {})
+    assert caught.value.errno == number and list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+        Regression(Words(), ["a"], np.ones((1, 2)), np.ones(1)).save(tmp_path)
+    with pytest.raises(SafetensorError, match="InvalidHeader"), checkpoint.written_with_safetensors(tmp_path):
+        raise SafetensorError("InvalidHeader")
 
 
 def test_another_shape_is_refused(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ def test_the_sentence_follows_the_interval_of_the_difference() -> None:
     unclear["comparison"] |= {"difference": 0.01, "low": -0.01, "high": 0.03, "p_value": 0.3}
     worse["comparison"] |= {"difference": -0.06, "low": -0.08, "high": -0.04}
     assert "is not clearly better than the best baseline" in sentence(unclear)
+    unclear["comparison"] |= {"difference": 0.1, "low": 0.025, "high": 0.2, "p_value": 0.125}  # four of forty rows, and none the other way round
+    assert "is not clearly better than the best baseline" in sentence(unclear), "the interval of so few rows says more than the exact test"
     assert "loses to the best baseline" in sentence(worse) and "-6.0 points (-8.0 to -4.0)" in sentence(worse)
 
 

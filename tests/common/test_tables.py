@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,19 @@ def test_semicolons_and_byte_order_marks_of_spreadsheets(tmp_path: Path) -> None
     assert list(tables.rows(path)) == [(1, {"text": "gut, sehr gut", "label": "1"})]
 
 
+@pytest.mark.parametrize("zipped", ["", ".gz"])
+@pytest.mark.parametrize("bad", [1, 3, 30_000])
+@pytest.mark.parametrize("kind", [".csv", ".tsv", ".jsonl", ".json"])
+def test_the_line_that_is_no_utf_8_is_named(tmp_path: Path, kind: str, bad: int, zipped: str) -> None:
+    lines = [b'{"text": "schoen"}'] * 30_001
+    lines[bad - 1] = '{"text": "schön"}'.encode("latin-1")
+    path = tmp_path / f"rows{kind}{zipped}"
+    content = b"\n".join(lines)
+    path.write_bytes(gzip.compress(content) if zipped else content)
+    with pytest.raises(UserError, match=rf"rows{kind}{zipped}, line {bad}: byte 0xf6 is no UTF-8"):
+        list(tables.rows(path))
+
+
 CELLS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=30)
 
 
@@ -76,7 +90,7 @@ def test_any_bytes_give_rows_or_one_sentence(tmp_path: Path, content: bytes) -> 
             assert number >= 1
             assert isinstance(row, tables.RowProblem) or list(row) == ["text", "label"]
     except UserError as error:
-        assert "any.csv, row" in str(error) and "\n" not in str(error)
+        assert re.search(r"any\.csv, (row|line) \d", str(error)) and "\n" not in str(error)
 
 
 def test_a_table_is_named_by_its_content_and_streams(tmp_path: Path) -> None:

@@ -32,13 +32,15 @@ def failed(run: Run) -> dict[str, int]:
     """{check: differences} of the checks that fail."""
     checks = list(verify(run.folder))
     names = {check.name.split(" ")[0] for check in checks}
-    assert names in ({"files", "model", "numbers", "data", "answers"}, {"files", "model"}), "without model or data the rest cannot be asked"
+    assert names in ({"files", "pages", "numbers", "data", "answers", "calibration"}, {"files", "pages", "model"}), (
+        "without model or data the rest cannot be asked"
+    )
     return {check.name.split(" ")[0]: len(check.differences) for check in checks if check.differences}
 
 
 def test_an_honest_run_passes(copy: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert failed(copy) == {}
-    assert [check.compared > 0 for check in verify(copy.folder)] == [True] * 5
+    assert [check.compared > 0 for check in verify(copy.folder)] == [True] * 6
     assert print_checks(verify(copy.folder))
     assert "FAIL" not in capsys.readouterr().out
 
@@ -86,7 +88,7 @@ def one_prediction(run: Run) -> None:
 
 def forged(run: Run, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
     """Change the predictions, and let the kit itself make numbers, hashes and card fit."""
-    from common.card import write_card
+    from common.card import write_pages
     from common.checkpoint import sha256
     from common.evaluation.measure import assemble, read_records, vouched_files
     from common.predictor import Predictor
@@ -97,7 +99,7 @@ def forged(run: Run, change: Callable[[list[dict[str, Any]]], list[dict[str, Any
     manifest["files"] = {path.relative_to(run.folder).as_posix(): sha256(path) for path in vouched_files(run)}
     write_json(run.manifest, manifest)
     write_json(run.results, assemble(run, Predictor.load(run.folder), manifest))
-    write_card(run)
+    write_pages(run)
 
 
 def every_answer_right(run: Run) -> None:
@@ -160,6 +162,41 @@ def the_card(run: Run) -> None:
     run.card.write_text(run.card.read_text().replace(" %", " %!", 1))
 
 
+def the_report(run: Run) -> None:
+    page = run.report.read_text()
+    assert " %" in page
+    run.report.write_text(page.replace(" %", " %!", 1))
+
+
+def the_curve(run: Run) -> None:
+    first, *others = run.metrics.read_text().splitlines(keepends=True)
+    run.metrics.write_text(json.dumps(json.loads(first) | {"validation_loss": 0.0}) + "\n" + "".join(others))
+
+
+def a_temperature_that_fits_no_rows(run: Run) -> None:
+    """Everything is made to follow from it: only the validation rows know better."""
+    import numpy as np
+
+    from common.predictor import Predictor
+
+    settings = read_json(run.model / "kit.json")
+    (run.model / "kit.json").write_text(json.dumps(settings | {"temperature": 1.5 * settings["temperature"]}))
+    predictor = Predictor.load(run.folder)
+
+    def change(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        answers = predictor.answers(np.asarray([record["logits"] for record in records]))
+        return [{**record, "confidence": round(answer.confidence, 6)} for record, answer in zip(records, answers, strict=True)]
+
+    forged(run, change)
+
+
+def more_training_rows(run: Run) -> None:
+    manifest, results = read_json(run.manifest), read_json(run.results)
+    manifest["training"]["train_rows"] = results["training"]["train_rows"] = 1_000_000
+    write_json(run.manifest, manifest)
+    write_json(run.results, results)
+
+
 def the_baseline(run: Run) -> None:
     description = read_json(run.baseline / "baseline.json")
     description["labels" if "labels" in description else "label"] = description["labels"][::-1] if "labels" in description else "other"
@@ -184,7 +221,11 @@ CHANGES: list[tuple[Callable[[Run], None], set[str]]] = [
     (no_baseline, {"files", "answers"}),
     (one_prediction, {"files", "numbers", "answers"}),
     (the_temperature, {"files", "numbers"}),
-    (the_card, {"model"}),
+    (the_card, {"pages"}),
+    (the_report, {"pages"}),
+    (the_curve, {"files"}),
+    (a_temperature_that_fits_no_rows, {"calibration"}),
+    (more_training_rows, {"data"}),
     (the_baseline, {"files", "answers"}),
 ]
 
@@ -224,4 +265,4 @@ def test_kept_results_may_differ_in_time_but_in_no_number(copy: Run, tmp_path: P
     assert failed(copy) == {}
     results["metrics"]["accuracy"]["value"] -= 0.01
     write_json(kept, results)
-    assert failed(copy) == {"model": 1}
+    assert failed(copy) == {"pages": 1}

@@ -66,6 +66,33 @@ def test_a_perfect_score_is_not_certain() -> None:
     assert interval["low"] == pytest.approx(0.025 ** (1 / 50))
 
 
+@pytest.mark.parametrize(("groups", "least"), [(1, 1.0), (2, 0.5), (5, 0.0625), (9, 1 / 256)])
+def test_few_groups_promise_nothing(groups: int, least: float) -> None:
+    """Hundreds of rows of one speaker are one observation."""
+    random = np.random.default_rng(0)
+    better, worse = random.random(300) < 0.9, random.random(300) < 0.5
+    bootstrap = Bootstrap(np.arange(300) % groups)
+    interval = bootstrap.intervals(binary(better), metrics.score)["accuracy"]
+    assert (interval["low"], interval["high"]) == (0.0, 1.0) and interval["value"] == better.mean()
+    difference = bootstrap.difference(binary(better), binary(worse), metrics.score, "accuracy")
+    assert (difference["low"], difference["high"]) == (-1.0, 1.0)
+    assert difference["p_value_bootstrap"] == pytest.approx(least)
+
+
+def test_macro_f1_of_many_small_classes_lies_within_its_interval() -> None:
+    """Every replicate has fewer of a class of two than the sample, so that all lie below it."""
+    random = np.random.default_rng(0)
+    references = np.repeat(np.arange(300), 2)
+    predictions = np.where(random.random(600) < 0.8, references, random.integers(300, size=600))
+    bootstrap = Bootstrap(np.arange(600), replicates=500)
+    statistics = metrics.statistics(predictions, references, 300)
+    replicates, interval = (found["macro_f1"] for found in (bootstrap.scores(statistics, metrics.score), bootstrap.intervals(statistics, metrics.score)))
+    assert np.percentile(replicates, 97.5) < interval["value"], "the plain percentiles would leave the value out"
+    assert interval["low"] < interval["value"] < interval["high"]
+    accuracy = bootstrap.intervals(statistics, metrics.score)["accuracy"]
+    assert [accuracy["low"], accuracy["high"]] == pytest.approx(np.percentile(bootstrap.scores(statistics, metrics.score)["accuracy"], [2.5, 97.5]).tolist())
+
+
 def test_the_difference_of_two_systems_is_paired() -> None:
     """Two systems that err on the same rows but for a few: their own intervals overlap, the difference is clear."""
     random = np.random.default_rng(0)

@@ -1,6 +1,7 @@
 """Folders, lists and Hub data sets of pictures: what is wrong with them is said with the file's name, before training."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,11 @@ def many(folder: Path) -> None:
         (folder / f"circle/bad{number}.png").write_text("text")
 
 
+def latin_1(folder: Path) -> None:
+    shutil.copy(next(folder.glob("circle/*.png")), os.fsdecode(os.fsencode(folder) + b"/circle/gr\xfcn.png"))
+    Path(os.fsdecode(os.fsencode(folder) + b"/square/gr\xfcn.png")).write_text("text")
+
+
 def one_label(folder: Path) -> None:
     for label in ("square", "triangle"):
         shutil.rmtree(folder / label)
@@ -165,6 +171,10 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         ],
     ),
     "many": (many, ["circle/bad0.png, circle/bad1.png, circle/bad2.png, circle/bad3.png, circle/bad4.png and 3 more: is no picture"]),
+    "names in another encoding": (
+        latin_1,
+        ["shapes, circle/gr?n.png: half a character: save the text, or the name of the file, again as UTF-8.", "shapes, square/gr?n.png: is no picture"],
+    ),
     "one label": (one_label, ["shapes: every row has the label 'circle': give rows of at least two labels."]),
     "labels that occur once": (once_each, ["6 of 6 labels occur once"]),
     "splits and labels": (with_splits, ["has folders of splits (train) and others beside them (circle): move those elsewhere."]),
@@ -186,7 +196,7 @@ def test_bad_folders_get_their_message(shapes: Path, name: str) -> None:
 
 
 def test_the_table_of_bad_folders_is_whole() -> None:
-    assert len(BAD) == 12
+    assert len(BAD) == 13
 
 
 def test_a_label_that_occurs_once_is_warned_of(shapes: Path) -> None:

@@ -140,9 +140,10 @@ def test_an_honest_run_is_verified_and_one_pixel_is_noticed(finished_image_run: 
     picture.save(file)
     assert "data" in failed()
     shutil.copy(shapes_of(finished_image_run) / record["input"], file)
-    kept = next((tmp_path / "tiny/inputs").iterdir())
+    worst = read_json(finished_image_run.results)["worst_errors"][0]["id"]
+    kept = Run(tmp_path / "tiny").input(worst)
     Image.open(kept).convert("L").save(kept)
-    assert failed() == {"files": 1}
+    assert failed() == {"files": 1, "pages": 1}, "the report shows it"
 
 
 @pytest.mark.parametrize("name", ["majority", "pixels_logistic_regression", "frozen_encoder_logistic_regression"])
@@ -332,6 +333,26 @@ def test_the_size_that_the_model_sees_can_be_chosen_and_is_saved(shapes: Path, t
         again = ImageClassification(ImageClassificationConfig(image_folder=str(shapes)))
         again.load_processor(tmp_path / "saved")
         assert torch.equal(again.collate(again.features(files)[:])["pixel_values"], whole)
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_a_size_that_the_model_cannot_see_is_refused_with_its_own(shapes: Path, tiny_image_model: Path, tmp_path: Path, pretrained: bool) -> None:
+    from transformers import ViTConfig, ViTForImageClassification
+
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "image_size": 32, "patch_size": 8}
+    ViTForImageClassification(ViTConfig(**size)).save_pretrained(tmp_path)
+    shutil.copy(tiny_image_model / "preprocessor_config.json", tmp_path)
+    features = ready(shapes, tiny_image_model, tmp_path / "run").train
+
+    def model(side: int | None) -> torch.nn.Module:
+        options = {"image_folder": str(shapes), "model": "my-vit", "image_size": side, "pretrained": pretrained, "start_head": False}
+        task = ImageClassification(ImageClassificationConfig(**options))
+        task.data()
+        return task.model(tmp_path, features)
+
+    with pytest.raises(UserError, match=r"^my-vit cannot see pictures of 48 x 48 pixels \(it was made for 32\): leave out --image_size, or choose"):
+        model(48)
+    assert model(32).config.image_size == model(None).config.image_size == 32
 
 
 def test_bad_pictures_end_in_one_sentence_and_status_2_with_nothing_written(

@@ -1,11 +1,13 @@
 """Data checks: every bad file gets its message, with file, rows and what to do."""
 
+import gzip
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from common import checks
 from common.data import stratified_group_sample
 from common.errors import UserError
 from projects.text_classification.rows import load_rows
@@ -37,7 +39,18 @@ ERRORS: dict[str, tuple[str | bytes, str, dict, str]] = {
     "empty text": (GOOD + ",weather\n  ,food\n", "train.csv", {}, "train.csv, rows 61, 62: an empty text: fill in or remove these rows."),
     "empty label": (GOOD + "some text,\n", "train.csv", {}, "train.csv, row 61: an empty label"),
     "ragged row": (GOOD + "one, two, three\n", "train.csv", {}, "train.csv, row 61: not 2 cells like the header"),
-    "wrong encoding": (GOOD.encode() + "schön,food\n".encode("latin-1"), "train.csv", {}, "byte 0xf6 is no UTF-8: save the file with the encoding UTF-8"),
+    "wrong encoding": (
+        GOOD.encode() + "schön,food\n".encode("latin-1"),
+        "train.csv",
+        {},
+        "train.csv, line 62: byte 0xf6 is no UTF-8: save the file with the encoding UTF-8",
+    ),
+    "half an emoji": (
+        '{"text": "nice \\ud83d", "label": "a"}\n{"text": "x", "label": "b"}\n',
+        "train.jsonl",
+        {},
+        "train.jsonl, row 1: half a character: save the text, or the name of the file, again as UTF-8.",
+    ),
     "open quotation mark": (GOOD + '"never closed,food\n', "train.csv", {}, "check the quotation marks"),
     "NUL": (GOOD + "a\0b,food\n", "train.csv", {}, "a NUL character in the text"),
     "numbers for texts": (
@@ -52,6 +65,9 @@ ERRORS: dict[str, tuple[str | bytes, str, dict, str]] = {
     "bad line": ('{"text": "a", "label": "b"}\nnonsense\n', "train.jsonl", {}, "row 2: not a JSON object"),
     "no Parquet": ("PAR1 nonsense", "train.parquet", {}, "is no Parquet file"),
     "no gzip": ("text,label\n", "train.csv.gz", {}, "cannot be read on"),
+    "damaged gzip": (gzip.compress(GOOD.encode())[:40] + b"\xff" * 200, "train.csv.gz", {}, "cannot be read on"),
+    "damaged gzip of Parquet": (gzip.compress(b"PAR1 nonsense")[:20], "train.parquet.gz", {}, "is no Parquet file"),
+    "an out-of-domain set with a name of its own meaning": (GOOD, "train.csv", {"out_of_domain_files": {"extra": "other.csv"}}, "cannot be called 'extra'"),
     "unknown format": ("text", "train.xlsx", {}, "is of no known format"),
     "no rows": ("text,label\n", "train.csv", {}, "has no rows"),
     "empty file": ("", "train.csv", {}, "has no column 'text'"),
@@ -74,7 +90,7 @@ def test_bad_files_get_their_message(tmp_path: Path, name: str) -> None:
 
 
 def test_the_table_of_bad_files_is_whole() -> None:
-    assert len(ERRORS) == 22
+    assert len(ERRORS) == 26
 
 
 def test_a_missing_file_says_where_one_is() -> None:
@@ -92,10 +108,41 @@ def test_one_file_for_two_splits(tmp_path: Path) -> None:
         load(tmp_path, GOOD, test=GOOD)
 
 
-def test_groups_on_both_sides(tmp_path: Path) -> None:
-    grouped = "text,label,user\n" + "".join(f"{row['text']},{row['label']},{n % 7}\n" for n, row in enumerate(sentences(60)))
-    with pytest.raises(UserError, match=r"test.csv, rows 1, 2: groups that .*train.csv has too"):
-        load(tmp_path, grouped, test="text,label,user\nrain is here,weather,1\nmore soup now,food,2\n", group_column="user")
+def test_blank_columns_of_a_spreadsheet_are_not_in_the_way(tmp_path: Path) -> None:
+    data, labels = load(tmp_path, GOOD.replace("\n", ",,\n"))
+    assert labels == ["food", "music", "weather"] and data.fingerprint == load(tmp_path, GOOD)[0].fingerprint
+
+
+GROUPED = "text,label,user\n" + "".join(f"{row['text']},{row['label']},{n % 7}\n" for n, row in enumerate(sentences(60)))
+
+
+@pytest.mark.parametrize(
+    ("one", "user", "other", "remedy"),
+    [
+        ("train", "1", "test", "give --train_file alone, so that the splits are made by group"),
+        ("train", "1", "shop", "or, if they are other groups that are named alike, write their names differently"),
+        ("validation", "v", "test", "give --train_file alone, so that the splits are made by group"),
+        ("validation", "v", "shop", "remove these rows on one side, or"),
+    ],
+)
+def test_groups_on_both_sides(tmp_path: Path, one: str, user: str, other: str, remedy: str) -> None:
+    files = {"validation": f"a storm,weather,{user if one == 'validation' else 'w'}\n", other: f"rain is here,weather,{user}\nmore soup now,food,{user}\n"}
+    for name, rows in files.items():
+        (tmp_path / f"{name}.csv").write_text(f"text,label,user\n{rows}")
+    options: dict = {"validation_file": str(tmp_path / "validation.csv"), "group_column": "user"}
+    options |= {"test_file": str(tmp_path / "test.csv")} if other == "test" else {"out_of_domain_files": {other: str(tmp_path / f"{other}.csv")}}
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, GROUPED, **options)
+    (message,) = str(caught.value).splitlines()
+    assert f"{other}.csv, rows 1, 2: groups that {tmp_path / one}.csv has too: " in message and remedy in message
+
+
+def test_few_groups_to_measure_on_are_warned_of(tmp_path: Path) -> None:
+    data, _ = load(tmp_path, GROUPED, group_column="user")
+    (found,) = [str(finding) for finding in data.findings if "only" in finding.problem]
+    remedy = "intervals need 10 or more, and are given as 0 to 100 %: give rows of more groups."
+    assert found == f"the test split made from {tmp_path / 'train.csv'}: rows of {len(set(data.splits['test']['group']))} groups only: {remedy}"
+    assert not any("only" in finding.problem for finding in load(tmp_path, GROUPED)[0].findings)
 
 
 def test_duplicates_are_counted_across_splits_and_nothing_is_dropped(tmp_path: Path) -> None:
@@ -109,8 +156,30 @@ def test_duplicates_are_counted_across_splits_and_nothing_is_dropped(tmp_path: P
     assert any("test.csv, row 1: texts that stand in" in text for text in texts)
     assert any("test.csv, row 2: texts nearly equal to one in" in text for text in texts)
     assert data.leaked["test"] == ["test:1", "test:2"]
+    assert data.looked_up == {name: len(rows) for name, rows in data.splits.items()}
     assert len(data.splits["test"]) == 3 and len(data.splits["train"]) + len(data.splits["validation"]) == 62
     assert all(finding.severity == "warning" for finding in data.findings)
+
+
+def test_rows_of_validation_in_what_is_measured_are_warned_of(tmp_path: Path) -> None:
+    rows = [{**row, "text": f"other {row['text']}"} for row in sentences(8, seed=1)]
+    for name, part in {"val": rows[:6], "test": rows[5:3:-1], "shop": rows[5:]}.items():
+        write_csv(tmp_path / f"{name}.csv", part)
+    files = {"validation_file": str(tmp_path / "val.csv"), "test_file": str(tmp_path / "test.csv"), "out_of_domain_files": {"shop": str(tmp_path / "shop.csv")}}
+    data, _ = load(tmp_path, GOOD, **files)
+    tail = f"texts that stand in {tmp_path / 'val.csv'} too: the checkpoint was chosen on those; remove them on one side."
+    assert [str(finding) for finding in data.findings] == [f"{tmp_path / 'test.csv'}, rows 1, 2: {tail}", f"{tmp_path / 'shop.csv'}, row 1: {tail}"]
+    assert not any(data.leaked.values())
+
+
+def test_how_many_rows_were_looked_up_is_kept_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "SAMPLE", 50)
+    rows = [{"text": f"{row['text']} {row['text']} {ending}", "label": row["label"]} for row in sentences(70) for ending in ("soon", "later")]
+    write_csv(tmp_path / "rows.csv", rows)
+    data, _ = load(tmp_path, GOOD, out_of_domain_files={"shop": str(tmp_path / "rows.csv")})
+    assert data.looked_up == {"train": 43, "validation": 5, "test": 12, "shop": 50}
+    data, _ = load_rows(TextClassificationConfig(train_file=str(tmp_path / "rows.csv")))
+    assert any("texts nearly equal to another, among 50 rows looked up" in str(finding) for finding in data.findings)
 
 
 def test_contradictory_and_confusable_labels_are_warned_of(tmp_path: Path) -> None:
@@ -172,6 +241,49 @@ def test_a_sample_takes_whole_groups_and_leaves_single_ones_to_training() -> Non
     assert all(chosen[2 * n] == chosen[2 * n + 1] for n in range(40))
 
 
+def test_a_label_with_one_group_stays_with_training_whatever_its_groups_first_row_says() -> None:
+    groups = np.arange(200) // 2
+    labels = np.where(np.arange(200) % 2, "b", "a")
+    labels[[1, 51, 101]] = ["rare", "seldom", "seldom"]
+    for seed in range(20):
+        chosen = stratified_group_sample(labels, groups, 0.5, seed)
+        assert not chosen[1] and chosen[51] != chosen[101] and chosen.sum() == 2 * (1 + round(97 / 2))
+
+
+def sample_by_first_rows(labels: np.ndarray, groups: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """As samples were drawn when a group counted for the label of its first row."""
+    _, first, member_of = np.unique(groups, return_index=True, return_inverse=True)
+    stratum = labels[first]
+    order = np.random.default_rng(seed).permutation(len(first))
+    chosen = np.zeros(len(first), dtype=bool)
+    by_stratum = order[np.argsort(stratum[order], kind="stable")]
+    for members in np.split(by_stratum, np.flatnonzero(np.diff(np.unique(stratum, return_inverse=True)[1][by_stratum])) + 1):
+        if len(members) > 1:
+            chosen[members[: max(1, round(fraction * len(members)))]] = True
+    return chosen[member_of]
+
+
+@pytest.mark.parametrize("rows_in_group", [1, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_of_one_label_are_sampled_as_they_always_were(rows_in_group: int, seed: int) -> None:
+    """Kept runs are verified against splits that are made again."""
+    random = np.random.default_rng(seed)
+    order = random.permutation(500 * rows_in_group)
+    labels = np.repeat(random.geometric(0.2, size=500), rows_in_group)[order]
+    groups = np.repeat(random.permutation(500), rows_in_group)[order]
+    old = sample_by_first_rows(labels, groups, 0.2, seed)
+    assert 0 < old.sum() < len(old) and np.array_equal(stratified_group_sample(labels, groups, 0.2, seed), old)
+
+
+def test_labels_that_a_made_split_took_from_training_are_warned_of(tmp_path: Path) -> None:
+    rows = "".join(f"{row['text']},{row['label']},{n}\n" for n, row in enumerate(sentences(60)))
+    data, labels = load(tmp_path, f"text,label,user\n{rows}a ball,sport,x\na goal,sport,y\n", group_column="user", test_fraction=0.8)
+    (found,) = [finding for finding in data.findings if "no training row" in finding.problem]
+    where = f"the test split made from {tmp_path / 'train.csv'}, rows 61, 62"
+    assert str(found) == f"{where}: labels that no training row has ('sport'): the model cannot give these; add rows of these labels in other groups."
+    assert found.severity == "warning" and "sport" in labels
+
+
 def test_too_few_rows_to_split(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="too few to make a test split from"):
         load(tmp_path, "text,label\nrain rain,a\nrain rain,a\nsoup soup,b\nsoup soup,b\n")
@@ -189,6 +301,22 @@ def test_a_hub_data_set_with_its_own_splits_and_class_names(tmp_path: Path, monk
     data, labels = load_rows(TextClassificationConfig(dataset="some/where", dataset_revision="abc"))
     assert labels == names and data.reference == "some/where@abc"
     assert [row["label"] for row in data.splits["test"]] == content["label"][:2]
+
+
+@pytest.mark.parametrize("hidden", [-1, None])
+def test_a_hub_split_whose_labels_are_hidden_is_made_from_train(monkeypatch: pytest.MonkeyPatch, hidden: int | None) -> None:
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    rows = sentences(30)
+    names = ["food", "music", "weather"]
+    features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
+    train = Dataset.from_dict({"text": [row["text"] for row in rows], "label": [names.index(row["label"]) for row in rows]}, features=features)
+    test = Dataset.from_dict({"text": ["one", "two"], "label": [hidden, hidden]}, features=features)
+    monkeypatch.setattr("common.sources.load_hub_dataset", lambda config: ({"train": train, "test": test}, "some/where@abc"))
+    data, _ = load_rows(TextClassificationConfig(dataset="some/where"))
+    assert len(data.splits["test"]) == 6 and data.splits["test"]["id"][0].startswith("train:")
+    found = "some/where (test): no row has a label: it is left out, and such a split is made from the training rows."
+    assert str(data.findings[0]) == found and data.findings[0].severity == "warning"
 
 
 def test_no_hub_says_how_to_work_without() -> None:

@@ -19,7 +19,7 @@ from common.inference import head_inputs
 from common.predictor import Predictor
 from common.run import Run, read_json
 from common.starters import Pretrained
-from projects.text_classification.baselines import Words
+from projects.text_classification.baselines import SentenceVectors, Words
 from projects.text_classification.mean_pooling import add_mean_pooling
 from projects.text_classification.slices import perturbed
 from projects.text_classification.task import TextClassification, TextClassificationConfig
@@ -135,8 +135,9 @@ def test_plain_transformers_loads_the_model_and_agrees_with_the_predictor(finish
     assert [answer.label for answer in answers] == [model.config.id2label[int(row.argmax())] for row in expected]
     for answer, row in zip(answers, expected, strict=True):
         assert list(answer.probabilities.values()) == pytest.approx(row.tolist(), abs=1e-5)
-    plain = pipeline("text-classification", model=str(finished_run.model))(texts)
-    assert [answer["label"] for answer in plain] == [answer.label for answer in answers]
+    long = " ".join(texts * 20)  # more tokens than the model has positions for
+    plain = pipeline("text-classification", model=str(finished_run.model), truncation=True)([*texts, long])
+    assert [answer["label"] for answer in plain] == [answer.label for answer in [*answers, *predictor.predict([long])]]
 
 
 def test_the_predictor_answers_in_order_whatever_the_batch(finished_run: Run) -> None:
@@ -283,6 +284,21 @@ def test_a_baseline_answers_the_same_after_it_was_saved(finished_run: Run, tiny_
     answers = baseline.predict(texts)
     assert baselines.load(predictor.task, tmp_path).predict(texts) == answers
     assert len(set(answers)) == (1 if name == "majority" else 3)
+
+
+def test_sentence_vectors_are_the_same_where_the_memory_is_small(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = TextClassification(TextClassificationConfig(train_file="a.csv"))
+    task.load_processor(tiny_model)
+    vectors, texts = SentenceVectors(task, tiny_model), [row["text"] for row in sentences(100)]
+    expected, means = vectors(texts), vectors._means
+
+    def cramped(batch: dict) -> torch.Tensor:
+        if len(batch["input_ids"]) > 5:
+            raise torch.OutOfMemoryError("no memory")
+        return means(batch)
+
+    monkeypatch.setattr(vectors, "_means", cramped)
+    assert np.allclose(vectors(texts), expected, atol=1e-2 if vectors.precision == "bf16" else 1e-6)
 
 
 def test_the_regression_is_scikit_learns(tmp_path: Path) -> None:
