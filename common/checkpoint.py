@@ -30,10 +30,22 @@ from torch import Tensor, nn
 from common.errors import UserError
 
 MANIFEST = "manifest.json"
+NAME = re.compile(r"step-(\d{6,})")
 
 
 class BrokenCheckpoint(UserError):
     """A checkpoint whose files are not what its manifest says."""
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step stands, if there is one."""
+    return folder / f"step-{step:06d}"
+
+
+def by_step(folder: Path) -> dict[int, Path]:
+    """The checkpoints below `folder`, the oldest first."""
+    found = {int(match[1]): path for path in folder.glob("step-*") if (match := NAME.fullmatch(path.name))}
+    return dict(sorted(found.items()))
 
 
 def commit(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> Path:
@@ -41,8 +53,7 @@ def commit(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Opt
 
     An existing checkpoint of the same step is replaced.
     """
-    draft = folder / f".writing-step-{step:06d}"
-    shutil.rmtree(draft, ignore_errors=True)
+    draft = _draft(folder, step)
     draft.mkdir(parents=True)
     try:
         _save(weights(model), draft / "model.safetensors")
@@ -50,7 +61,7 @@ def commit(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Opt
         (draft / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
         sums = {file.name: sha256(file) for file in sorted(draft.iterdir())}
         (draft / MANIFEST).write_text(json.dumps(sums, indent=1), encoding="utf-8")
-        return _stand(draft, folder / f"step-{step:06d}")
+        return _stand(draft, path_of(folder, step))
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -58,11 +69,10 @@ def commit(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Opt
 
 def adopt(checkpoint: Path, folder: Path, step: int) -> None:
     """Copy a checkpoint of another folder below `folder`; one of the same step there is replaced.  Only rank 0 calls this."""
-    draft = folder / f".writing-step-{step:06d}"
-    shutil.rmtree(draft, ignore_errors=True)
+    draft = _draft(folder, step)
     try:
         shutil.copytree(checkpoint, draft)
-        _stand(draft, folder / f"step-{step:06d}")
+        _stand(draft, path_of(folder, step))
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -82,7 +92,7 @@ def verify(checkpoint: Path) -> None:
 def newest(folder: Path) -> tuple[Path | None, list[str]]:
     """The newest checkpoint below `folder` that verifies, and a sentence for each newer one that does not."""
     refused: list[str] = []
-    for candidate in sorted(folder.glob("step-*"), reverse=True):
+    for candidate in reversed(by_step(folder).values()):
         try:
             verify(candidate)
             return candidate, refused
@@ -130,15 +140,15 @@ def _like(parameter: nn.Parameter, tensor: Tensor) -> Tensor:
 
 def forget_after(folder: Path, step: int) -> None:
     """Remove the checkpoints of later steps, newest first: what is left after a kill is a run that stopped earlier."""
-    for checkpoint in sorted(folder.glob("step-*"), reverse=True):
-        if int(checkpoint.name.removeprefix("step-")) > step:
+    for found, checkpoint in reversed(by_step(folder).items()):
+        if found > step:
             shutil.rmtree(checkpoint)
 
 
 def prune(folder: Path, keep: set[int]) -> None:
     """Remove the checkpoints of other steps than `keep`, and drafts that a kill left behind."""
-    for checkpoint in folder.glob("step-*"):
-        if int(checkpoint.name.removeprefix("step-")) not in keep:
+    for step, checkpoint in by_step(folder).items():
+        if step not in keep:
             shutil.rmtree(checkpoint, ignore_errors=True)
     for draft in folder.glob(".writing-*"):
         shutil.rmtree(draft, ignore_errors=True)
@@ -171,6 +181,13 @@ def written_with_safetensors(path: Path) -> Iterator[None]:
         if number := re.search(r"os error (\d+)", str(error)):
             raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
         raise
+
+
+def _draft(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step is written, with nothing there."""
+    draft = folder / f".writing-{path_of(folder, step).name}"
+    shutil.rmtree(draft, ignore_errors=True)
+    return draft
 
 
 def _save(tensors: dict[str, Tensor], path: Path) -> None:

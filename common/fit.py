@@ -85,11 +85,12 @@ def train_model(
     model = task.model(source.folder, train)
     head_seconds = time.perf_counter() - started
     fit = preflight.find_micro_batch(task, model, train, config, accelerator, precision)
+    identity = {**config.identity(), "data": data.fingerprint, "model_source": source.reference}
+    trainer = Trainer(task, model, train, validation, config, accelerator, run.folder, fit.micro_batch_size, identity)
+    accelerator.wait_for_everyone()  # the first process writes nothing before all have found their checkpoint
     if is_main_process():
         run.open(config)
     accelerator.wait_for_everyone()
-    identity = {**config.identity(), "data": data.fingerprint, "model_source": source.reference}
-    trainer = Trainer(task, model, train, validation, config, accelerator, run.folder, fit.micro_batch_size, identity)
     hardware = describe(accelerator.device)
     preflight.show(model, source.reference, trainer.plan, trainer.total_steps, fit, config, accelerator, precision, hardware["device"])
     start_tracker(accelerator, config, task.project)

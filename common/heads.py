@@ -75,7 +75,7 @@ def probe(inputs: NDArray[np.float32], labels: NDArray[np.int64], classes: int) 
     scaled = (inputs - mean) / norm
     regression = _fit(scaled, labels, CALMER * _best_strength(scaled, labels))
     weight, bias = regression.coef_ / norm, regression.intercept_
-    if len(regression.classes_) == 2:
+    if len(regression.classes_) == 2:  # scikit-learn keeps one row of weights; half of it each, and both outputs learn alike
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     bias = bias - weight @ mean
     full_weight = np.zeros((classes, inputs.shape[1]), dtype=np.float32)

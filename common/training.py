@@ -87,6 +87,7 @@ class Trainer:
         identity: what a checkpoint must have been made with to be resumed from.
 
     Attributes:
+        source: the checkpoint that `run` will go on from; a wrong one is refused before anything is written.
         earlier_seconds: wall time of the sessions before this one, up to the checkpoint that was resumed from.
     """
 
@@ -112,6 +113,7 @@ class Trainer:
         self.stages = self._stages()
         self.checkpoints = self.folder / "checkpoints"
         self.metrics = self.folder / "metrics.jsonl"
+        self.source = self._checkpoint_to_resume()
 
     def run(self) -> Progress:
         """Train to the end (or to the early stop), then load the best weights.
@@ -306,18 +308,13 @@ class Trainer:
         accelerator.wait_for_everyone()
 
     def _resume(self) -> Path | None:
-        """Weights and progress of the newest checkpoint that verifies, if the options say so and there is one."""
-        source = self._checkpoint_to_resume()
+        """Take weights and progress from the checkpoint to resume from, if there is one; returns it as it stands in this run's folder."""
+        source = self.source
         if source is None:
             if self.accelerator.is_main_process:
                 self.metrics.unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
             return None
         state = checkpoint.read_state(source)
-        different = sorted(k for k in self.identity if state["identity"].get(k) != self.identity[k])
-        if different:
-            raise UserError(
-                f"{self.folder} holds a run with another configuration ({', '.join(different)}): choose another --run_name, or give the options of that run."
-            )
         checkpoint.load_weights(source, self.model)
         self.progress = Progress(**state["progress"])
         self.earlier_seconds = self.progress.wall_seconds
@@ -351,17 +348,23 @@ class Trainer:
         return own
 
     def _checkpoint_to_resume(self) -> Path | None:
+        """The checkpoint that the options name, or the newest that verifies.  Raises UserError on one of another configuration."""
         if self.config.resume == "never":
             return None
-        if self.config.resume != "auto":
-            path = Path(self.config.resume)
-            checkpoint.verify(path)
-            return path
-        found, refused = checkpoint.newest(self.checkpoints)
-        for sentence in refused:
-            say(f"warning: {sentence}")
-        if refused and found:
-            say(f"the next older checkpoint is used: {found}")
+        if self.config.resume == "auto":
+            found, refused = checkpoint.newest(self.checkpoints)
+            for sentence in refused:
+                say(f"warning: {sentence}")
+            if refused and found:
+                say(f"the next older checkpoint is used: {found}")
+        else:
+            found = Path(self.config.resume)
+            checkpoint.verify(found)
+        made_with = checkpoint.read_state(found)["identity"] if found else self.identity
+        if different := sorted(name for name in self.identity if made_with.get(name) != self.identity[name]):
+            raise UserError(
+                f"{found} belongs to a run with another configuration ({', '.join(different)}): choose another --run_name, or give the options of that run."
+            )
         return found
 
     def _over_processes(self, items: float, received: int) -> tuple[float, int]:
@@ -387,7 +390,7 @@ class Trainer:
         self.accelerator.log(values, step=line["step"])
 
     def _path(self, step: int) -> Path:
-        return self.checkpoints / f"step-{step:06d}"
+        return checkpoint.path_of(self.checkpoints, step)
 
     def _interrupted(self, stop: int) -> Interrupted:
         step, name = self.progress.step, signal.Signals(stop).name
@@ -519,8 +522,7 @@ def _signals() -> Iterator[_Signals]:
 
 def _newest_step(folder: Path, below: int) -> int | None:
     """The newest checkpoint's step that is smaller than `below`."""
-    steps = (int(path.name.removeprefix("step-")) for path in folder.glob("step-*"))
-    return max((step for step in steps if step < below), default=None)
+    return max((step for step in checkpoint.by_step(folder) if step < below), default=None)
 
 
 def _bare(model: nn.Module) -> nn.Module:

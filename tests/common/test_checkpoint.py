@@ -137,3 +137,14 @@ def test_pruning_keeps_what_is_asked_and_removes_drafts(tmp_path: Path) -> None:
     (tmp_path / ".writing-step-000004").mkdir()
     checkpoint.prune(tmp_path, {1, 3})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000001", "step-000003"]
+
+
+def test_the_newest_is_the_one_of_the_highest_step_whatever_its_name_and_what_lies_beside_it(tmp_path: Path) -> None:
+    model, optimizer = trained()
+    for step in (999_999, 1_000_000):
+        newest = checkpoint.commit(tmp_path, step, model, optimizer, {})
+    (tmp_path / "step-000100.bak").mkdir()
+    assert checkpoint.newest(tmp_path) == (newest, [])
+    checkpoint.forget_after(tmp_path, 999_999)
+    checkpoint.prune(tmp_path, {999_999})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000100.bak", "step-999999"]

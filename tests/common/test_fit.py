@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from common import checkpoint
 from common.errors import UserError, exit_with_sentence
 from common.fit import check_tracker, fine_tune
 from common.run import Run
@@ -50,3 +52,13 @@ def test_a_refused_training_lets_the_run_go(tiny_model: Path, tmp_path: Path, mo
     monkeypatch.undo()
     fine_tune(TextClassification, options)
     assert [path.name for path in (tmp_path / "runs/text_classification").iterdir()] == ["x"]
+
+
+def test_a_checkpoint_of_another_run_is_refused_before_anything_is_written(tiny_model: Path, tmp_path: Path) -> None:
+    write_csv(tmp_path / "good.csv", sentences(60))
+    model = torch.nn.Linear(2, 2)
+    theirs = checkpoint.commit(tmp_path / "theirs", 1, model, torch.optim.AdamW(model.parameters()), {"progress": {}, "identity": {"epochs": 3}})
+    options = ["--model", str(tiny_model), "--train_file", str(tmp_path / "good.csv"), "--output_dir", str(tmp_path / "runs"), "--run_name", "x"]
+    with pytest.raises(UserError, match="step-000001 belongs to a run with another configuration"):
+        fine_tune(TextClassification, [*options, "--epochs", "1", "--precision", "fp32", "--resume", str(theirs)])
+    assert not (tmp_path / "runs").exists()
