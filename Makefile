@@ -22,10 +22,11 @@ browser-tools: $(AXE)/node_modules/axe-core/axe.min.js
 $(AXE)/node_modules/axe-core/axe.min.js:
 	npm install --silent --no-audit --no-fund --prefix $(AXE) axe-core@4.14.1
 
-# The starters are fetched first: the tests themselves use no network. Two workers of one thread each keep two cores busy.
+# The starters are fetched first: the tests themselves use no network. Two workers of one thread each keep two cores busy;
+# the threads of what they launch must not spin while they wait for a core.
 test: .venv/.installed
 	$(KIT) starters
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile $(PYTEST)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive .venv/bin/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
 lint: .venv/.installed
 	.venv/bin/ruff check .
