@@ -130,13 +130,10 @@ def _option(arguments: list[str], name: str) -> str | None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from common.card import write_pages
     from common.fit import evaluate_again
     from common.report import print_results
 
-    run = evaluate_again(_run(arguments.run))
-    write_pages(run)
-    print_results(run)
+    print_results(evaluate_again(_run(arguments.run)))
 
 
 def _report(arguments: argparse.Namespace) -> None:

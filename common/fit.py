@@ -151,7 +151,9 @@ def write_manifest(run: Run, task: Task, data: Data, source: Pretrained, measure
 
 
 def evaluate_again(folder: Path) -> Run:
-    """Redo the evaluation of a run from its saved model."""
+    """Redo the evaluation of a run from its saved model, and write its report and its card again."""
+    from common.card import write_pages
+
     quiet_libraries()
     run = Run(folder)
     predictor = Predictor.load(folder)
@@ -165,6 +167,7 @@ def evaluate_again(folder: Path) -> Run:
     if changed:
         say(f"warning: other rows than the last time are measured on ({', '.join(changed)}); manifest and report name those.")
     measure(run, task, data, predictor, source.folder)
+    write_pages(run)
     return run
 
 

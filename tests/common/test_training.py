@@ -322,9 +322,9 @@ def test_going_back_to_an_earlier_checkpoint_leaves_nothing_of_what_came_after_i
 
 @pytest.mark.parametrize(("resume", "how"), [("auto", "the same command again"), ("a/step-000001", "the same command without --resume again")])
 def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path, resume: str, how: str) -> None:
-    config = dataclasses.replace(CONFIG, resume=resume)
-    task = TinyClassifier(config)
-    trainer = Trainer(task, task.model(), features(90), features(40, seed=1), config, Accelerator(cpu=True), tmp_path, 32)
+    task = TinyClassifier(CONFIG)
+    trainer = Trainer(task, task.model(), features(90), features(40, seed=1), CONFIG, Accelerator(cpu=True), tmp_path, 32)
+    trainer.config = dataclasses.replace(CONFIG, resume=resume)
     assert f"give {how} to go on from it." in str(trainer._interrupted(15))
 
 

@@ -1,5 +1,8 @@
 """Metrics equal scikit-learn's, as modules and as sums of statistics."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
 from common.evaluation import metrics
-from common.evaluation.metrics import Accuracy, MacroF1, PerClass
+from common.evaluation.modules import Accuracy, MacroF1, PerClass
+from tests.conftest import REPOSITORY
 
 PAIRS = st.integers(2, 6).flatmap(
     lambda classes: st.tuples(st.just(classes), st.lists(st.tuples(st.integers(0, classes - 1), st.integers(0, classes - 1)), min_size=1, max_size=60))
@@ -41,3 +45,10 @@ def test_the_modules_need_no_network_and_equal_scikit_learn() -> None:
     values = PerClass().compute(predictions=predictions, references=references, classes=5)
     expected = precision_recall_fscore_support(references, predictions, labels=range(5))
     assert [values[name] for name in ("precision", "recall", "f1", "support")] == [pytest.approx(column.tolist()) for column in expected]
+
+
+def test_a_command_does_not_wait_for_what_only_the_end_of_an_evaluation_needs() -> None:
+    """evaluate brings the pipelines of transformers: longer to load than all the rest."""
+    code = "import sys, common.fit, common.verify; print(sorted({'evaluate', 'transformers.pipelines'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
