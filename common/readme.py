@@ -9,7 +9,7 @@ from typing import Any
 from common.config import nearest
 from common.errors import UserError
 from common.report import SHORT_NAMES, p_value, percent, points
-from common.run import Run, read_json, write_json, write_text
+from common.run import Run, for_visitors, read_json, write_json, write_text
 
 BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 MEASURED = re.compile(r"^# measured:.*$", re.MULTILINE)
@@ -17,13 +17,13 @@ SEED = re.compile(r"(.+)-seed(\d+)$")
 
 
 def keep_results(run: Path, project: Path) -> Path:
-    """Copy a run's results beside its project, without the texts of its data, and return the file.
+    """Copy a run's results beside its project, without the texts of its data and the paths of this machine, and return the file.
 
     Raises UserError where the run is not finished, or is one of another project.
     """
     if not Run(run).results.exists():
         raise UserError(f"{run} holds no results: give the folder of a finished run.")
-    results = read_json(Run(run).results)
+    results = for_visitors(read_json(Run(run).results))
     if results["project"] != project.name:
         raise UserError(f"{run} is a run of {results['project']}, not of {project.name}: `kit results {results['project']} --add {run}` keeps it.")
     for row in [*results["worst_errors"], *results["examples_to_try"]]:

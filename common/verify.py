@@ -27,7 +27,7 @@ from common.evaluation.measure import assemble, calibrate, describe_data, read_r
 from common.predictor import Predictor
 from common.readme import write_readme
 from common.report import render_report
-from common.run import Run, read_json, without_paths
+from common.run import Run, for_visitors, read_json, without_paths
 from common.task import PROJECTS, encoded
 
 # How far a probability may be from the one that was measured: the order of sums differs between batches.
@@ -203,7 +203,7 @@ def _pages(run: Run, results: dict[str, Any]) -> tuple[int, list[Difference]]:
     # Results of the same name may come from another machine; the numbers of those that rest on the same predictions must agree.
     if committed.get("predictions_sha256") == results["predictions_sha256"]:
         compared += 1
-        ours, theirs = ({name: leaf for name, leaf in _leaves(one) if not name.startswith(OF_ONE_RUN)} for one in (results, committed))
+        ours, theirs = ({name: leaf for name, leaf in _leaves(one) if not name.startswith(OF_ONE_RUN)} for one in (for_visitors(results), committed))
         differences += [
             Difference(f"{kept.name}: {found.where}", found.claimed, found.found) for found in _different(theirs, ours) if found.claimed != "missing"
         ]

@@ -13,7 +13,7 @@ from PIL import Image
 from common.config import parse
 from common.errors import UserError
 from common.readme import keep_results, write_readme
-from common.run import read_json
+from common.run import for_visitors, read_json
 from common.task import load_task_class, project_names
 from tests.conftest import REPOSITORY
 
@@ -94,13 +94,12 @@ def test_results_are_kept_beside_their_own_project(tmp_path: Path) -> None:
     assert not (tmp_path / "image_classification/results").exists()
 
 
-def test_results_hold_no_texts_of_their_data() -> None:
-    import json
-
+def test_results_hold_no_texts_of_their_data_and_no_path_of_a_machine() -> None:
     files = sorted(REPOSITORY.glob("projects/*/results/*.json"))
     assert len(files) >= 5
     for file in files:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
+        assert for_visitors(content) == content
         assert all("input" not in row for key in ("worst_errors", "examples_to_try") for row in content.get(key, []))
 
 
