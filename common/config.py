@@ -125,6 +125,12 @@ class Config:
         return {key: value for key, value in dataclasses.asdict(self).items() if key not in free}
 
 
+def refuse_another(where: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise UserError unless a run was made with the identity that it has `now`; `where` begins the sentence, like `runs/x holds`."""
+    if different := sorted(name for name in now if before.get(name) != now[name]):
+        raise UserError(f"{where} a run with another configuration ({', '.join(different)}): choose another --run_name, or give the options of that run.")
+
+
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 

@@ -1,6 +1,6 @@
 """What a model says about features, each exactly once, on however many processes; and what its last layer is given."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -61,9 +61,6 @@ def run(
     mine: list[tuple[int, NDArray[np.float32]]] = []
     sums = np.zeros(2)
 
-    def make(indices: Indices) -> Batch:
-        return task.collate(features[indices])
-
     def answer(batch: Batch) -> tuple[list[NDArray[np.float32]], tuple[float, int]]:
         batch = send_to_device(batch, device)
         with autocast(device, precision):
@@ -71,12 +68,9 @@ def run(
         summed = (0.0, 0) if label_smoothing is None else (float(task.loss(outputs, batch, label_smoothing)), task.items(batch))
         return task.values(outputs, batch), summed
 
-    # A single question is not worth a thread.
-    made = Ahead(lambda indices: (indices, make(indices)), batches, workers=int(len(batches) > 1))
-    for whole, batch in track(made, description, len(batches)):
-        for indices, (values, summed) in fitting(whole, batch, make, answer):
-            sums += summed
-            mine += zip(indices.tolist(), values, strict=True)
+    for indices, (values, summed) in answered(task, features, batches, answer, description):
+        sums += summed
+        mine += zip(indices.tolist(), values, strict=True)
     if processes > 1:
         mine = gather_object(mine)
         sums = np.sum(gather_object([sums]), axis=0)
@@ -85,6 +79,20 @@ def run(
         raise RuntimeError(f"{len(mine)} predictions for {len(features)} features: each must be there exactly once")
     loss = float(sums[0] / sums[1]) if sums[1] else float("nan")
     return Outputs([by_index[index] for index in range(len(features))], loss)
+
+
+def answered(
+    task: Task, features: Features, batches: Sequence[Indices], answer: Callable[[Batch], Found], description: str = ""
+) -> Iterator[tuple[Indices, Found]]:
+    """(indices, answer) of each batch of the features, or of its parts where the memory is too small for it; the next one is made meanwhile."""
+
+    def make(indices: Indices) -> Batch:
+        return task.collate(features[indices])
+
+    # A single question is not worth a thread.
+    made = Ahead(lambda indices: (indices, make(indices)), batches, workers=int(len(batches) > 1))
+    for whole, batch in track(made, description, len(batches)):
+        yield from fitting(whole, batch, make, answer)
 
 
 def fitting(indices: Indices, batch: Batch, make: Callable[[Indices], Batch], answer: Callable[[Batch], Found]) -> list[tuple[Indices, Found]]:
@@ -115,9 +123,6 @@ def head_inputs(task: Task, model: nn.Module, head: nn.Module, features: Feature
     hook = head.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     inputs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(features)
 
-    def make(indices: Indices) -> Batch:
-        return task.collate(features[indices])
-
     def answer(batch: Batch) -> Tensor:
         seen.clear()
         with autocast(device, precision):
@@ -126,13 +131,11 @@ def head_inputs(task: Task, model: nn.Module, head: nn.Module, features: Feature
 
     try:
         batches = evaluation_batches(column(features, "length"), BATCH_SIZE)
-        made = Ahead(lambda indices: (indices, make(indices)), batches, workers=1)
-        for whole, batch in track(made, description, len(batches)):
-            for indices, given in fitting(whole, batch, make, answer):
-                if given.ndim > 2:  # of every token, and nobody reads them
-                    return np.empty((0, 0, 0), np.float32)
-                for place, value in zip(indices, given.float().cpu().numpy(), strict=True):
-                    inputs[place] = value
+        for indices, given in answered(task, features, batches, answer, description):
+            if given.ndim > 2:  # of every token, and nobody reads them
+                return np.empty((0, 0, 0), np.float32)
+            for place, value in zip(indices, given.float().cpu().numpy(), strict=True):
+                inputs[place] = value
     finally:
         hook.remove()
     return np.stack(inputs)

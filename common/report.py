@@ -82,6 +82,12 @@ def elsewhere(results: dict[str, Any]) -> str:
     return f"Away from home it is {', '.join(said)} than the best baseline there." if said else ""
 
 
+def sampled(results: dict[str, Any]) -> str:
+    """Of how many test rows the near-duplicates are known, where not of all."""
+    looked_up = results["data"].get("looked_up", {}).get("test", results["examples"])
+    return f" (nearly equal ones were looked for among {looked_up:,} of them)" if looked_up < results["examples"] else ""
+
+
 def print_results(run: Run) -> None:
     """The table of results and what to do next."""
     if not is_main_process():
@@ -159,8 +165,7 @@ def _page(template: str, run: Run, results: dict[str, Any], manifest: dict[str, 
 def render(template: str, run: Run, results: dict[str, Any], manifest: dict[str, Any], **more: Any) -> str:
     """A template of this folder filled from a run.  Raises UserError where the run lacks what the template asks for."""
     try:
-        looked_up = results["data"].get("looked_up", {}).get("test", results["examples"])
-        said = {"sentence": sentence(results), "elsewhere": elsewhere(results), "looked_up": looked_up}
+        said = {"sentence": sentence(results), "elsewhere": elsewhere(results), "sampled": sampled(results)}
         return _environment().get_template(template).render(r=results, m=manifest, **said, **more)
     except (UndefinedError, KeyError) as error:
         raise UserError(f"{run.folder} comes from another version of the kit ({error}): `kit evaluate {run.folder}` measures it again.") from error

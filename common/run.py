@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from common.config import Config, load, save
+from common.config import Config, load, refuse_another, save
 from common.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -129,12 +129,7 @@ class Run:
             raise UserError(f"{self.folder} holds files that are no run: choose another --run_name or --output_dir.")
         if config.resume == "never":
             raise UserError(f"{self.folder} already holds a run: choose another --run_name, or leave out --resume never to go on with it.")
-        before = load(type(config), self.config).identity()
-        now = config.identity()
-        if different := sorted(key for key in now if now[key] != before.get(key)):
-            raise UserError(
-                f"{self.folder} holds a run with another configuration ({', '.join(different)}): choose another --run_name, or give the options of that run."
-            )
+        refuse_another(f"{self.folder} holds", load(type(config), self.config).identity(), config.identity())
 
     def open(self, config: Config) -> None:
         """Make the folder and write the resolved configuration."""

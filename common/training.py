@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from common import checkpoint, inference
 from common.batching import Indices, Plan, Slot, deal
-from common.config import Config
+from common.config import Config, refuse_another
 from common.errors import Interrupted, LocalUserError, UserError
 from common.hardware import reuse_freed_memory
 from common.loading import Ahead
@@ -360,11 +360,8 @@ class Trainer:
         else:
             found = Path(self.config.resume)
             checkpoint.verify(found)
-        made_with = checkpoint.read_state(found)["identity"] if found else self.identity
-        if different := sorted(name for name in self.identity if made_with.get(name) != self.identity[name]):
-            raise UserError(
-                f"{found} belongs to a run with another configuration ({', '.join(different)}): choose another --run_name, or give the options of that run."
-            )
+        if found:
+            refuse_another(f"{found} belongs to", checkpoint.read_state(found)["identity"], self.identity)
         return found
 
     def _over_processes(self, items: float, received: int) -> tuple[float, int]:
@@ -449,7 +446,8 @@ class _Log:
         if not self.pending:
             return
         trainer, state = self.trainer, self.trainer.progress
-        counted = [(float(loss), float(norm)) for step, loss, norm in self.pending if self._counts(step, float(loss), float(norm))]
+        steps = [(step, float(loss), float(norm)) for step, loss, norm in self.pending]
+        counted = [(loss, norm) for step, loss, norm in steps if self._counts(step, loss, norm)]
         now = time.perf_counter()
         seconds, examples = now - self.since, state.examples - self.examples
         state.seconds += seconds

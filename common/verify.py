@@ -187,10 +187,9 @@ def _pages(run: Run, results: dict[str, Any]) -> tuple[int, list[Difference]]:
     """The model card and the report, and the project's README with the results that are committed beside it."""
     project = PROJECTS / results["project"]
     differences = []
-    if not run.card.exists() or run.card.read_text(encoding="utf-8") != render_card(run):
-        differences.append(Difference("README.md of the run", "the card that the results give", "another text" if run.card.exists() else "missing"))
-    if not run.report.exists() or run.report.read_text(encoding="utf-8") != render_report(run):
-        differences.append(Difference("report.html", "the page that the results give", "another text" if run.report.exists() else "missing"))
+    for file, rendered in ((run.card, render_card), (run.report, render_report)):
+        if not file.exists() or file.read_text(encoding="utf-8") != rendered(run):
+            differences.append(Difference(f"{file.name} of the run", "the page that the results give", "another text" if file.exists() else "missing"))
     compared = 2
     if (project / "README.md").exists():
         compared += 1

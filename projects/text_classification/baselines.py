@@ -9,11 +9,10 @@ from accelerate.utils import send_to_device
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from common.batching import Indices, evaluation_batches
+from common.batching import evaluation_batches
 from common.evaluation.baselines import Vectors
 from common.hardware import autocast, choose_precision, default_device
-from common.inference import BATCH_SIZE, fitting
-from common.progress import track
+from common.inference import BATCH_SIZE, answered
 from common.run import read_json, write_json
 from common.task import Batch, column
 
@@ -73,14 +72,9 @@ class SentenceVectors(Vectors):
     def __call__(self, inputs: list[str]) -> NDArray[np.float32]:
         features = self.task.features(inputs)
         vectors: NDArray[np.float32] = np.empty((len(inputs), self.encoder.config.hidden_size), dtype=np.float32)
-
-        def make(indices: Indices) -> Batch:
-            return self.task.collate(features[indices])
-
         batches = evaluation_batches(column(features, "length"), BATCH_SIZE)
-        for whole in track(batches, "frozen encoder" if len(batches) > 1 else ""):
-            for indices, means in fitting(whole, make(whole), make, self._means):
-                vectors[indices] = means.cpu().numpy()
+        for indices, means in answered(self.task, features, batches, self._means, "frozen encoder" if len(batches) > 1 else ""):
+            vectors[indices] = means.cpu().numpy()
         return vectors
 
     def _means(self, batch: Batch) -> Tensor:
