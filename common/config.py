@@ -5,15 +5,57 @@ nearest known one; pairs of options that cannot be are rejected here, before any
 """
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args
 
-from common.errors import UserError
+import jsonargparse
+import jsonargparse.typing
+from jsonargparse.typing import restricted_number_type
+
+from common.system.errors import UserError, nearest
+from common.system.files import write_text
+
+# Numbers within limits: the parser refuses others, --help shows the name, and a refusal says the docstring in words.
+# To mypy they are plain numbers.
+if TYPE_CHECKING:
+    PositiveInt = int
+    NonNegativeInt = int
+    Seed = int
+    PositiveFloat = float
+    NonNegativeFloat = float
+    OpenUnitInterval = float
+    From0Below1 = float
+    Above0UpTo1 = float
+else:
+    from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, OpenUnitInterval, PositiveFloat, PositiveInt
+
+    Seed = restricted_number_type(
+        "Seed", int, [(">=", 0), ("<", 2**32)], docstring="int restricted to be ≥0 and <2**32"
+    )
+    From0Below1 = restricted_number_type(
+        "From0Below1", float, [(">=", 0), ("<", 1)], docstring="float restricted to be ≥0 and <1"
+    )
+    Above0UpTo1 = restricted_number_type(
+        "Above0UpTo1", float, [(">", 0), ("<=", 1)], docstring="float restricted to be >0 and ≤1"
+    )
+
+IN_WORDS = {
+    "int restricted to be": "a whole number",
+    "float restricted to be": "a number",
+    "≥": "of at least ",
+    ">": "greater than ",
+    "≤": "at most ",
+    "<": "less than ",
+}
+
+
+def at_least(least: int) -> Any:
+    """The type of whole numbers that are not smaller than `least`."""
+    return restricted_number_type(f"AtLeast{least}", int, (">=", least), docstring=f"int restricted to be ≥{least}")
 
 
 @dataclass(frozen=True)
@@ -43,7 +85,6 @@ class Config:
         scheduler: how the rate falls after the warm-up.
         warmup: share of the steps in which the rate rises from zero.
         gradient_clip: largest norm of the gradient; 0 for no clipping.
-        label_smoothing: share of the target spread over the other labels while training.
         group_by_length: put examples of similar length into one batch, which saves padding.
         freeze: `backbone` trains the head alone.
         freeze_epochs: passes in which the head is trained alone before everything is.
@@ -66,8 +107,6 @@ class Config:
 
     # The options that can name the training rows.
     rows_from: ClassVar[tuple[str, ...]] = ("train_file", "dataset")
-    # The least values of a project's own options.
-    at_least: ClassVar[dict[str, int]] = {}
 
     model: str = "starter:minilm-l6"
     revision: str | None = None
@@ -80,42 +119,41 @@ class Config:
     out_of_domain_files: dict[str, str] = dataclasses.field(default_factory=dict)
     group_column: str | None = None
     slice_columns: list[str] = dataclasses.field(default_factory=list)
-    validation_fraction: float = 0.1
-    test_fraction: float = 0.2
+    validation_fraction: OpenUnitInterval = 0.1
+    test_fraction: OpenUnitInterval = 0.2
 
     pretrained: bool = True
-    epochs: int = 5
-    max_steps: int = 0
-    learning_rate: float = 1e-4
-    head_learning_rate: float | None = 1e-3
-    weight_decay: float = 0.01
+    epochs: PositiveInt = 5
+    max_steps: NonNegativeInt = 0
+    learning_rate: PositiveFloat = 1e-4
+    head_learning_rate: PositiveFloat | None = 1e-3
+    weight_decay: NonNegativeFloat = 0.01
     scheduler: Literal["linear", "cosine", "constant"] = "linear"
-    warmup: float = 0.06
-    gradient_clip: float = 1.0
-    label_smoothing: float = 0.05
+    warmup: From0Below1 = 0.06
+    gradient_clip: NonNegativeFloat = 1.0
     group_by_length: bool = True
     freeze: Literal["none", "backbone"] = "none"
-    freeze_epochs: int = 0
-    layer_decay: float = 1.0
+    freeze_epochs: NonNegativeInt = 0
+    layer_decay: Above0UpTo1 = 1.0
 
-    global_batch_size: int = 32
-    micro_batch_size: int | None = None
+    global_batch_size: PositiveInt = 32
+    micro_batch_size: PositiveInt | None = None
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    seed: int = 0
+    seed: Seed = 0
 
-    evaluate_every: int = 0
-    early_stopping_patience: int = 5
-    checkpoint_every: int = 0
-    data_workers: int = 1
-    log_every: int = 10
+    evaluate_every: NonNegativeInt = 0
+    early_stopping_patience: NonNegativeInt = 5
+    checkpoint_every: NonNegativeInt = 0
+    data_workers: NonNegativeInt = 1
+    log_every: PositiveInt = 10
     output_dir: str = "runs"
     run_name: str | None = None
     resume: str = "auto"
     tracker: Literal["none", "tensorboard", "trackio", "wandb"] = "none"
-    processes: int | None = None
+    processes: PositiveInt | None = None
 
     def identity(self) -> dict[str, Any]:
-        """The options that decide the weights and what is measured: a run and its checkpoints belong to one set of them.
+        """The options that decide the weights and what is measured: a run and its checkpoints belong to one set.
 
         The micro-batch size and the number of processes are left out on purpose: the batch plan is global,
         so a run may go on with other ones.
@@ -126,9 +164,15 @@ class Config:
 
 
 def refuse_another(where: str, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise UserError unless a run was made with the identity that it has `now`; `where` begins the sentence, like `runs/x holds`."""
+    """Raise UserError unless a run was made with the identity that it has `now`.
+
+    `where` begins the sentence, like `runs/x holds`.
+    """
     if different := sorted(name for name in now if before.get(name) != now[name]):
-        raise UserError(f"{where} a run with another configuration ({', '.join(different)}): choose another --run_name, or give the options of that run.")
+        raise UserError(
+            f"{where} a run with another configuration ({', '.join(different)}): "
+            "choose another --run_name, or give the options of that run."
+        )
 
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
@@ -139,8 +183,6 @@ def parse(config_class: type[AnyConfig], arguments: Sequence[str], program: str 
 
     Raises UserError on unknown options, wrong types, and pairs of options that cannot be.
     """
-    import jsonargparse
-
     parser = jsonargparse.ArgumentParser(prog=program, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file with any of the options below")
     parser.add_class_arguments(config_class, as_group=False)
@@ -150,13 +192,20 @@ def parse(config_class: type[AnyConfig], arguments: Sequence[str], program: str 
         values = parser.parse_args(arguments)
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
         raise UserError(_one_sentence(str(error), config_class)) from error
-    options = dict(values.as_dict())
+    options = {name: _plain(value) for name, value in values.as_dict().items()}
     options.pop("config", None)
     config = config_class(**options)
     if config.run_name is None:
         config = dataclasses.replace(config, run_name=Path(yaml_file).stem if yaml_file else "default")
     check(config)
     return config
+
+
+def _plain(value: Any) -> Any:
+    """A restricted number as int or float: neither YAML nor a checkpoint takes the parser's own classes."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return float(value) if isinstance(value, float) else value
 
 
 def check(config: Config) -> None:
@@ -167,49 +216,24 @@ def check(config: Config) -> None:
 
 
 def _check_values(config: Config) -> None:
-    for name, value in dataclasses.asdict(config).items():
+    """What the types of the options leave open."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value is None and type(None) not in get_args(field.type):
+            raise UserError(f"--{field.name} must have a value, not null.")
         if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"--{name} must be a number, not {value}.")
-    for name, least in config.at_least.items():
-        if getattr(config, name) is not None and getattr(config, name) < least:
-            raise UserError(f"--{name} must be at least {least}, not {getattr(config, name)}.")
-    positive = ["epochs", "learning_rate", "global_batch_size", "log_every"]
-    optional = [name for name in ("head_learning_rate", "micro_batch_size", "processes") if getattr(config, name) is not None]
-    for name in positive + optional:
-        if getattr(config, name) <= 0:
-            raise UserError(f"--{name} must be greater than 0, not {getattr(config, name)}.")
-    not_negative = [
-        "max_steps",
-        "freeze_epochs",
-        "data_workers",
-        "weight_decay",
-        "gradient_clip",
-        "evaluate_every",
-        "checkpoint_every",
-        "early_stopping_patience",
-        "seed",
-    ]
-    for name in not_negative:
-        if getattr(config, name) < 0:
-            raise UserError(f"--{name} must not be negative, but is {getattr(config, name)}; 0 switches it off.")
-    for name in ("validation_fraction", "test_fraction"):
-        if not 0 < getattr(config, name) < 1:
-            raise UserError(f"--{name} is a share of the rows: give a number between 0 and 1, not {getattr(config, name)}.")
-    if not 0 < config.layer_decay <= 1:
-        raise UserError(f"--layer_decay is a factor greater than 0 and at most 1, not {config.layer_decay}.")
-    for name in ("warmup", "label_smoothing"):
-        if not 0 <= getattr(config, name) < 1:
-            raise UserError(f"--{name} must be at least 0 and less than 1, not {getattr(config, name)}.")
-    if config.seed >= 2**32:
-        raise UserError(f"--seed must be less than 2**32, not {config.seed}: no generator of random numbers takes more.")
-    if config.run_name is not None and (config.run_name.strip() in ("", ".", "..") or re.search(r"[/\\\0]", config.run_name)):
+            raise UserError(f"--{field.name} must be a number, not {value}.")
+    if config.run_name is not None and (
+        config.run_name.strip() in ("", ".", "..") or re.search(r"[/\\\0]", config.run_name)
+    ):
         raise UserError(f"--run_name {config.run_name!r} is a folder's name, not a path: the path is --output_dir.")
 
 
 def _check_rows(config: Config) -> None:
     given = [name for name in config.rows_from if getattr(config, name)]
     if not given:
-        raise UserError(f"there is nothing to train on: give {', '.join(f'--{name}' for name in config.rows_from)}, or --config with one of them.")
+        options = ", ".join(f"--{name}" for name in config.rows_from)
+        raise UserError(f"there is nothing to train on: give {options}, or --config with one of them.")
     if config.dataset and len(given) > 1:
         raise UserError(f"--dataset and --{given[0]} both name the training rows: give one of them.")
     if (config.validation_file or config.test_file) and not config.train_file:
@@ -217,8 +241,14 @@ def _check_rows(config: Config) -> None:
     if config.out_of_domain_files and not config.train_file:
         raise UserError(f"--out_of_domain_files goes with --train_file: beside --{given[0]} nothing reads it.")
     for name in ("group_column", "slice_columns"):
-        if getattr(config, name) and not config.train_file and (not config.dataset or config.dataset.startswith("starter:")):
-            raise UserError(f"--{name} names columns of --train_file or of a Hub data set: --{given[0]} has none to choose from.")
+        if (
+            getattr(config, name)
+            and not config.train_file
+            and (not config.dataset or config.dataset.startswith("starter:"))
+        ):
+            raise UserError(
+                f"--{name} names columns of --train_file or of a Hub data set: --{given[0]} has none to choose from."
+            )
 
 
 def _check_pairs(config: Config) -> None:
@@ -229,7 +259,8 @@ def _check_pairs(config: Config) -> None:
         )
     if config.freeze_epochs >= config.epochs:
         raise UserError(
-            f"--freeze_epochs {config.freeze_epochs} leaves none of --epochs {config.epochs} for the rest: `--freeze backbone` trains the head alone."
+            f"--freeze_epochs {config.freeze_epochs} leaves none of --epochs {config.epochs} for the rest: "
+            "`--freeze backbone` trains the head alone."
         )
     if (config.freeze == "backbone" or config.freeze_epochs) and config.head_learning_rate is None:
         raise UserError("the head is trained alone, and has no learning rate: give --head_learning_rate.")
@@ -239,20 +270,12 @@ def save(config: Config, path: Path) -> None:
     """Write the resolved configuration, whole or not at all, as YAML that `--config` reads back."""
     import yaml
 
-    from common.run import write_text  # which needs this module
-
     write_text(path, yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True))
 
 
 def load(config_class: type[AnyConfig], path: Path) -> AnyConfig:
     """Read what `save` wrote."""
     return parse(config_class, ["--config", str(path)])
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """' (did you mean …?)' for the closest of the `known` names, or nothing."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _config_first(arguments: list[str]) -> tuple[list[str], str | None]:
@@ -279,6 +302,22 @@ def _one_sentence(message: str, config_class: type[Config]) -> str:
         return f"there is no configuration file {match[1]}: check the path after --config."
     if match := re.search(r'Parser key "([^"]+)":\s*(.*)', message, re.DOTALL):
         detail = " ".join(match[2].replace("typing.", "").split())
+        if limited := re.search(r"Not of type (\w+): ", detail):
+            return f"--{match[1]} must be {_in_words(limited[1])}{_given(detail)}."
         detail = re.sub(r"<class '(\w+)'>", r"\1", detail).rstrip(". ")
         return f"--{match[1]} has a value of the wrong kind: {detail}."
     return " ".join(message.split())
+
+
+def _in_words(type_name: str) -> str:
+    """What a restricted type of jsonargparse allows, from its docstring."""
+    words = getattr(jsonargparse.typing, type_name).__doc__
+    for short, long in IN_WORDS.items():
+        words = words.replace(short, long)
+    return words
+
+
+def _given(detail: str) -> str:
+    """', not …' with the value that jsonargparse's message about a restricted type holds, or nothing."""
+    match = re.search(r"Given value: (.*)", detail) or re.search(r"(\S+) (?:does not conform|not a)|'([^']*)'$", detail)
+    return f", not {match[1] or match[2]}" if match else ""

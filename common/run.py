@@ -2,11 +2,7 @@
 
 import contextlib
 import errno
-import fcntl
 import hashlib
-import json
-import os
-import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -14,12 +10,27 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from common.config import Config, load, refuse_another, save
-from common.errors import UserError
+from common.system.errors import UserError
+from common.system.files import without_paths
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-ABSOLUTE_PATH = re.compile(r"(?<![\w.:/-])/(?:[\w.@+-]+/)+([\w.@+-]+)")
-PACKAGES = ("torch", "transformers", "datasets", "accelerate", "evaluate", "scikit-learn", "numpy", "tokenizers", "safetensors")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "datasets",
+    "accelerate",
+    "evaluate",
+    "scikit-learn",
+    "numpy",
+    "tokenizers",
+    "safetensors",
+)
+
+# Seconds in which a lock is tried again: whoever held it may have removed its file since it was opened.
+LOOK_TWICE = 0.2
 
 
 @dataclass(frozen=True)
@@ -82,8 +93,10 @@ class Run:
         """Keep other processes from training this run; the folder that runs are kept in is there from here on.
 
         The lock is a file beside the run's folder, and the kernel drops it with the process, however that ends.
-        What was made for it is removed again. Raises UserError where another process has it, OSError where nothing
-        can be written. A finished run is only shown, and shall be where nothing can be written, too.
+        What was made for it is removed again. A file system that cannot lock files is no obstacle: filelock makes a
+        file that names the process instead where it can, and otherwise the run goes on as if it were alone.
+        Raises UserError where another process has it, OSError where nothing can be written.
+        A finished run is only shown, and shall be where nothing can be written, too.
         """
         if self.results.exists():
             yield
@@ -91,35 +104,24 @@ class Run:
         parent = self.folder.parent
         made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
         parent.mkdir(parents=True, exist_ok=True)
-        lock = parent / f".{self.folder.name}.lock"
-        descriptor = self._take(lock)
+        lock = FileLock(parent / f".{self.folder.name}.lock")
+        try:
+            lock.acquire(timeout=LOOK_TWICE)
+        except Timeout as error:
+            raise UserError(
+                f"{self.folder} is being trained by another process: wait for it, or choose another --run_name."
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
         try:
             yield
         finally:
-            lock.unlink(missing_ok=True)
-            os.close(descriptor)
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
             for folder in made:
                 with contextlib.suppress(OSError):  # there is something in it
                     folder.rmdir()
-
-    def _take(self, lock: Path) -> int:
-        """The descriptor of the lock file, which nobody else holds."""
-        while True:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                os.close(descriptor)
-                raise UserError(f"{self.folder} is being trained by another process: wait for it, or choose another --run_name.") from error
-            except OSError as error:
-                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                    os.close(descriptor)
-                    raise
-                return descriptor  # a network's file system without locks: go on as if there were none
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), lock.stat()):
-                    return descriptor
-            os.close(descriptor)  # the one who held it has removed it since it was opened
 
     def check_free(self, config: Config) -> None:
         """Raise UserError where the folder holds something that this configuration must not touch."""
@@ -128,7 +130,10 @@ class Run:
         if not self.config.exists():
             raise UserError(f"{self.folder} holds files that are no run: choose another --run_name or --output_dir.")
         if config.resume == "never":
-            raise UserError(f"{self.folder} already holds a run: choose another --run_name, or leave out --resume never to go on with it.")
+            raise UserError(
+                f"{self.folder} already holds a run: choose another --run_name, "
+                "or leave out --resume never to go on with it."
+            )
         refuse_another(f"{self.folder} holds", load(type(config), self.config).identity(), config.identity())
 
     def open(self, config: Config) -> None:
@@ -146,47 +151,18 @@ def latest(project: str | None, output_dir: str = "runs") -> Path:
     """The run whose results are newest.  Raises UserError where there is none."""
     found = sorted(Path(output_dir).glob(f"{project or '*'}/*/results.json"), key=lambda path: path.stat().st_mtime)
     if not found:
-        raise UserError(f"there is no finished run in {output_dir}/{project or ''}: `kit train {project or 'PROJECT'}` makes one.")
+        raise UserError(
+            f"there is no finished run in {output_dir}/{project or ''}: `kit train {project or 'PROJECT'}` makes one."
+        )
     return found[-1].parent
 
 
 def for_visitors(document: dict[str, Any]) -> dict[str, Any]:
-    """Results or manifest without the paths of this machine; labels and texts stay as they are."""
-    return {key: without_paths(value) if key in ("command", "config", "data", "model") else value for key, value in document.items()}
-
-
-def without_paths(value: Any) -> Any:
-    """Absolute paths in nested values, shortened to the file's name."""
-    if isinstance(value, dict):
-        return {key: without_paths(child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [without_paths(child) for child in value]
-    return ABSOLUTE_PATH.sub(r"\1", value) if isinstance(value, str) else value
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file whole or not at all."""
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, content: str) -> None:
-    """Write a text file whole or not at all."""
-    draft = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        draft.write_text(content, encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file.  Raises UserError where it is missing or damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: the run is not finished, or a part of it was removed.") from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}): `kit evaluate {path.parent}` writes the results of a run again.") from error
+    """Results or manifest without the paths of this machine; what users wrote stays as it is."""
+    return {
+        key: without_paths(value) if key in ("command", "config", "data", "model") else value
+        for key, value in document.items()
+    }
 
 
 def provenance(config: Config) -> dict[str, Any]:

@@ -1,41 +1,48 @@
 """Does what a run claims still hold?  Every number again, every file's hash, every answer of the model.
 
 Nothing here believes results.json: its numbers are computed again from predictions.jsonl, and predictions.jsonl
-is held against the model that is asked again, on data that are read again. Three things cannot be had again:
-timings, which are only compared with the manifest, the labels of the baselines that were not kept, and the figures
-under plots/, whose bytes hang on the version of matplotlib.
+is held against the model that is asked again, on data that are read again. Three things cannot be recomputed:
+timings (compared with the manifest only), the predictions of baselines that were not saved, and the plots,
+whose bytes depend on the matplotlib version.
 """
 
-import copy
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from datasets import Dataset
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
 
-from common.card import render_card
-from common.checkpoint import sha256
-from common.data import Data
-from common.errors import UserError
-from common.evaluation import baselines
-from common.evaluation.calibration import probabilities
-from common.evaluation.measure import assemble, calibrate, describe_data, read_records, records_of, vouched_files
+from common.data.features import encoded
+from common.data.splits import Data
+from common.evaluation.baselines import ROWS
+from common.evaluation.measure import assemble
+from common.evaluation.records import describe_data, read_records, records_of, vouched_files, weights_sha256
 from common.predictor import Predictor
-from common.readme import write_readme
-from common.report import render_report
-from common.run import Run, for_visitors, read_json, without_paths
-from common.task import PROJECTS, encoded
+from common.reporting.card import render_card
+from common.reporting.readme import write_readme
+from common.reporting.report import render_report
+from common.run import Run, for_visitors
+from common.system.errors import UserError
+from common.system.files import read_json, sha256, without_paths
+from common.system.progress import console
+from common.task.contract import Outputs, Prediction
+from common.task.projects import PROJECTS
 
 # How far a probability may be from the one that was measured: the order of sums differs between batches.
 TOLERANCE = {"fp32": 1e-5, "bf16": 0.02, "fp16": 0.02}
-# Half precision may also flip labels whose probabilities are not kept: of altered inputs, and of a frozen encoder.
+# Half precision may also flip answers whose details are not kept: to perturbed inputs, and of a frozen encoder.
 FLIPS = 0.01
-# How far temperature and threshold may be from what the validation split gives again.
-CALIBRATED_TOLERANCE = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
+# How far a number among the settings may be from what the validation split gives again.
+SETTLED_TOLERANCE = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
+# Rows of the table for one check.
+SHOWN_DIFFERENCES = 10
 # What a run of the same name and with the same predictions may say otherwise: it took its own time on its own machine.
 OF_ONE_RUN = ("training.", "inference.", "command", "data.findings.")
 # The last digits of exp() and log() differ between processors.
@@ -71,14 +78,18 @@ def verify(folder: Path) -> Iterator[Check]:
     yield _attempt("pages (report, model card, README)", lambda: _pages(run, results))
     try:
         predictor = Predictor.load(run.folder)
+        claimed = dict(predictor.task.settings)
         data = predictor.task.data()
+        by_data, predictor.task.settings = predictor.task.settings, claimed
     except Exception as error:
         yield Check("model and data", 0, [_unreadable("model and data", error)])
         return
     yield _attempt("numbers of results.json", lambda: _numbers(run, predictor, manifest, results))
     yield _attempt("data and configuration", lambda: _data(predictor, data, manifest))
-    yield _attempt("calibration on the validation split", lambda: _calibration(predictor, data))
-    yield _attempt("answers of the model and the kept baseline", lambda: _answers(run, predictor, manifest, results, data))
+    yield _attempt("settings of data and validation split", lambda: _settings(predictor, data, by_data))
+    yield _attempt(
+        "answers of the model and the kept baseline", lambda: _answers(run, predictor, manifest, results, data)
+    )
 
 
 def _attempt(name: str, check: Callable[[], tuple[int, list[Difference]]]) -> Check:
@@ -98,16 +109,20 @@ def _files(run: Run, manifest: dict[str, Any]) -> tuple[int, list[Difference]]:
     """The sha256 of every file that the numbers and the demo rest on: none changed, missing, or added."""
     found = {path.relative_to(run.folder).as_posix(): sha256(path) for path in vouched_files(run)}
     differences = _different(manifest["files"], found)
-    weights = found.get("model/model.safetensors", "missing")
+    weights = weights_sha256(run)
     if manifest["model"]["weights_sha256"] != weights:
         differences.append(Difference("weights_sha256", manifest["model"]["weights_sha256"][:16], weights[:16]))
     return len(found), differences
 
 
-def _numbers(run: Run, predictor: Predictor, manifest: dict[str, Any], results: dict[str, Any]) -> tuple[int, list[Difference]]:
+def _numbers(
+    run: Run, predictor: Predictor, manifest: dict[str, Any], results: dict[str, Any]
+) -> tuple[int, list[Difference]]:
     """Every leaf of results.json against what predictions.jsonl and the manifest give."""
     claimed = dict(_leaves(results))
-    return len(claimed), _different(claimed, dict(_leaves(json.loads(json.dumps(assemble(run, predictor, manifest))))))
+    return len(claimed), _different(
+        claimed, dict(_leaves(json.loads(json.dumps(assemble(run, predictor.task, manifest)))))
+    )
 
 
 def _data(predictor: Predictor, data: Data, manifest: dict[str, Any]) -> tuple[int, list[Difference]]:
@@ -115,72 +130,97 @@ def _data(predictor: Predictor, data: Data, manifest: dict[str, Any]) -> tuple[i
     counts = {
         "train_rows": len(data.splits["train"]),
         "validation_rows": len(data.splits["validation"]),
-        "baseline_rows": min(len(data.splits["train"]), baselines.ROWS),
+        "baseline_rows": min(len(data.splits["train"]), ROWS),
         "parameters": sum(parameter.numel() for parameter in predictor.model.parameters()),
     }
-    again = json.loads(json.dumps({"data": describe_data(data), "config": dataclasses.asdict(predictor.task.config), "counts": counts}))
+    again = json.loads(
+        json.dumps({"data": describe_data(data), "config": dataclasses.asdict(predictor.task.config), "counts": counts})
+    )
     said = {**manifest["training"], **manifest["model"], "baseline_rows": manifest["baseline_rows"]}
-    claimed = {"data": dict(manifest["data"]), "config": manifest["config"], "counts": {name: said[name] for name in counts}}
+    claimed = {
+        "data": dict(manifest["data"]),
+        "config": manifest["config"],
+        "counts": {name: said[name] for name in counts},
+    }
     # What was found while encoding is not looked for again.
     kept = {finding["text"] for finding in again["data"].pop("findings")}
     missing = kept - {finding["text"] for finding in claimed["data"].pop("findings")}
     one, two = dict(_leaves(without_paths(claimed))), dict(_leaves(without_paths(again)))
-    return len(one), _different(one, two) + [Difference("findings", "not mentioned", text) for text in without_paths(sorted(missing))]
+    return len(one), _different(one, two) + [
+        Difference("findings", "not mentioned", text) for text in without_paths(sorted(missing))
+    ]
 
 
-def _calibration(predictor: Predictor, data: Data) -> tuple[int, list[Difference]]:
-    """Temperature and threshold, as the validation split gives them."""
-    again = copy.copy(predictor)
-    calibrate(again, encoded(predictor.task, data.splits["validation"]))
-    tolerance = CALIBRATED_TOLERANCE[predictor.precision]
-    pairs = {"temperature": (predictor.temperature, again.temperature), "threshold": (predictor.threshold, again.threshold)}
-    return len(pairs), [Difference(name, one, two) for name, (one, two) in pairs.items() if not abs(one - two) <= tolerance]
+def _settings(predictor: Predictor, data: Data, by_data: dict[str, Any]) -> tuple[int, list[Difference]]:
+    """The settings that the data give, and those that `settle` finds on the validation split now."""
+    task = predictor.task
+
+    def ask(rows: Dataset) -> Outputs:
+        return predictor.outputs(encoded(task.encode, rows), len(rows))
+
+    found = dict(_leaves({**by_data, **task.settle(ask, data.splits["validation"])}))
+    claimed = dict(_leaves(task.settings))
+    tolerance = SETTLED_TOLERANCE[predictor.precision]
+
+    def equal(one: Any, two: Any) -> bool:
+        if isinstance(one, float) and isinstance(two, float):
+            return abs(one - two) <= tolerance  # NaN fails
+        return bool(one == two)
+
+    pairs = {name: (claimed.get(name, "missing"), value) for name, value in found.items()}
+    return len(pairs), [Difference(name, one, two) for name, (one, two) in pairs.items() if not equal(one, two)]
 
 
-def _answers(run: Run, predictor: Predictor, manifest: dict[str, Any], results: dict[str, Any], data: Data) -> tuple[int, list[Difference]]:
+def _answers(
+    run: Run, predictor: Predictor, manifest: dict[str, Any], results: dict[str, Any], data: Data
+) -> tuple[int, list[Difference]]:
     """Each record against the one that data and model give now."""
     task = predictor.task
     tolerance = max(TOLERANCE[manifest["inference"]["precision"]], TOLERANCE[predictor.precision])
     kept = results["comparison"]["against"]
-    simpler = {kept: baselines.load(task, run.baseline)}
+    baseline = {kept: task.load_baseline(run.baseline)}
     claimed = read_records(run)
     again = [
-        record
-        for name, rows in {"test": data.splits["test"], **data.out_of_domain}.items()
-        for record in records_of(name, rows, task, data, predictor, predictor.logits(encoded(task, rows)), simpler)
+        json.loads(json.dumps(record))
+        for name, rows in data.tests.items()
+        for record in records_of(
+            name, rows, data, predictor, predictor.answers(rows, encoded(task.encode, rows)), baseline
+        )
     ]
     keys = [[(record["set"], record["id"]) for record in records] for records in (claimed, again)]
     if keys[0] != keys[1]:
         odd = set(keys[0]) ^ set(keys[1])
-        return len(claimed), [Difference("rows of predictions.jsonl", f"{len(claimed)} rows", f"{len(again)} rows; {len(odd)} differ")]
+        found = f"{len(again)} rows; {len(odd)} differ"
+        return len(claimed), [Difference("rows of predictions.jsonl", f"{len(claimed)} rows", found)]
     differences: list[Difference] = []
     flips: list[Difference] = []
     for old, new in zip(claimed, again, strict=True):
         differences += _answer(old, new, predictor, tolerance)
         where = f"{old['set']} {old['id']}"
         pairs = {kept: (old["baselines"][kept], new["baselines"][kept])}
-        pairs |= {name: (old["perturbed"].get(name), label) for name, label in new.get("perturbed", {}).items()}
-        flips += [Difference(f"{where}: {name}", one, two) for name, (one, two) in pairs.items() if one != two]
+        pairs |= {name: (old["perturbed"].get(name), answer) for name, answer in new.get("perturbed", {}).items()}
+        for name, (one, two) in pairs.items():
+            one, two = (answer and answer["value"] for answer in (one, two))
+            flips += [Difference(f"{where}: {name}", one, two)] if one != two else []
     if tolerance == TOLERANCE["fp32"] or len(flips) > FLIPS * len(claimed):
         differences += flips
     return len(claimed), differences
 
 
 def _answer(old: dict[str, Any], new: dict[str, Any], predictor: Predictor, tolerance: float) -> Iterator[Difference]:
-    """One row: what is copied from the data is equal, what the model says lies within tolerance."""
+    """One row: what is copied from the data is equal, what the model says is the same as far as the task can tell."""
     where = f"{old['set']} {old['id']}"
     for field in ("reference", "leaked", "slices", "group", "input"):
         if old.get(field) != new.get(field):
             yield Difference(f"{where}: {field}", old.get(field), new.get(field))
-    (stated,) = predictor.answers(np.asarray([old["logits"]]))
-    if (old["prediction"], old["confidence"]) != (stated.label, round(stated.confidence, 6)):
-        yield Difference(f"{where}: what follows from its logits", (old["prediction"], old["confidence"]), (stated.label, round(stated.confidence, 6)))
-    one, two = probabilities(np.asarray([old["logits"], new["logits"]]), predictor.temperature)
-    first, second = np.sort(one)[::-1][:2]
-    if old["prediction"] != new["prediction"] and not first - second <= tolerance:
-        yield Difference(where, old["prediction"], new["prediction"])
-    elif not np.abs(one - two).max() <= tolerance:  # written so that NaN fails
-        yield Difference(f"{where}: confidence", f"{one.max():.6f}", f"{two[one.argmax()]:.6f}")
+    one, two = (Prediction.from_json(record["prediction"]) for record in (old, new))
+    if not predictor.task.same(one, two, tolerance):
+        yield Difference(f"{where}: answer", _shown(one), _shown(two))
+
+
+def _shown(prediction: Prediction) -> str:
+    confidence = "" if prediction.confidence is None else f" ({prediction.confidence:.6f})"
+    return f"{prediction.value}{confidence}"
 
 
 def _pages(run: Run, results: dict[str, Any]) -> tuple[int, list[Difference]]:
@@ -189,7 +229,13 @@ def _pages(run: Run, results: dict[str, Any]) -> tuple[int, list[Difference]]:
     differences = []
     for file, rendered in ((run.card, render_card), (run.report, render_report)):
         if not file.exists() or file.read_text(encoding="utf-8") != rendered(run):
-            differences.append(Difference(f"{file.name} of the run", "the page that the results give", "another text" if file.exists() else "missing"))
+            differences.append(
+                Difference(
+                    f"{file.name} of the run",
+                    "the page that the results give",
+                    "another text" if file.exists() else "missing",
+                )
+            )
     compared = 2
     if (project / "README.md").exists():
         compared += 1
@@ -199,18 +245,23 @@ def _pages(run: Run, results: dict[str, Any]) -> tuple[int, list[Difference]]:
             differences.append(Difference(f"README.md of {results['project']}", "the committed results", str(error)))
     kept = project / "results" / f"{run.folder.name}.json"
     committed = read_json(kept) if kept.exists() else {}
-    # Results of the same name may come from another machine; the numbers of those that rest on the same predictions must agree.
+    # Results of the same name may come from another machine; where the predictions are the same, the numbers must be.
     if committed.get("predictions_sha256") == results["predictions_sha256"]:
         compared += 1
-        ours, theirs = ({name: leaf for name, leaf in _leaves(one) if not name.startswith(OF_ONE_RUN)} for one in (for_visitors(results), committed))
+        ours, theirs = (
+            {name: leaf for name, leaf in _leaves(one) if not name.startswith(OF_ONE_RUN)}
+            for one in (for_visitors(results), committed)
+        )
         differences += [
-            Difference(f"{kept.name}: {found.where}", found.claimed, found.found) for found in _different(theirs, ours) if found.claimed != "missing"
+            Difference(f"{kept.name}: {found.where}", found.claimed, found.found)
+            for found in _different(theirs, ours)
+            if found.claimed != "missing"
         ]
     return compared, differences
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """(`metrics.accuracy.value`, 0.9) for everything in nested dicts and lists; empty ones are leaves, too."""
+    """(`metrics.f1.value`, 0.9) for everything in nested dicts and lists; empty ones are leaves, too."""
     if isinstance(value, dict | list) and value:
         for key, child in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _leaves(child, f"{path}.{key}" if path else str(key))
@@ -231,3 +282,24 @@ def _different(claimed: dict[str, Any], found: dict[str, Any]) -> list[Differenc
         for name in sorted(claimed.keys() | found.keys())
         if not equal(claimed.get(name, "missing"), found.get(name, "missing"))
     ]
+
+
+def print_checks(checks: Iterable[Check]) -> bool:
+    """Print each check as it ends, then a table of what differs; whether nothing does."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("what differs", "claimed", "found"):
+        table.add_column(column, overflow="fold")
+    failed = 0
+    for check in checks:
+        verdict = "agree" if not check.differences else f"{len(check.differences):,} differ"
+        line = f"{'ok  ' if not check.differences else 'FAIL'}  {check.compared:>7,} {check.name}: {verdict}"
+        console.print(line, markup=False, highlight=False)
+        failed += bool(check.differences)
+        for difference in check.differences[:SHOWN_DIFFERENCES]:
+            table.add_row(*(escape(str(part)) for part in (difference.where, difference.claimed, difference.found)))
+        if len(check.differences) > SHOWN_DIFFERENCES:
+            table.add_row(f"... and {len(check.differences) - SHOWN_DIFFERENCES:,} more", "", "")
+    if failed:
+        console.print()
+        console.print(table)
+    return not failed

@@ -60,19 +60,26 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(vocabulary)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **special).save_pretrained(folder)
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=64
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
     )
     BertForSequenceClassification(config).save_pretrained(folder)
     return folder
 
 
 def draw_pictures(folder: Path, count: int, seed: int = 0) -> list[Path]:
-    """`count` pictures of a circle, a square or a triangle, dark on light, of any colour, place and size, as folder/LABEL/NN.png (every fourth a JPEG)."""
+    """`count` circles, squares and triangles, dark on light, as folder/LABEL/NN.png; every fourth is a JPEG."""
     from PIL import Image, ImageDraw
 
     choose = random.Random(seed)
@@ -99,7 +106,7 @@ def draw_pictures(folder: Path, count: int, seed: int = 0) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def tiny_image_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a random ResNet of two layers that sees 32 x 32 pixels; its BatchNorm knows what `draw_pictures` draws."""
+    """A random ResNet of two layers that sees 32 x 32 pixels; its BatchNorm knows what `draw_pictures` draws."""
     import torch
     from PIL import Image
     from transformers import AutoImageProcessor, ResNetConfig, ResNetForImageClassification
@@ -107,10 +114,19 @@ def tiny_image_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny-image-model")
     side = {"height": 32, "width": 32}
     numbers = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "rescale_factor": 1 / 255, "resample": 3}
-    options = {"image_processor_type": "ViTImageProcessor", "size": side, "do_resize": True, "do_rescale": True, "do_normalize": True, **numbers}
+    options = {
+        "image_processor_type": "ViTImageProcessor",
+        "size": side,
+        "do_resize": True,
+        "do_rescale": True,
+        "do_normalize": True,
+        **numbers,
+    }
     (folder / "preprocessor_config.json").write_text(json.dumps(options))
     torch.manual_seed(0)
-    model = ResNetForImageClassification(ResNetConfig(embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic", num_labels=5))
+    model = ResNetForImageClassification(
+        ResNetConfig(embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic", num_labels=5)
+    )
     processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
     pictures = [Image.open(file).convert("RGB") for file in draw_pictures(tmp_path_factory.mktemp("seen"), 64, seed=99)]
     model.train()
@@ -124,7 +140,7 @@ def tiny_image_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def own_tables(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the tests' tables out of the user's cache; the starters there are still found."""
-    from common.tables import cache_folder
+    from common.system.files import cache_folder
 
     own = tmp_path_factory.mktemp("cache")
     for name in ("archives", "models"):
@@ -153,30 +169,65 @@ def assets() -> Path:
 @pytest.fixture(scope="session")
 def finished_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> "Run":
     """A finished run on 300 sentences, with an out-of-domain file and a column to slice by."""
-    from common.fit import fine_tune
+    from common.fine_tune import fine_tune
     from common.run import Run
-    from projects.text_classification.task import TextClassification
 
     folder = tmp_path_factory.mktemp("project")
     rows = [{**row, "source": "web" if n % 3 else "mail"} for n, row in enumerate(sentences(300))]
     write_csv(folder / "train.csv", rows)
     write_csv(folder / "other.csv", [{**row, "source": "radio"} for row in sentences(60, seed=9)])
-    options = ["--train_file", str(folder / "train.csv"), "--out_of_domain_files", json.dumps({"radio": str(folder / "other.csv")})]
-    options += ["--slice_columns", "[source]", "--model", str(tiny_model), "--output_dir", str(folder / "runs"), "--run_name", "tiny"]
-    fine_tune(TextClassification, [*options, "--epochs", "6", "--learning_rate", "3e-3", "--precision", "fp32"])
+    options = [
+        "--train_file",
+        str(folder / "train.csv"),
+        "--out_of_domain_files",
+        json.dumps({"radio": str(folder / "other.csv")}),
+    ]
+    options += [
+        "--slice_columns",
+        "[source]",
+        "--model",
+        str(tiny_model),
+        "--output_dir",
+        str(folder / "runs"),
+        "--run_name",
+        "tiny",
+    ]
+    fine_tune("text_classification", [*options, "--epochs", "6", "--learning_rate", "3e-3", "--precision", "fp32"])
     return Run(folder / "runs/text_classification/tiny")
 
 
 @pytest.fixture(scope="session")
 def finished_image_run(tiny_image_model: Path, tmp_path_factory: pytest.TempPathFactory) -> "Run":
-    """A finished run on 180 drawn pictures."""
-    from common.fit import fine_tune
+    """A finished run on 180 drawn pictures, which ends before it makes no mistakes any more."""
+    from common.fine_tune import fine_tune
     from common.run import Run
-    from projects.image_classification.task import ImageClassification
 
     folder = tmp_path_factory.mktemp("pictures")
     draw_pictures(folder / "shapes", 180)
-    options = ["--image_folder", str(folder / "shapes"), "--model", str(tiny_image_model), "--output_dir", str(folder / "runs"), "--run_name", "tiny"]
-    options += ["--epochs", "12", "--global_batch_size", "8", "--learning_rate", "1e-2", "--head_learning_rate", "1e-2", "--mirror", "true"]
-    fine_tune(ImageClassification, [*options, "--precision", "fp32", "--early_stopping_patience", "0", "--data_workers", "2"])
+    options = [
+        "--image_folder",
+        str(folder / "shapes"),
+        "--model",
+        str(tiny_image_model),
+        "--output_dir",
+        str(folder / "runs"),
+        "--run_name",
+        "tiny",
+    ]
+    options += [
+        "--epochs",
+        "10",
+        "--global_batch_size",
+        "8",
+        "--learning_rate",
+        "1e-2",
+        "--head_learning_rate",
+        "1e-2",
+        "--mirror",
+        "true",
+    ]
+    fine_tune(
+        "image_classification",
+        [*options, "--precision", "fp32", "--early_stopping_patience", "0", "--data_workers", "2"],
+    )
     return Run(folder / "runs/image_classification/tiny")

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from common.config import parse
-from common.errors import UserError
-from common.readme import keep_results, write_readme
-from common.run import for_visitors, read_json
-from common.task import load_task_class, project_names
+from common.reporting.readme import keep_results, write_readme
+from common.run import for_visitors
+from common.system.errors import UserError
+from common.system.files import read_json
+from common.task.projects import load_task_class, project_names
 from tests.conftest import REPOSITORY
 
 READMES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted(REPOSITORY.glob("projects/*/README.md"))]
@@ -48,10 +49,18 @@ def test_each_command_is_one_that_exists(command: str) -> None:
     elif program == "kit" and words[1] == "train":
         parse(load_task_class(words[2]).config_class, [word.replace("$seed", "0") for word in words[3:]])
     elif program == "kit":
-        done = subprocess.run([sys.executable, "-m", "common.cli", words[1], "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "common.cli", words[1], "--help"],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
     elif program in ("python", "python3") and words[2].startswith("tests.benchmarks"):
-        done = subprocess.run([sys.executable, "-m", words[2], "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", words[2], "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0 and "--write" in done.stdout, done.stderr
     elif program == "bash":
         assert (REPOSITORY / words[1]).stat().st_mode & 0o100
@@ -89,7 +98,9 @@ def test_results_are_kept_beside_their_own_project(tmp_path: Path) -> None:
     (tmp_path / "run/results.json").write_text('{"project": "text_classification"}')
     with pytest.raises(UserError, match="is a run of text_classification, not of image_classification"):
         keep_results(tmp_path / "run", tmp_path / "image_classification")
-    with pytest.raises(UserError, match=r"there is no project 'image_clasification' \(did you mean image_classification\?\)"):
+    with pytest.raises(
+        UserError, match=r"there is no project 'image_clasification' \(did you mean image_classification\?\)"
+    ):
         write_readme(tmp_path / "image_clasification")
     assert not (tmp_path / "image_classification/results").exists()
 
@@ -111,12 +122,14 @@ QUICKER = {"text_classification": ["--max_length", "16"]}
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("project", project_names())
 def test_each_projects_starter_runs_and_all_that_its_readme_names_follows(project: str, tmp_path: Path) -> None:
-    """The starter for two steps, its whole evaluation, then its demo and the commands of its README and its last line."""
+    """The starter for two steps, its whole evaluation, its demo, and the commands of its README and its last line."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
     Image.new("RGB", (40, 40), "white").save(tmp_path / "picture.jpg")
 
     def run(*words: str) -> str:
-        done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+        done = subprocess.run(
+            [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -124,16 +137,23 @@ def test_each_projects_starter_runs_and_all_that_its_readme_names_follows(projec
     options = ["--config", str(folder / "starter.yaml"), "--max_steps", "2", *QUICKER.get(project, [])]
     printed = run("-m", "accelerate.commands.launch", str(folder / "train.py"), *options)
     example = load_task_class(project).example
-    assert f"next:     kit predict {example}" in printed and "majority" in printed
+    assert f"next:     kit predict {example}" in printed
     run_folder = tmp_path / "runs" / project / "starter"
     assert (run_folder / "report.html").stat().st_size > 50_000
-    labels = read_json(run_folder / "model/kit.json")["labels"]
-    answer = re.match(r" *\d+\.\d%  (\S+)   ", run("-m", "common.cli", "predict", *shlex.split(example)))
-    assert answer and answer[1] in labels
+    results, settings = read_json(run_folder / "results.json"), read_json(run_folder / "model/kit.json")["settings"]
+    assert all(titles["short"] in printed for titles in results["baseline_titles"].values())
+    answer = re.match(r" *\d+\.\d%  (\S+) ", run("-m", "common.cli", "predict", *shlex.split(example)))
+    assert answer and ("labels" not in settings or answer[1] in settings["labels"])
     assert f"runs/{project}/starter" in run("-m", "common.cli", "list")
     blocks = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 3
-    demo = subprocess.Popen([sys.executable, "-m", "common.cli", "demo", "--port", "7923"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "common.cli", "demo", "--port", "7923"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert demo.stdout and any("127.0.0.1:7923" in line for line in demo.stdout), "the demo says where it is"
         for block in blocks:

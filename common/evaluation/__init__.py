@@ -1,1 +1,1 @@
-"""Evidence: metrics, intervals, baselines, calibration, slices."""
+"""A finished model → results.json."""

@@ -1,63 +1,63 @@
-"""Simpler methods, trained on the model's training rows, that the model has to beat; the best of them is kept.
+"""Baselines: simple methods, fitted on the model's training rows, that it has to beat; the best of them is kept.
 
-Baselines answer raw inputs as the Predictor does, so that a demo can show their answer beside the model's.
-They are saved as JSON and safetensors: nothing that is loaded can run code.
+They answer raw inputs as the Predictor does. They are saved as JSON and safetensors, so loading one runs no code.
 """
 
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
+from accelerate.utils import send_to_device
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from common.checkpoint import written_with_safetensors
-from common.progress import track
-from common.run import read_json, write_json
+from common.data.features import column, in_memory
+from common.data.plan import evaluation_batches
+from common.data.splits import Data
+from common.inference import BATCH_SIZE, over_batches
+from common.models import regression
+from common.system.files import read_json, write_json, written_with_safetensors
+from common.system.hardware import autocast, choose_precision, default_device
+from common.task.contract import Baseline, Batch, Prediction, Task, as_key
 
-if TYPE_CHECKING:
-    from common.data import Data
-    from common.task import Task
-
-# Inverse strengths of the L2 penalty; the validation split chooses, as it chooses the model's checkpoint.
-STRENGTHS = (1.0, 10.0, 100.0)
-
-# Regressions on more rows than this cost more than the training itself; the report says so (`baseline_rows` of the results).
+# Regressions on more rows than this cost more than the training itself; results say so (`baseline_rows`).
 ROWS = 20_000
 
 DESCRIPTION, WEIGHTS = "baseline.json", "baseline.safetensors"
 
 
-class Baseline(ABC):
-    """A method that answers raw inputs with labels."""
-
-    @abstractmethod
-    def predict(self, inputs: list[Any]) -> list[str]:
-        """The labels of raw inputs, in their order."""
-
-    @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Write what `load` reads into an empty folder."""
-
-
 class Majority(Baseline):
-    """The most frequent label, whatever the input."""
+    """The most frequent reference, whatever the input."""
 
-    def __init__(self, label: str):
-        self.label = label
+    title, short = "always the most frequent answer", "majority"
 
-    def predict(self, inputs: list[Any]) -> list[str]:
-        return [self.label] * len(inputs)
+    def __init__(self, value: Any):
+        self.value = value
+
+    @classmethod
+    def of(cls, references: list[Any]) -> "Majority":
+        """The most frequent of these references."""
+        count = Counter(map(as_key, references))
+        most = count.most_common(1)[0][0]
+        return cls(next(reference for reference in references if as_key(reference) == most))
+
+    def predict(self, inputs: list[Any]) -> list[Prediction]:
+        return [Prediction(self.value)] * len(inputs)
 
     def save(self, folder: Path) -> None:
-        write_json(folder / DESCRIPTION, {"kind": "majority", "label": self.label})
+        write_json(folder / DESCRIPTION, {"kind": "majority", "value": self.value})
 
 
 class Vectors(ABC):
     """Raw inputs as the (n, d) matrix, dense or sparse, that a regression reads."""
 
     kind: ClassVar[str]
+    title: ClassVar[str]
+    short: ClassVar[str]
 
     @abstractmethod
     def __call__(self, inputs: list[Any]) -> Any:
@@ -65,57 +65,104 @@ class Vectors(ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write what the task's `load_vectors` reads."""
+        """Write what is needed to make them again into a folder."""
+
+
+class FrozenEncoder(Vectors):
+    """What a pretrained model makes of an input before any fine-tuning, scaled to unit length.
+
+    Args:
+        task: encodes the inputs.
+        model: the pretrained model; `vectors_of(model, batch)` gives (b, d).
+    """
+
+    kind = "frozen_encoder"
+    title = "the same encoder, frozen, + logistic regression"
+    short = "frozen"
+
+    def __init__(self, task: Task, model: Any, vectors_of: Callable[[nn.Module, Batch], Tensor]):
+        self.task, self.vectors_of, self.device = task, vectors_of, default_device()
+        self.precision = choose_precision("auto", self.device.type).name
+        self.model = model.to(self.device).eval()
+
+    @torch.no_grad()
+    def __call__(self, inputs: list[Any]) -> NDArray[np.float32]:
+        features = in_memory(self.task.encode, self.task.rows(inputs))
+        batches = evaluation_batches(column(features, "length"), BATCH_SIZE)
+        vectors: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(inputs)
+        name = "frozen encoder" if len(batches) > 1 else ""
+        for indices, found in over_batches(self.task, features, batches, self._vectors, name):
+            for index, vector in zip(indices, found.cpu().numpy(), strict=True):
+                vectors[index] = vector
+        return np.stack(vectors)
+
+    def _vectors(self, batch: Batch) -> Tensor:
+        """(b, d) of unit length."""
+        with autocast(self.device, self.precision):
+            vectors = self.vectors_of(self.model, send_to_device(batch, self.device))
+        return nn.functional.normalize(vectors.float(), dim=1)
+
+    def save(self, folder: Path) -> None:
+        self.model.save_pretrained(folder / "encoder")
 
 
 class Regression(Baseline):
-    """Logistic regression: the label with the largest of `vectors @ weight.T + bias`."""
+    """Logistic regression: the class with the largest of `vectors @ weight.T + bias`."""
 
-    def __init__(self, vectors: Vectors, labels: list[str], weight: Any, bias: Any):
-        self.vectors, self.labels, self.weight, self.bias = vectors, labels, weight, bias
+    def __init__(self, vectors: Vectors, classes: list[str], weight: Any, bias: Any):
+        self.vectors, self.classes, self.weight, self.bias = vectors, classes, weight, bias
+        self.title, self.short = vectors.title, vectors.short
 
     @classmethod
-    def fit(cls, vectors: Vectors, train: tuple[list[Any], list[str]], validation: tuple[list[Any], list[str]]) -> "Regression":
-        """Fit on (inputs, labels) with the penalty that is most accurate on the validation split."""
-        from sklearn.linear_model import LogisticRegression
-
+    def fit(
+        cls, vectors: Vectors, train: tuple[list[Any], list[str]], validation: tuple[list[Any], list[str]]
+    ) -> "Regression":
+        """Fit on (inputs, classes) with the penalty that is right most often on the validation split."""
         inputs, held_out = vectors(train[0]), vectors(validation[0])
-        candidates = [LogisticRegression(C=strength, max_iter=1_000).fit(inputs, train[1]) for strength in track(STRENGTHS, "logistic regressions")]
-        best = max(candidates, key=lambda regression: float(regression.score(held_out, validation[1])))
-        weight, bias = best.coef_, best.intercept_
-        if len(best.classes_) == 2:  # scikit-learn keeps one row of weights for two classes
-            weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
-        return cls(vectors, [str(name) for name in best.classes_], weight, bias)
 
-    def predict(self, inputs: list[Any]) -> list[str]:
+        def loss(fitted: Any) -> float:
+            return -float(fitted.score(held_out, validation[1]))
+
+        best = regression.fit_best(inputs, train[1], loss, "logistic regressions")[1]
+        return cls(vectors, [str(name) for name in best.classes_], *regression.linear(best))
+
+    def predict(self, inputs: list[Any]) -> list[Prediction]:
         scores = self.vectors(inputs) @ self.weight.T + self.bias  # (n, c)
-        return [self.labels[place] for place in np.asarray(scores).argmax(axis=1)]
+        return [Prediction(self.classes[index]) for index in np.asarray(scores).argmax(axis=1)]
 
     def save(self, folder: Path) -> None:
         from safetensors.numpy import save_file
 
-        write_json(folder / DESCRIPTION, {"kind": self.vectors.kind, "labels": self.labels})
+        write_json(folder / DESCRIPTION, {"kind": self.vectors.kind, "classes": self.classes})
         with written_with_safetensors(folder):
-            save_file({"weight": np.ascontiguousarray(self.weight), "bias": np.ascontiguousarray(self.bias)}, folder / WEIGHTS)
+            tensors = {"weight": self.weight, "bias": self.bias}
+            save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, folder / WEIGHTS)
             self.vectors.save(folder)
 
 
-def fit_baselines(task: "Task", data: "Data", vectors: dict[str, Callable[[list[Any]], Vectors]]) -> dict[str, Baseline]:
-    """The majority, and a regression on each kind of vectors, which are made from the raw training inputs."""
+def training_rows(data: Data, seed: int) -> Any:
+    """The training rows that baselines learn from: all, or `ROWS` drawn at random."""
     train = data.splits["train"]
     if len(train) > ROWS:
-        train = train.select(np.sort(np.random.default_rng(task.config.seed).permutation(len(train))[:ROWS]))
-    seen, held_out = (([task.raw_input(row) for row in rows], [task.labels[number] for number in rows["label"]]) for rows in (train, data.splits["validation"]))
+        train = train.select(np.sort(np.random.default_rng(seed).permutation(len(train))[:ROWS]))
+    return train
+
+
+def fit_baselines(task: Task, data: Data, vectors: dict[str, Callable[[list[Any]], Vectors]]) -> dict[str, Baseline]:
+    """The majority, and a regression on each kind of vectors, which are made from the raw training inputs."""
+    parts = (training_rows(data, task.config.seed), data.splits["validation"])
+    seen, held_out = (([task.raw_input(row) for row in rows], list(rows["reference"])) for rows in parts)
     regressions = {name: Regression.fit(make(seen[0]), seen, held_out) for name, make in vectors.items()}
-    return {"majority": Majority(Counter(seen[1]).most_common(1)[0][0]), **regressions}
+    return {"majority": Majority.of(seen[1]), **regressions}
 
 
-def load(task: "Task", folder: Path) -> Baseline:
-    """The baseline that `save` wrote."""
+def load(folder: Path, load_vectors: Callable[[str, Path], Vectors]) -> Baseline:
+    """The majority or the regression that `save` wrote; `load_vectors(kind, folder)` reads what its vectors wrote."""
     from safetensors.numpy import load_file
 
     description = read_json(folder / DESCRIPTION)
     if description["kind"] == "majority":
-        return Majority(description["label"])
+        return Majority(description["value"])
     tensors = load_file(folder / WEIGHTS)
-    return Regression(task.load_vectors(description["kind"], folder), description["labels"], tensors["weight"], tensors["bias"])
+    vectors = load_vectors(description["kind"], folder)
+    return Regression(vectors, description["classes"], tensors["weight"], tensors["bias"])

@@ -6,24 +6,33 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+COLUMN = "slice "  # what the names of the user's columns begin with
 
-def by_label(labels: list[str], rows: Dataset, train: Dataset) -> dict[str, list[str]]:
-    """By label, by how frequent the label is in training where there are more than two, and by the user's columns."""
-    found = {"label": [labels[number] for number in rows["label"]]}
-    if len(labels) > 2:
-        count = Counter(train["label"])
-        rare, frequent = np.quantile([count[number] for number in range(len(labels))], [1 / 3, 2 / 3])
-        if rare < frequent:
-            kinds = (f"rare (up to {rare:.0f} training rows)", "medium", f"frequent (over {frequent:.0f} training rows)")
-            found["label frequency"] = [kinds[int(count[n] > rare) + int(count[n] > frequent)] for n in rows["label"]]
-    for name in rows.column_names:
-        if name.startswith("slice "):
-            found[name.removeprefix("slice ")] = list(rows[name])
-    return found
+
+def by_column(rows: Dataset) -> dict[str, list[str]]:
+    """By the user's own columns."""
+    return {name.removeprefix(COLUMN): list(rows[name]) for name in rows.column_names if name.startswith(COLUMN)}
+
+
+def by_frequency(rows: Dataset, train: Dataset, classes: list[str], what: str) -> dict[str, list[str]]:
+    """By how frequent a row's reference, one of `classes`, is in training; nothing for two of them."""
+    count = Counter(train["reference"])
+    if len(classes) <= 2:
+        return {}
+    rare, frequent = np.quantile([count[one] for one in classes], [1 / 3, 2 / 3])
+    if rare >= frequent:
+        return {}
+    names = (f"rare (up to {rare:.0f} training rows)", "medium", f"frequent (over {frequent:.0f} training rows)")
+    thirds = [int(count[one] > rare) + int(count[one] > frequent) for one in rows["reference"]]
+    return {f"{what} frequency": [names[third] for third in thirds]}
 
 
 def in_thirds(values: NDArray[np.float64], names: tuple[str, str, str], unit: str) -> list[str]:
     """Which third of the rows each of the (n,) values belongs to, with the borders in words."""
     low, high = np.quantile(values, [1 / 3, 2 / 3])
-    said = (f"{names[0]} (up to {low:.0f} {unit})", f"{names[1]} (up to {high:.0f} {unit})", f"{names[2]} (over {high:.0f} {unit})")
-    return [said[int(value > low) + int(value > high)] for value in values]
+    in_words = (
+        f"{names[0]} (up to {low:.0f} {unit})",
+        f"{names[1]} (up to {high:.0f} {unit})",
+        f"{names[2]} (over {high:.0f} {unit})",
+    )
+    return [in_words[int(value > low) + int(value > high)] for value in values]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.config import nearest
-from common.errors import UserError
+from common.system.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,14 +49,21 @@ def find(number: str) -> Lesson:
 
 
 def run(lesson: Lesson) -> None:
-    """Run a lesson: it prints what it finds and leaves its pictures in runs/foundations/."""
-    importlib.import_module(lesson.module).main()
+    """Run a lesson: it prints what it finds and leaves its pictures in runs/foundations/.
+
+    Where a compare.py is beside it, that holds what the lesson trained against the libraries.
+    """
+    trained = importlib.import_module(lesson.module).main()
+    if (lesson.folder / "compare.py").exists():
+        importlib.import_module(lesson.module.removesuffix(".lesson") + ".compare").main(trained)
 
 
 def check(lesson: Lesson) -> int:
     """Check the reader's exercises with pytest, and return its exit status: 0 where all are solved."""
     tests = lesson.folder / "check_exercises.py"
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=short", str(tests)], check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=short", str(tests)], check=False
+    ).returncode
 
 
 def save_picture(figure: "Figure", name: str) -> Path:

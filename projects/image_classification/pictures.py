@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageEnhance, ImageFilter, ImageOps, UnidentifiedImageError
 
-from common.errors import LocalUserError
+from common.system.errors import LocalUserError
 
 # Only these parsers are ever tried: whatever else a file claims to be is refused.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -55,7 +55,8 @@ def opened(picture: Picture, least: int = 0) -> Image.Image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
         if least and image.format == "JPEG":
-            image.draft("RGB", (least, least))  # decodes at a half, a quarter or an eighth of the size, in a fraction of the time
+            # Decodes at a half, a quarter or an eighth of the size, in a fraction of the time.
+            image.draft("RGB", (least, least))
         image.load()
         return in_rgb(ImageOps.exif_transpose(image))
 
@@ -69,7 +70,9 @@ def _reading(file: Path) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         raise PictureProblem(f"{file.name} is no picture of a known format: give {', '.join(FORMATS)}.") from error
     except Image.DecompressionBombError as error:
-        raise PictureProblem(f"{file.name} has more than {MAX_PIXELS // 1_000_000} million pixels: save it smaller.") from error
+        raise PictureProblem(
+            f"{file.name} has more than {MAX_PIXELS // 1_000_000} million pixels: save it smaller."
+        ) from error
     except PermissionError as error:
         raise PictureProblem(f"{file.name} may not be read: check its permissions.") from error
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, struct.error, zlib.error) as error:
@@ -98,7 +101,8 @@ def peculiarities(path: Path) -> list[str]:
         found = {
             "in CMYK colours, read as RGB": image.mode == "CMYK",
             "with a palette, read as RGB": image.mode == "P",
-            "with more than 8 bits for each colour, scaled down": image.mode in ("I", "F") or image.mode.startswith("I;16"),
+            "with more than 8 bits for each colour, scaled down": image.mode in ("I", "F")
+            or image.mode.startswith("I;16"),
             "with transparent parts, read on white": image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info,
             "with several frames, of which the first is read": getattr(image, "n_frames", 1) > 1,
             "turned upright as their EXIF data say": image.getexif().get(ExifTags.Base.Orientation, 1) != 1,

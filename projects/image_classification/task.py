@@ -1,99 +1,69 @@
 """Image classification: which of a few labels fits a picture?"""
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
 
-from common.classification import Classification
-from common.config import Config
-from common.data import Data
-from common.errors import UserError
-from common.evaluation.baselines import Baseline, Vectors, fit_baselines
-from common.evaluation.slices import by_label
-from common.task import Batch, Columns
-from projects.image_classification.pictures import Picture, augmented, opened
+from common.data.splits import Data
+from common.kinds.classification import Classification
+from common.system.errors import UserError
+from common.task.contract import Batch, Rows
 
-# Pictures are decoded at no less than so many times the side that the model sees: a part of one is as sharp as the whole.
+from .baselines import Pixels
+from .config import ImageClassificationConfig
+from .pictures import Picture, augmented, opened
+from .slices import by_light_and_size, perturbed
+
+# Decode images at 1.5 times the model's input size or more, so that a random crop stays sharp.
 DECODED = 1.5
-# The longer side of the pictures that a run keeps for its report and its demo, or twice what the model needs if that is more.
+# The longer side of the pictures that a run keeps for its report and its demo, or twice what the model needs if larger.
 KEPT_SIDE = 480
-
-
-@dataclass(frozen=True)
-class ImageClassificationConfig(Config):
-    """Options of image classification.
-
-    Args:
-        image_folder: one folder of pictures for each label, or such folders within `train`, `validation` and `test`;
-            with --train_file the folder that its paths start from.
-        image_column: column with the paths of the pictures.
-        label_column: column with the labels.
-        image_size: side of the square that the model sees, in pixels; null for the one that it was pretrained with.
-        augment: show each picture a little different in every pass: another part, turned, lighter or darker.
-        mirror: mirror half of the pictures while training; not for digits, text or signs.
-        start_head: start the head from a regression on frozen features; false for random numbers.
-    """
-
-    rows_from: ClassVar[tuple[str, ...]] = ("image_folder", "train_file", "dataset")
-    at_least: ClassVar[dict[str, int]] = {"image_size": 8}
-
-    model: str = "starter:efficientnet-lite0"
-    image_folder: str | None = None
-    image_column: str = "image"
-    label_column: str = "label"
-    image_size: int | None = None
-    augment: bool = True
-    mirror: bool = False
-    start_head: bool = True
 
 
 class ImageClassification(Classification):
     """Convolutional network or vision transformer with a linear head."""
 
-    project = "image_classification"
     title = "Image classification"
     pipeline_tag = "image-classification"
-    intended_use = "Sorting pictures like the training pictures into one of the labels below, with a person looking at what it is not sure of."
-    config_class: ClassVar[type[Config]] = ImageClassificationConfig
-
-    input_columns = ("image",)
+    intended_use = (
+        "Sorting pictures like the training pictures into one of the labels below, "
+        "with a person looking at what it is not sure of."
+    )
     example = "picture.jpg"
+    config_class = ImageClassificationConfig
+    input_columns = ("image",)
+    auto_class = "AutoModelForImageClassification"
+    simple_vectors = "pixels_logistic_regression"
 
-    def data(self) -> Data:
-        from projects.image_classification.rows import load_rows
+    def load_data(self) -> Data:
+        from .rows import load_rows
 
-        data, self.labels, self.root = load_rows(self.config)
+        data, self.root = load_rows(self.config)
         return data
 
-    def model(self, source: Path, train: Dataset | None = None) -> nn.Module:
-        from transformers import AutoModelForImageClassification
+    def load(self, folder: Path) -> nn.Module:
+        return _channels_last(super().load(folder))
 
-        self.load_processor(source)
-        if train is None:
-            return _channels_last(AutoModelForImageClassification.from_pretrained(source, trust_remote_code=False))
-
-        from common.heads import new_head, start_head
-
-        model = _channels_last(new_head(AutoModelForImageClassification, source, self.labels, self.config.pretrained))
+    def adapt(self, model: Any) -> nn.Module:
+        model = _channels_last(model)
         if self.config.image_size:
             self._check_size(model)
-        if self.config.start_head and self.config.pretrained:
-            start_head(self, model, train, seed=self.config.seed)
-        return model
+        return super().adapt(model)
 
     def load_processor(self, source: Path) -> None:
         from transformers import AutoImageProcessor
 
         self.processor = AutoImageProcessor.from_pretrained(source, backend="pil", trust_remote_code=False)
         if side := self.config.image_size:
-            self.processor.size = {"shortest_edge": side} if "shortest_edge" in self.processor.size else {"height": side, "width": side}
+            self.processor.size = (
+                {"shortest_edge": side} if "shortest_edge" in self.processor.size else {"height": side, "width": side}
+            )
             self.processor.crop_size = {"height": side, "width": side}
         height, width = self._pixels(_blank()).shape[-2:]
         self.size = (height, width)
@@ -101,9 +71,10 @@ class ImageClassification(Classification):
 
     @torch.no_grad()
     def _check_size(self, model: Any) -> None:
-        """Raise UserError where the model cannot see pictures of `image_size`: most transformers have one place for each part of a picture.
+        """Raise UserError where the model cannot see pictures of `image_size`.
 
-        They could stretch the places, but plain transformers would not know that it has to.
+        Most transformers have one place for each part of a picture. They could stretch the places, but plain
+        transformers would not know that it has to.
         """
         try:
             model.eval()(pixel_values=self._pixels(_blank()))
@@ -111,39 +82,42 @@ class ImageClassification(Classification):
             height, width = self.size
             made_for = getattr(model.config, "image_size", None)
             size = f" (it was made for {made_for})" if isinstance(made_for, int) else ""
-            sentence = f"{self.config.model} cannot see pictures of {height} x {width} pixels{size}: leave out --image_size, or choose a convolutional network."
-            raise UserError(sentence) from error
+            raise UserError(
+                f"{self.config.model} cannot see pictures of {height} x {width} pixels{size}: "
+                "leave out --image_size, or choose a convolutional network."
+            ) from error
 
-    def save(self, model: nn.Module, folder: Path) -> None:
-        model.save_pretrained(folder)  # type: ignore[operator]
-        self.processor.save_pretrained(folder)
+    def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        return {"image": rows["image"], "length": [1] * len(rows["image"]), **self.class_ids(rows)}
 
-    def encode(self, rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        return {"image": rows["image"], "length": [1] * len(rows["image"])}
-
-    def raw_input(self, row: dict[str, Any]) -> Path:
+    def raw_input(self, row: Mapping[str, Any]) -> Path:
         return self.root / str(row["image"])
 
-    def features(self, inputs: Sequence[Picture | str]) -> Columns:
-        return Columns({"image": [Path(one) if isinstance(one, str) else one for one in inputs], "length": [1] * len(inputs)})
+    def rows(self, inputs: list[Any]) -> Rows:
+        return {"image": [Path(one) if isinstance(one, str) else one for one in inputs]}
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         draws: list[np.random.Generator | None] = [None] * len(features["image"])
         if epoch is not None and self.config.augment:
-            draws = [np.random.default_rng([self.config.seed, epoch, zlib.crc32(name.encode())]) for name in features["id"]]
-        # One after the other: a file of some kilobytes may unpack to 100 MB, and a batch of those would fill the memory.
+            draws = [
+                np.random.default_rng([self.config.seed, epoch, zlib.crc32(name.encode())]) for name in features["id"]
+            ]
+        # One after the other: a file of some kilobytes may unpack to 100 MB, a batch of those would fill the memory.
         seen = [self._seen(picture, draw) for picture, draw in zip(features["image"], draws, strict=True)]
-        batch: Batch = {"pixel_values": torch.cat(seen).to(memory_format=torch.channels_last)}  # (batch, colours, height, width)
-        if "label" in features:
-            batch["labels"] = torch.tensor(features["label"])
+        pixels = torch.cat(seen)  # (batch, colours, height, width)
+        batch: Batch = {"pixel_values": pixels.to(memory_format=torch.channels_last)}
+        if "labels" in features:
+            batch["labels"] = torch.tensor(features["labels"])
         return batch
 
     def _seen(self, picture: Picture | str, draw: np.random.Generator | None) -> Tensor:
-        """(1, colours, height, width) what the model sees of a picture, altered where there is something to draw from."""
+        """(1, colours, height, width) what the model sees of a picture, altered where `draw` is given."""
         image = opened(self.root / picture if isinstance(picture, str) else picture, self.least)
         if draw is None:
             return self._pixels(image)
-        return self._pixels(augmented(image, self.size, draw, self.config.mirror), do_resize=False, do_center_crop=False)
+        return self._pixels(
+            augmented(image, self.size, draw, self.config.mirror), do_resize=False, do_center_crop=False
+        )
 
     def _pixels(self, image: Any, **options: bool) -> Tensor:
         """(1, colours, height, width) as the model was pretrained to see it."""
@@ -153,32 +127,37 @@ class ImageClassification(Classification):
     def items(self, batch: Batch) -> int:
         return len(batch["pixel_values"])
 
-    def forward(self, model: nn.Module, batch: Batch) -> Tensor:
+    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
         logits: Tensor = model(pixel_values=batch["pixel_values"]).logits
         return logits  # (batch, classes)
 
-    def baselines(self, data: Data, source: Path) -> dict[str, Baseline]:
-        from projects.image_classification.baselines import FrozenFeatures, Pixels
+    def make_vectors(self, inputs: list[Picture]) -> Pixels:
+        return Pixels()
 
-        vectors = {"pixels_logistic_regression": lambda _: Pixels(), "frozen_encoder_logistic_regression": lambda _: FrozenFeatures(self, source)}
-        return fit_baselines(self, data, vectors)
+    def load_vectors(self, folder: Path) -> Pixels:
+        return Pixels()
 
-    def load_vectors(self, kind: str, folder: Path) -> Vectors:
-        from projects.image_classification.baselines import FrozenFeatures, Pixels
+    def load_encoder(self, source: Path) -> nn.Module:
+        return super().load(source)
 
-        return Pixels() if kind == Pixels.kind else FrozenFeatures(self, folder / "encoder")
+    def encoder_vectors(self, encoder: Any, batch: Batch) -> Tensor:
+        """(batch, width) what the pretrained model gives to its own last layer."""
+        last = [module for module in encoder.modules() if isinstance(module, nn.Linear)][-1]
+        read: list[Tensor] = []
+        hook = last.register_forward_pre_hook(lambda _, arguments: read.append(arguments[0]))
+        try:
+            self.logits(encoder, batch)
+        finally:
+            hook.remove()
+        return read[0]
 
     def slices(self, rows: Dataset, train: Dataset) -> dict[str, list[str]]:
-        from projects.image_classification.slices import by_light_and_size
-
-        return {**by_light_and_size(rows), **by_label(self.labels, rows, train)}
+        return {**by_light_and_size(rows), **super().slices(rows, train)}
 
     def perturb(self, rows: Dataset) -> dict[str, list[Any]]:
-        from projects.image_classification.slices import altered
+        return {name: list(pictures) for name, pictures in perturbed(rows, self.root, self.config.seed).items()}
 
-        return altered(rows, self.root, self.config.seed)
-
-    def keep_input(self, row: dict[str, Any], file: Path) -> None:
+    def keep_input(self, row: Mapping[str, Any], file: Path) -> None:
         picture = opened(self.raw_input(row), self.least)  # as the model sees it, so that a demo gives the same answer
         side = max(KEPT_SIDE, 2 * self.least)
         picture.thumbnail((side, side))

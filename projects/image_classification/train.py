@@ -1,19 +1,20 @@
-"""Fine-tune an image classifier, measure it, and write down the evidence.
+"""Fine-tune this project's model, measure it, and write down the evidence.
 
-    accelerate launch projects/image_classification/train.py --config projects/image_classification/starter.yaml
-    accelerate launch projects/image_classification/train.py --image_folder my_pictures
+    accelerate launch projects/PROJECT/train.py --config projects/PROJECT/starter.yaml
+    accelerate launch projects/PROJECT/train.py --help
 
-`--help` lists the options; `kit train image_classification` is the short way.
+The file is the same in every project: its folder's name says which one. `kit train PROJECT` is the short way.
 """
 
-from common.errors import exit_with_sentence
+from pathlib import Path
+
+from common.system.errors import exit_with_sentence
 
 
 def main() -> None:
-    from common.fit import fine_tune
-    from projects.image_classification.task import ImageClassification
+    from common.fine_tune import fine_tune
 
-    fine_tune(ImageClassification)
+    fine_tune(Path(__file__).resolve().parent.name)
 
 
 if __name__ == "__main__":

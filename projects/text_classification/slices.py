@@ -10,7 +10,9 @@ TYPOS = 0.1
 
 def by_length(texts: list[str]) -> dict[str, list[str]]:
     """By length in words."""
-    return {"length": in_thirds(np.asarray([len(text.split()) for text in texts]), ("short", "medium", "long"), "words")}
+    return {
+        "length": in_thirds(np.asarray([len(text.split()) for text in texts]), ("short", "medium", "long"), "words")
+    }
 
 
 def perturbed(texts: list[str], seed: int) -> dict[str, list[str]]:

@@ -4,11 +4,15 @@ import io
 import tarfile
 from collections.abc import Callable
 
-from common.sources import Starter
-from common.starters import Archive, fetch
-from common.tables import Row
+from common.data.packages import Archive, fetch
+from common.data.sources import Starter
+from common.data.tables import Row
 
-SNIPPETS = Archive("vaderSentiment", "vaderSentiment-2.5.tar.gz", "b960c954831f5ca58afee61780cc04ed48e551b91e783bfcbfb2c18bb8081a84")
+SNIPPETS = Archive(
+    "vaderSentiment",
+    "vaderSentiment-2.5.tar.gz",
+    "b960c954831f5ca58afee61780cc04ed48e551b91e783bfcbfb2c18bb8081a84",
+)
 RATINGS = "additional_resources/hutto_ICWSM_2014.tar.gz"
 # Mean ratings run from -4 to 4; nearer to zero than this, the raters did not agree on a side.
 LEAST_RATING = 0.5
@@ -36,8 +40,11 @@ def movie_snippets() -> Starter:
     return Starter(
         splits={"train": files.pop("movies")},
         out_of_domain=files,
-        reference=f"human-rated snippets in {SNIPPETS.filename} (sha256 {SNIPPETS.sha256[:12]})",
-        terms="the package is MIT-licensed; the sentences come from review sites, a newspaper and tweets: read at run time, not redistributed",
+        reference=f"human-rated snippets in {SNIPPETS}",
+        terms=(
+            "the package is MIT-licensed; the sentences come from review sites, a newspaper and tweets: "
+            "read at run time, not redistributed"
+        ),
     )
 
 
@@ -51,15 +58,19 @@ def _snippets(archive: tarfile.TarFile, file: str) -> list[Row]:
         number, rating, text = line.split("\t", 2)
         if abs(float(rating)) >= LEAST_RATING:
             label = "positive" if float(rating) > 0 else "negative"
-            rows.append({"text": text.strip(), "label": label, "group": f"{file} {number.partition('_')[0]}"})
+            rows.append({"text": text.strip(), "reference": label, "group": f"{file} {number.partition('_')[0]}"})
     return rows
 
 
 def home_assistant() -> Starter:
     """Commands to a voice assistant with their intent, split by sentence template."""
-    from projects.text_classification.assistant import sample_commands
+    from common.data.voice_commands import sample_commands
 
-    rows, version = sample_commands()
+    commands, version = sample_commands()
+    rows = [
+        {"text": command.text, "reference": command.intent, "group": f"template {command.template}"}
+        for command in commands
+    ]
     return Starter(
         splits={"train": rows},
         reference=f"commands sampled from the English templates of home-assistant-intents {version}",

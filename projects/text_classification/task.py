@@ -1,150 +1,120 @@
 """Text classification: which of a few labels fits a text?"""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
 
-from common.checks import Finding, row_names
-from common.classification import Classification
-from common.config import Config
-from common.data import Data
-from common.evaluation.baselines import Baseline, Vectors, fit_baselines
-from common.evaluation.slices import by_label
-from common.task import Batch, Columns, column
+from common.data.features import column
+from common.data.findings import Finding, row_names
+from common.data.splits import Data
+from common.kinds.classification import Classification
+from common.task.contract import Batch
 
-
-@dataclass(frozen=True)
-class TextClassificationConfig(Config):
-    """Options of text classification.
-
-    Args:
-        text_column: column with the texts.
-        label_column: column with the labels.
-        max_length: tokens of a text that are read; what is longer is cut.
-        start_head: start the head from a regression on frozen features; false for random numbers.
-    """
-
-    at_least: ClassVar[dict[str, int]] = {"max_length": 3}  # a token between the two that mark the ends
-
-    text_column: str = "text"
-    label_column: str = "label"
-    max_length: int = 256
-    start_head: bool = True
+from .baselines import Words
+from .config import TextClassificationConfig
+from .slices import by_length, perturbed
 
 
 class TextClassification(Classification):
     """Encoder with a linear head over the mean of the token vectors."""
 
-    project = "text_classification"
     title = "Text classification"
     pipeline_tag = "text-classification"
     pipeline_options = ", truncation=True"
-    intended_use = "Sorting texts like the training rows into one of the labels below, with a person looking at what it is not sure of."
-    config_class: ClassVar[type[Config]] = TextClassificationConfig
-
-    input_columns = ("text",)
+    intended_use = (
+        "Sorting texts like the training rows into one of the labels below, "
+        "with a person looking at what it is not sure of."
+    )
     example = '"a text of yours"'
+    config_class = TextClassificationConfig
+    input_columns = ("text",)
+    auto_class = "AutoModelForSequenceClassification"
+    simple_vectors = "tfidf_logistic_regression"
 
-    def data(self) -> Data:
-        from projects.text_classification.rows import load_rows
+    def load_data(self) -> Data:
+        from .rows import load_rows
 
-        data, self.labels = load_rows(self.config)
-        return data
-
-    def model(self, source: Path, train: Dataset | None = None) -> nn.Module:
-        from transformers import AutoModelForSequenceClassification
-
-        self.load_processor(source)
-        if train is None:
-            saved: nn.Module = AutoModelForSequenceClassification.from_pretrained(source, trust_remote_code=False)
-            return saved
-
-        from common.heads import new_head, start_head
-        from projects.text_classification.mean_pooling import add_mean_pooling, supports
-
-        model: Any = new_head(AutoModelForSequenceClassification, source, self.labels, self.config.pretrained)
-        model.config.pad_token_id = self.tokenizer.pad_token_id
-        if supports(model):
-            add_mean_pooling(model)
-        if self.config.start_head and self.config.pretrained:
-            start_head(self, model, train, seed=self.config.seed)
-        return model
+        return load_rows(self.config)
 
     def load_processor(self, source: Path) -> None:
         from transformers import AutoTokenizer
 
-        self.tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        if self.tokenizer.pad_token is None:  # a language model's, which never saw two texts at once
-            self.tokenizer.pad_token = self.tokenizer.eos_token
-        self.tokenizer.model_max_length = min(self.tokenizer.model_max_length, self.config.max_length)
+        self.processor = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        if self.processor.pad_token is None:  # a language model's, which never saw two texts at once
+            self.processor.pad_token = self.processor.eos_token
+        self.processor.model_max_length = min(self.processor.model_max_length, self.config.max_length)
 
-    def save(self, model: nn.Module, folder: Path) -> None:
-        model.save_pretrained(folder)  # type: ignore[operator]
-        self.tokenizer.save_pretrained(folder)
+    def adapt(self, model: Any) -> nn.Module:
+        from .mean_pooling import add_mean_pooling, supports
 
-    def encode(self, rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        tokens = self.tokenizer(rows["text"], truncation=True, return_attention_mask=False, return_token_type_ids=False)
-        return {"input_ids": tokens["input_ids"], "length": [len(ids) for ids in tokens["input_ids"]]}
+        model.config.pad_token_id = self.processor.pad_token_id
+        if supports(model):
+            add_mean_pooling(model)
+        return super().adapt(model)
+
+    def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        options = {"truncation": True, "return_attention_mask": False, "return_token_type_ids": False}
+        ids = self.processor(rows["text"], **options)["input_ids"]
+        return {"input_ids": ids, "length": [len(of_text) for of_text in ids], **self.class_ids(rows)}
 
     def check_features(self, features: Dataset) -> list[Finding]:
-        limit = self.tokenizer.model_max_length
+        limit = self.processor.model_max_length
         cut = np.flatnonzero(column(features, "length") >= limit)
         if not len(cut):
             return []
-        numbers = row_names(features, cut)
-        return [
-            Finding("warning", "the training rows", numbers, f"texts of {limit} tokens or more, cut there", "give a larger --max_length if the end matters")
-        ]
-
-    def features(self, inputs: list[str]) -> Columns:
-        return Columns(self.encode({"text": inputs}))
+        problem, remedy = f"texts of {limit} tokens or more, cut there", "give a larger --max_length if the end matters"
+        return [Finding("warning", "the training rows", row_names(features, cut), problem, remedy)]
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         size = (len(features["input_ids"]), max(features["length"]))
-        input_ids = np.full(size, self.tokenizer.pad_token_id or 0, dtype=np.int64)  # (batch, tokens)
+        input_ids = np.full(size, self.processor.pad_token_id or 0, dtype=np.int64)  # (batch, tokens)
         mask = np.zeros(size, dtype=np.int64)
-        left = self.tokenizer.padding_side == "left"  # for models that read the last token
-        for place, ids in enumerate(features["input_ids"]):
+        left = self.processor.padding_side == "left"  # for models that read the last token
+        for index, ids in enumerate(features["input_ids"]):
             filled = slice(size[1] - len(ids), None) if left else slice(len(ids))
-            input_ids[place, filled] = ids
-            mask[place, filled] = 1
-        batch = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
-        if "label" in features:
-            batch["labels"] = torch.tensor(features["label"])
+            input_ids[index, filled] = ids
+            mask[index, filled] = 1
+        batch: Batch = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
+        if "labels" in features:
+            batch["labels"] = torch.tensor(features["labels"])
         return batch
 
     def items(self, batch: Batch) -> int:
         return len(batch["input_ids"])
 
-    def forward(self, model: nn.Module, batch: Batch) -> Tensor:
+    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
         logits: Tensor = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
         return logits  # (batch, classes)
 
-    def baselines(self, data: Data, source: Path) -> dict[str, Baseline]:
-        from projects.text_classification.baselines import SentenceVectors, Words
+    def make_vectors(self, inputs: list[str]) -> Words:
+        return Words.of(inputs)
 
-        vectors = {"tfidf_logistic_regression": Words.of, "frozen_encoder_logistic_regression": lambda _: SentenceVectors(self, source)}
-        return fit_baselines(self, data, vectors)
+    def load_vectors(self, folder: Path) -> Words:
+        return Words.load(folder)
 
-    def load_vectors(self, kind: str, folder: Path) -> Vectors:
-        from projects.text_classification.baselines import SentenceVectors, Words
+    def load_encoder(self, source: Path) -> nn.Module:
+        from transformers import AutoModel
 
-        return Words.load(folder) if kind == Words.kind else SentenceVectors(self, folder / "encoder")
+        encoder: nn.Module = AutoModel.from_pretrained(source, trust_remote_code=False)
+        return encoder
+
+    def encoder_vectors(self, encoder: Any, batch: Batch) -> Tensor:
+        """(batch, hidden) the mean of the token vectors (Reimers & Gurevych 2019)."""
+        mask = batch["attention_mask"]
+        tokens = encoder(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state
+        mask = mask.unsqueeze(-1)  # (batch, tokens, 1)
+        return (tokens.float() * mask).sum(dim=1) / mask.sum(dim=1)
 
     def slices(self, rows: Dataset, train: Dataset) -> dict[str, list[str]]:
-        from projects.text_classification.slices import by_length
+        return {**by_length(list(rows["text"])), **super().slices(rows, train)}
 
-        return {**by_length(rows["text"]), **by_label(self.labels, rows, train)}
-
-    def perturb(self, rows: Dataset) -> dict[str, list[str]]:
-        from projects.text_classification.slices import perturbed
-
-        return perturbed(rows["text"], self.config.seed)
+    def perturb(self, rows: Dataset) -> dict[str, list[Any]]:
+        return {name: list(texts) for name, texts in perturbed(list(rows["text"]), self.config.seed).items()}
 
 
 TASK = TextClassification

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def served(finished_run: "Run") -> Iterator["gr.Blocks"]:
     """The demo, listening at `served.local_url`."""
-    from apps.page import launch
+    from apps.parts.server import launch
     from apps.text_classification import build
     from common.predictor import Predictor
 
@@ -32,7 +32,7 @@ def served(finished_run: "Run") -> Iterator["gr.Blocks"]:
 def served_images(finished_image_run: "Run") -> Iterator["gr.Blocks"]:
     """The demo of pictures, listening at `served_images.local_url`."""
     from apps.image_classification import build
-    from apps.page import launch
+    from apps.parts.server import launch
     from common.predictor import Predictor
 
     blocks = build(Predictor.load(finished_image_run.folder, precision="fp32"))
@@ -43,7 +43,10 @@ def served_images(finished_image_run: "Run") -> Iterator["gr.Blocks"]:
 
 @contextmanager
 def fresh_corrections(run: "Run") -> Iterator[Path]:
-    """The file that the demo of `run` keeps corrections in; afterwards the run, which other tests share, is as it was."""
+    """The file that the demo of `run` keeps corrections in.
+
+    Afterwards the run, which other tests share, is as it was.
+    """
     file = run.folder / "corrections.jsonl"
     assert not file.exists()
     try:
@@ -51,6 +54,13 @@ def fresh_corrections(run: "Run") -> Iterator[Path]:
     finally:
         file.unlink(missing_ok=True)
         shutil.rmtree(file.with_suffix(""), ignore_errors=True)
+
+
+def rounding(run: "Run") -> float:
+    """How far probabilities may be from those that were measured: hardware with bf16 measures in bf16."""
+    from common.system.files import read_json
+
+    return 1e-5 if read_json(run.results)["inference"]["precision"] == "fp32" else 0.05
 
 
 def missing(what: str) -> None:
@@ -69,7 +79,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if not executable:
         missing("chromium")
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+        opened = playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
         yield opened
         opened.close()
 
@@ -81,3 +93,10 @@ def axe() -> str:
     if not file.exists():
         missing("axe-core (`npm install --prefix ~/.cache/finetuning-kit/axe axe-core`)")
     return file.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that counts as the one of uploads, for handlers that are called without a server."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    return tmp_path

@@ -12,16 +12,23 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from apps.page import share
+from apps.parts.answers import share
+from common.kinds.classification import Classification
 from common.predictor import Predictor
-from common.run import Run, read_json
+from common.run import Run
+from common.system.files import read_json
 from tests.apps.conftest import fresh_corrections
 
 pytestmark = pytest.mark.slow
 
 # The elements that reach over the right edge, those that scroll by themselves left out.
-TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > window.innerWidth + 1)
-  .filter(e => !e.closest('.scroll')).slice(0, 12).map(e => e.tagName + '.' + e.className + ' ' + Math.round(e.getBoundingClientRect().right)).join('; ')"""
+TOO_WIDE = """() => [...document.querySelectorAll('body *')]
+  .filter(e => e.getBoundingClientRect().right > window.innerWidth + 1)
+  .filter(e => !e.closest('.scroll')).slice(0, 12)
+  .map(e => e.tagName + '.' + e.className + ' ' + Math.round(e.getBoundingClientRect().right)).join('; ')"""
+
+# What the evidence is drawn as: the two figures, and what the sections of a classification draw.
+DRAWN = "img:not(.input), svg.chart, table.matrix"
 
 TABS = ("Try it", "Why", "How good is it?", "Many at once", "About")
 
@@ -35,7 +42,12 @@ class Visit:
         self.strangers: list[str] = []
         self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: None if request.url.startswith((url, "data:", "blob:")) else self.strangers.append(request.url))
+        self.page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith((url, "data:", "blob:")) else self.strangers.append(request.url)
+            ),
+        )
         self.page.goto(f"{url}?__theme={theme}")
         self.ask_button.wait_for()
 
@@ -87,7 +99,15 @@ def upload_picture(page: Any, file: Path) -> None:
 def shown(request: pytest.FixtureRequest) -> Shown:
     if request.param == "texts":
         blocks, run = request.getfixturevalue("served"), request.getfixturevalue("finished_run")
-        return Shown(blocks.local_url, run, "the soup and the bread today", type_text, "There is no text yet", "What each word adds", "music")
+        return Shown(
+            blocks.local_url,
+            run,
+            "the soup and the bread today",
+            type_text,
+            "There is no text yet",
+            "What each word adds",
+            "music",
+        )
     blocks, run = request.getfixturevalue("served_images"), request.getfixturevalue("finished_image_run")
     picture = sorted(run.inputs.glob("*.png"))[0]
     return Shown(blocks.local_url, run, picture, upload_picture, "There is no picture yet", "The answer is", "circle")
@@ -102,9 +122,11 @@ def test_a_visitor_asks_and_reads_every_tab(browser: Any, shown: Shown, width: i
     shown.give(page, shown.question)
     visit.ask_button.click()
     page.locator(".answer .bars").first.wait_for()
-    answer = Predictor.load(shown.run.folder, precision="fp32").predict([shown.question])[0]
-    assert page.locator(".answer .label").inner_text() == (answer.label if answer.sure else "Not sure")
-    for probability in answer.probabilities.values():
+    predictor = Predictor.load(shown.run.folder, precision="fp32")
+    answer = predictor.predict([shown.question])[0]
+    assert isinstance(predictor.task, Classification)
+    assert page.locator(".answer .label").inner_text() == (answer.value if answer.sure else "Not sure")
+    for probability in predictor.task.probabilities(answer).values():
         assert share(probability) in page.locator(".answer").inner_text()
     visit.keep(f"{project}-try-{width}-{theme}")
     accuracy = read_json(shown.run.results)["metrics"]["accuracy"]["value"]
@@ -115,7 +137,7 @@ def test_a_visitor_asks_and_reads_every_tab(browser: Any, shown: Shown, width: i
             page.get_by_text(shown.explained).first.wait_for()
         if tab == "How good is it?":
             assert f"{100 * accuracy:.1f} %" in page.locator(".report .lead").inner_text()
-            assert page.locator(".report img:not(.input)").count() == 4
+            assert page.locator(".report").locator(DRAWN).count() == 4
         overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert overflow <= 0, f"{tab} is {overflow} pixels too wide at {width}: {page.evaluate(TOO_WIDE)}"
         visit.keep(f"{project}-{tab.split()[0].lower()}-tab-{width}-{theme}")
@@ -186,7 +208,7 @@ def test_many_pictures_are_answered(browser: Any, served_images: gr.Blocks, fini
 
 def test_an_example_is_answered_at_once(browser: Any, served_images: gr.Blocks) -> None:
     visit = Visit(browser, served_images.local_url, 1280)
-    visit.page.get_by_text("known failure").first.click()
+    visit.page.get_by_text("hardly sure").first.click()
     visit.page.locator(".answer .bars").first.wait_for()
     assert visit.page.locator(".picture img").first.is_visible()
     assert visit.errors == []
@@ -210,13 +232,21 @@ def test_a_drawing_is_answered(browser: Any, served_images: gr.Blocks, width: in
     page.get_by_role("button", name="Ask about the drawing").click()
     page.locator(".answer .bars").first.wait_for()
     ground, ink = (
-        page.evaluate("([x, y]) => [...document.querySelector('.pad canvas').getContext('2d').getImageData(x, y, 1, 1).data]", at)
+        page.evaluate(
+            "([x, y]) => [...document.querySelector('.pad canvas').getContext('2d').getImageData(x, y, 1, 1).data]", at
+        )
         for at in ([5, 5], [130, 130])
     )
     assert {tuple(ground), tuple(ink)} == {(0, 0, 0, 255), (255, 255, 255, 255)}
-    assert page.locator(".picture img").first.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [280, 280]
+    assert page.locator(".picture img").first.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [
+        280,
+        280,
+    ]
     page.get_by_role("button", name="Clear", exact=True).last.click()
-    assert page.evaluate("document.querySelector('.pad canvas').getContext('2d').getImageData(130, 130, 1, 1).data[0]") == ground[0]
+    assert (
+        page.evaluate("document.querySelector('.pad canvas').getContext('2d').getImageData(130, 130, 1, 1).data[0]")
+        == ground[0]
+    )
     visit.keep(f"drawing-{width}")
     page.close()
 
@@ -248,7 +278,11 @@ def test_axe_finds_no_serious_fault(browser: Any, shown: Shown, axe: str, theme:
         found = visit.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         checked += len(found["passes"])
         serious = [fault for fault in found["violations"] if fault["impact"] in ("serious", "critical")]
-        said = [f"{fault['id']}: {node['html'][:160]} {node['failureSummary'][:200]}" for fault in serious for node in fault["nodes"]]
+        said = [
+            f"{fault['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
+            for fault in serious
+            for node in fault["nodes"]
+        ]
         assert not said, f"{tab} ({theme}):\n" + "\n".join(said)
     assert checked > 50
     visit.page.close()
@@ -258,12 +292,17 @@ def test_axe_finds_no_serious_fault(browser: Any, shown: Shown, axe: str, theme:
 def test_the_report_stands_alone(browser: Any, shown: Shown, axe: str, width: int) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
     strangers: list[str] = []
-    page.on("request", lambda request: strangers.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
+    page.on(
+        "request",
+        lambda request: strangers.append(request.url) if not request.url.startswith(("file:", "data:")) else None,
+    )
     page.goto(shown.run.report.as_uri())
     assert strangers == []
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    assert page.locator("img:not(.input)").count() == 4
-    assert page.locator("img.input").count() == (len(read_json(shown.run.results)["worst_errors"]) if isinstance(shown.question, Path) else 0)
+    assert page.locator(DRAWN).count() == 4
+    assert page.locator("img.input").count() == (
+        len(read_json(shown.run.results)["worst_errors"]) if isinstance(shown.question, Path) else 0
+    )
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     page.evaluate(axe)
     found = page.evaluate("axe.run(document)")

@@ -9,11 +9,8 @@ import io
 import json
 import re
 import shutil
-import struct
 import threading
 import time
-import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +22,21 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from apps import drawing
-from apps.image_classification import GRID, ImageDemo, covered, lit, said
-from apps.page import LIMITS, Corrections, uploaded
+from apps.image_classification import GRID, ImageDemo, covered, lit, meaning
+from apps.parts import drawing
+from apps.parts.corrections import Corrections
+from apps.parts.inputs import LIMITS
 from common.config import load
-from common.errors import UserError
-from common.evaluation.calibration import probabilities
-from common.predictor import Prediction, Predictor
-from common.run import Run, read_json
+from common.metrics.calibration import probabilities
+from common.predictor import Predictor
+from common.run import Run
+from common.system.files import read_json
+from common.task.contract import Prediction
 from projects.image_classification.pictures import opened
 from projects.image_classification.rows import load_rows
 from projects.image_classification.task import ImageClassificationConfig
-from tests.apps.conftest import fresh_corrections
+from tests.apps.conftest import fresh_corrections, rounding
+from tests.apps.pictures import bomb, long, png
 from tests.apps.test_text_classification import call
 
 pytestmark = pytest.mark.slow  # the run that all of it needs takes its time
@@ -47,38 +47,9 @@ def demo(finished_image_run: Run) -> ImageDemo:
     return ImageDemo(Predictor.load(finished_image_run.folder, precision="fp32"))
 
 
-@pytest.fixture
-def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that counts as the one of uploads, for handlers that are called without a server."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    return tmp_path
-
-
-def png(side: int = 40, colour: str = "red") -> bytes:
-    content = io.BytesIO()
-    Image.new("RGB", (side, side), colour).save(content, "PNG")
-    return content.getvalue()
-
-
-def long(length: int = 100_000) -> bytes:
-    """A line of some hundred bytes: with 256 pixels for its shorter side it would have 6 billion."""
-    content = io.BytesIO()
-    Image.new("RGB", (length, 1), "red").save(content, "PNG")
-    return content.getvalue()
-
-
-def bomb(side: int = 50_000) -> bytes:
-    """A PNG of a hundred bytes that says that it has `side` x `side` pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
-    )
-
-
-def test_the_demo_answers_the_whole_test_split_as_it_was_measured(demo: ImageDemo, finished_image_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_answers_the_whole_test_split_as_it_was_measured(
+    demo: ImageDemo, finished_image_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = Path(str(demo.predictor.task.config.image_folder))  # type: ignore[attr-defined]
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(root))
     records = [json.loads(line) for line in finished_image_run.predictions.read_text().splitlines()]
@@ -87,42 +58,57 @@ def test_the_demo_answers_the_whole_test_split_as_it_was_measured(demo: ImageDem
     async def ask() -> list[Any]:
         return await asyncio.gather(*(demo.predict({"path": str(root / record["input"])}) for record in records))
 
-    answers = asyncio.run(ask())
+    answers, near = asyncio.run(ask()), rounding(finished_image_run)
     assert len(answers) == 36 and any(record["input"].endswith(".jpg") for record in records)
     for answer, record in zip(answers, records, strict=True):
-        expected = probabilities(np.asarray([record["logits"]]), demo.predictor.temperature)[0]
-        assert answer["label"] == record["prediction"]
-        assert list(answer["probabilities"].values()) == pytest.approx(expected.tolist(), abs=1e-5)
-        assert answer["sure"] == (record["confidence"] >= demo.predictor.threshold)
-        assert answer["baseline"] == record["baselines"][best]
+        measured, settings = record["prediction"], demo.task.settings
+        logits = np.asarray([measured["details"]["logits"]])
+        expected = probabilities(logits, settings["temperature"])[0]
+        assert answer["label"] == measured["value"]
+        assert list(answer["probabilities"].values()) == pytest.approx(expected.tolist(), abs=near)
+        assert answer["confidence"] == pytest.approx(measured["confidence"], abs=near)
+        if near == 1e-5 or abs(measured["confidence"] - settings["threshold"]) > near:
+            assert answer["sure"] == (measured["confidence"] >= settings["threshold"])
+        assert answer["baseline"] == record["baselines"][best]["value"]
 
 
-def test_the_examples_are_answered_like_the_pictures_that_they_show(demo: ImageDemo, finished_image_run: Run, uploads: Path) -> None:
-    records = {record["id"]: record for record in map(json.loads, finished_image_run.predictions.read_text().splitlines())}
+def test_the_examples_are_answered_like_the_pictures_that_they_show(
+    demo: ImageDemo, finished_image_run: Run, uploads: Path
+) -> None:
+    records = {
+        record["id"]: record for record in map(json.loads, finished_image_run.predictions.read_text().splitlines())
+    }
     examples = demo.example_inputs()
     assert len(examples) == len(demo.examples) > 0
     for (kept, _), example in zip(examples, demo.examples, strict=True):
         file = uploads / Path(kept).name
         file.write_bytes(Path(kept).read_bytes())
-        assert asyncio.run(demo.predict({"path": str(file)}))["label"] == records[example["id"]]["prediction"]
+        assert asyncio.run(demo.predict({"path": str(file)}))["label"] == records[example["id"]]["prediction"]["value"]
 
 
-def test_a_kept_picture_is_answered_like_its_original(demo: ImageDemo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kept_picture_is_answered_like_its_original(
+    demo: ImageDemo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Decoding a large JPEG at a part of its size makes other pixels than shrinking it does."""
     Image.effect_noise((900, 700), 80).convert("RGB").save(tmp_path / "large.jpg")
     monkeypatch.setattr(demo.predictor.task, "root", tmp_path, raising=False)
     demo.predictor.task.keep_input({"image": "large.jpg"}, tmp_path / "kept")
     original, kept = demo.predictor.predict([tmp_path / "large.jpg", tmp_path / "kept.png"])
-    assert kept.probabilities == pytest.approx(original.probabilities, abs=1e-5)
+    assert demo.task.probabilities(kept) == pytest.approx(demo.task.probabilities(original), abs=1e-5)
 
 
 def test_the_named_endpoint_answers_over_http(served_images: gr.Blocks, demo: ImageDemo, tmp_path: Path) -> None:
     (tmp_path / "one.png").write_bytes(png())
     client = Client(served_images.local_url, verbose=False)
     answer = client.predict(handle_file(str(tmp_path / "one.png")), api_name="/predict")
-    assert answer["label"] == demo.predictor.predict([tmp_path / "one.png"])[0].label
+    assert answer["label"] == demo.predictor.predict([tmp_path / "one.png"])[0].value
     assert set(answer) == {"label", "confidence", "sure", "probabilities", "baseline", "milliseconds"}
-    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/predict", "/explain", "/correct", "/answer_files"}
+    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {
+        "/predict",
+        "/explain",
+        "/correct",
+        "/answer_files",
+    }
 
 
 @pytest.mark.parametrize(
@@ -135,12 +121,18 @@ def test_the_named_endpoint_answers_over_http(served_images: gr.Blocks, demo: Im
         ("long.png", long(), "The picture is over 50 times as long as it is wide"),
         ("vector.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "This kind of file cannot be read"),
         ("script.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "This kind of file cannot be read"),
-        ("script.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "The picture is no picture of a known format"),
+        (
+            "script.png",
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+            "The picture is no picture of a known format",
+        ),
         ("empty.jpg", b"", "The picture is no picture of a known format"),
         ("<img src=x onerror=alert(1)>.png", b"no picture", "The picture is no picture of a known format"),
     ],
 )
-def test_bad_pictures_get_a_sentence_without_a_path(served_images: gr.Blocks, tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+def test_bad_pictures_get_a_sentence_without_a_path(
+    served_images: gr.Blocks, tmp_path: Path, name: str, content: bytes, sentence: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     client = Client(served_images.local_url, verbose=False)
     for endpoint, wrapped in (("/predict", False), ("/explain", False), ("/answer_files", True)):
@@ -148,12 +140,35 @@ def test_bad_pictures_get_a_sentence_without_a_path(served_images: gr.Blocks, tm
         with pytest.raises(AppError) as caught:
             client.predict([file] if wrapped else file, api_name=endpoint)
         assert sentence in str(caught.value)
-        assert "/tmp" not in str(caught.value) and str(tmp_path) not in str(caught.value) and "<img" not in str(caught.value)
+        assert (
+            "/tmp" not in str(caught.value)
+            and str(tmp_path) not in str(caught.value)
+            and "<img" not in str(caught.value)
+        )
 
 
-@pytest.mark.parametrize("value", [None, 17, "", "/etc/passwd", "a\0b", "x" * 5_000, [["a"], 3], {"path": "/etc/passwd"}, {"path": None}, {"path": ["a"]}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        17,
+        "",
+        "/etc/passwd",
+        "a\0b",
+        "x" * 5_000,
+        [["a"], 3],
+        {"path": "/etc/passwd"},
+        {"path": None},
+        {"path": ["a"]},
+    ],
+)
 def test_what_is_no_upload_gets_a_sentence(served_images: gr.Blocks, value: Any) -> None:
-    for endpoint, data in (("predict", [value]), ("explain", [value]), ("correct", [value, "circle"]), ("answer_files", [[value]])):
+    for endpoint, data in (
+        ("predict", [value]),
+        ("explain", [value]),
+        ("correct", [value, "circle"]),
+        ("answer_files", [[value]]),
+    ):
         kind, answer = call(served_images.local_url, endpoint, *data)
         assert kind == "error" and re.search("There (is no picture|are no pictures) yet", answer["error"]), endpoint
 
@@ -164,16 +179,28 @@ def test_no_picture_of_the_machine_can_be_shown(served_images: gr.Blocks, finish
     for path in ("/etc/passwd", str(ours), f"{Path.cwd()}/common/../pyproject.toml"):
         assert httpx.get(f"{served_images.local_url}gradio_api/file={path}").status_code in (403, 404)
         for meta in ({}, {"meta": {"_type": "gradio.FileData"}}):
-            for endpoint, data in (("predict", [{"path": path, **meta}]), ("explain", [{"path": path, **meta}]), ("answer_files", [[{"path": path, **meta}]])):
+            for endpoint, data in (
+                ("predict", [{"path": path, **meta}]),
+                ("explain", [{"path": path, **meta}]),
+                ("answer_files", [[{"path": path, **meta}]]),
+            ):
                 kind, said = call(served_images.local_url, endpoint, *data)
                 assert kind == "error"
-                assert not any(word in str(said) for word in (str(finished_image_run.folder), "root:", "Traceback", "/etc", "/tmp"))
+                assert not any(
+                    word in str(said) for word in (str(finished_image_run.folder), "root:", "Traceback", "/etc", "/tmp")
+                )
     data = "data:image/png;base64," + base64.b64encode(png()).decode()
-    assert "There is no picture yet" in call(served_images.local_url, "explain", {"path": None, "url": data})[1]["error"]
+    assert (
+        "There is no picture yet" in call(served_images.local_url, "explain", {"path": None, "url": data})[1]["error"]
+    )
 
 
 def test_the_server_fetches_nothing_for_a_visitor(served_images: gr.Blocks) -> None:
-    address = {"path": "https://example.invalid/a.png", "url": "https://example.invalid/a.png", "meta": {"_type": "gradio.FileData"}}
+    address = {
+        "path": "https://example.invalid/a.png",
+        "url": "https://example.invalid/a.png",
+        "meta": {"_type": "gradio.FileData"},
+    }
     for endpoint, data in (("predict", address), ("explain", address), ("answer_files", [address])):
         kind, said = call(served_images.local_url, endpoint, data)
         assert kind == "error" and "Give the file itself" in said["error"]
@@ -181,7 +208,12 @@ def test_the_server_fetches_nothing_for_a_visitor(served_images: gr.Blocks) -> N
 
 def test_a_huge_picture_is_refused_while_it_arrives(served_images: gr.Blocks) -> None:
     huge = b"\0" * (LIMITS.file_bytes + 1_000)
-    assert httpx.post(f"{served_images.local_url}gradio_api/upload", files={"files": ("huge.png", huge)}, timeout=30).status_code == 413
+    assert (
+        httpx.post(
+            f"{served_images.local_url}gradio_api/upload", files={"files": ("huge.png", huge)}, timeout=30
+        ).status_code
+        == 413
+    )
 
 
 def test_of_an_animation_the_first_picture_is_answered(demo: ImageDemo, uploads: Path) -> None:
@@ -196,11 +228,15 @@ def test_many_pictures_are_answered_in_their_order(served_images: gr.Blocks, dem
     files = [tmp_path / f"{colour}.png" for colour in ("red", "blue", "white")]
     for file in files:
         file.write_bytes(png(colour=file.stem))
-    got, shown = Client(served_images.local_url, verbose=False).predict([handle_file(str(file)) for file in files], api_name="/answer_files")
+    got, shown = Client(served_images.local_url, verbose=False).predict(
+        [handle_file(str(file)) for file in files], api_name="/answer_files"
+    )
     with Path(got["value"]).open(encoding="utf-8", newline="") as opened:
         table = list(csv.reader(opened))
     assert table[0] == ["picture", "answer", "confidence", "sure"]
-    assert [line[:2] for line in table[1:]] == [[file.name, answer.label] for file, answer in zip(files, demo.predictor.predict(files), strict=True)]
+    assert [line[:2] for line in table[1:]] == [
+        [file.name, answer.value] for file, answer in zip(files, demo.predictor.predict(files), strict=True)
+    ]
     assert "blue.png" in str(shown)
 
 
@@ -229,7 +265,12 @@ def test_visitors_open_their_pictures_in_turn(demo: ImageDemo, uploads: Path, mo
 
 
 def test_too_many_pictures_are_refused(demo: ImageDemo) -> None:
-    for value, sentence in (([{"path": "a.png"}] * 101, "At most 100 pictures"), ([], "no pictures yet"), (None, "no pictures yet"), (3, "no pictures yet")):
+    for value, sentence in (
+        ([{"path": "a.png"}] * 101, "At most 100 pictures"),
+        ([], "no pictures yet"),
+        (None, "no pictures yet"),
+        (3, "no pictures yet"),
+    ):
         with pytest.raises(gr.Error, match=sentence):
             asyncio.run(demo.answer_files(value))
 
@@ -247,12 +288,18 @@ def test_corrections_can_be_trained_on(served_images: gr.Blocks, finished_image_
         (line,) = file.read_text().splitlines()
         row = json.loads(line)
         assert row["label"] == "circle" and row["prediction"] in ("circle", "square", "triangle")
-        before, after = (load_rows(dataclasses.replace(config, extra_train_file=extra))[0].splits for extra in (None, str(file)))
+        before, after = (
+            load_rows(dataclasses.replace(config, extra_train_file=extra))[0].splits for extra in (None, str(file))
+        )
         assert len(after["train"]) == len(before["train"]) + 1 and after["test"]["id"] == before["test"]["id"]
-        assert set(after["train"]["sha256"]) - set(before["train"]["sha256"]) == {hashlib.sha256((tmp_path / "new.png").read_bytes()).hexdigest()}
+        assert set(after["train"]["sha256"]) - set(before["train"]["sha256"]) == {
+            hashlib.sha256((tmp_path / "new.png").read_bytes()).hexdigest()
+        }
 
 
-def test_corrections_can_be_moved(demo: ImageDemo, finished_image_run: Run, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_corrections_can_be_moved(
+    demo: ImageDemo, finished_image_run: Run, uploads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = load(ImageClassificationConfig, finished_image_run.config)
     (uploads / "run").mkdir()
     monkeypatch.setattr(demo, "corrections", Corrections(uploads / "run" / "corrections.jsonl"))
@@ -261,33 +308,46 @@ def test_corrections_can_be_moved(demo: ImageDemo, finished_image_run: Run, uplo
     (uploads / "run").rename(uploads / "elsewhere")
     row = json.loads((uploads / "elsewhere/corrections.jsonl").read_text())
     assert row["image"].startswith("corrections/") and row["image"].endswith(".png")
-    data, _, root = load_rows(dataclasses.replace(config, extra_train_file=str(uploads / "elsewhere/corrections.jsonl")))
+    data, root = load_rows(dataclasses.replace(config, extra_train_file=str(uploads / "elsewhere/corrections.jsonl")))
     assert (root / data.splits["train"][-1]["image"]).resolve() == (uploads / "elsewhere" / row["image"]).resolve()
 
 
-def test_a_corrected_picture_is_kept_as_it_came(demo: ImageDemo, finished_image_run: Run, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pixel is lost of a large JPEG that lies on its side; a picture of the test split is known again, and not trained on."""
+def test_a_corrected_picture_is_kept_as_it_came(
+    demo: ImageDemo, finished_image_run: Run, uploads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No pixel is lost of a large JPEG that lies on its side.
+
+    A picture of the test split is known again, and not trained on.
+    """
     monkeypatch.setattr(demo, "corrections", Corrections(uploads / "corrections.jsonl"))
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.effect_noise((900, 700), 80).convert("RGB").save(uploads / "large.jpg", exif=exif)
     config = load(ImageClassificationConfig, finished_image_run.config)
-    before, _, root = load_rows(config)
+    before, root = load_rows(config)
     shutil.copy(root / before.splits["test"][0]["image"], uploads / "known.png")
     for name in ("large.jpg", "known.png"):
         asyncio.run(demo.correct({"path": str(uploads / name)}, "circle"))
-    large, _ = (uploads / json.loads(line)["image"] for line in (uploads / "corrections.jsonl").read_text().splitlines())
-    assert np.array_equal(np.asarray(opened(large)), np.asarray(opened(uploads / "large.jpg"))) and opened(large).size == (700, 900)
-    after, _, _ = load_rows(dataclasses.replace(config, extra_train_file=str(uploads / "corrections.jsonl")))
+    large, _ = (
+        uploads / json.loads(line)["image"] for line in (uploads / "corrections.jsonl").read_text().splitlines()
+    )
+    assert np.array_equal(np.asarray(opened(large)), np.asarray(opened(uploads / "large.jpg"))) and opened(
+        large
+    ).size == (700, 900)
+    after, _ = load_rows(dataclasses.replace(config, extra_train_file=str(uploads / "corrections.jsonl")))
     assert len(after.splits["train"]) == len(before.splits["train"]) + 1
     assert after.splits["train"][-1]["sha256"] == hashlib.sha256((uploads / "large.jpg").read_bytes()).hexdigest()
 
 
-def test_a_full_folder_of_corrections_takes_no_more(demo: ImageDemo, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_folder_of_corrections_takes_no_more(
+    demo: ImageDemo, uploads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (uploads / "corrections").mkdir()
     (uploads / "corrections" / "old.png").write_bytes(b"\0" * 200)
     (uploads / "one.png").write_bytes(png())
-    monkeypatch.setattr(demo, "corrections", Corrections(uploads / "corrections.jsonl", dataclasses.replace(LIMITS, pictures_bytes=100)))
+    monkeypatch.setattr(
+        demo, "corrections", Corrections(uploads / "corrections.jsonl", dataclasses.replace(LIMITS, pictures_bytes=100))
+    )
     with pytest.raises(gr.Error, match="is full"):
         asyncio.run(demo.correct({"path": str(uploads / "one.png")}, "circle"))
     assert [file.name for file in (uploads / "corrections").iterdir()] == ["old.png"]
@@ -301,14 +361,16 @@ def test_the_decisive_place_is_bright(demo: ImageDemo, uploads: Path, monkeypatc
         for picture in pictures:
             opened = picture if isinstance(picture, Image.Image) else Image.open(picture)
             red = float(np.asarray(opened.convert("RGB"))[:10, :10, 0].mean() / 255)
-            found.append(Prediction("circle", red, {"circle": red, "square": 1 - red, "triangle": 0.0}, True))
+            chances = np.asarray([{"circle": red, "square": 1 - red}.get(label, 0.0) for label in demo.labels])
+            logits = demo.task.settings["temperature"] * np.log(np.maximum(chances, 1e-9))
+            found.append(Prediction("circle", red, True, {"logits": logits.tolist()}))
         return found
 
     picture = Image.new("RGB", (100, 100), "black")
     picture.paste("red", (0, 0, 10, 10))
     picture.save(uploads / "corner.png")
     monkeypatch.setattr(demo.predictor, "predict", by_corner)
-    shares = asyncio.run(demo.shares(picture, "circle"))
+    shares = asyncio.run(demo.covered_shares(picture, "circle"))
     assert shares.shape == (GRID, GRID)
     assert shares.argmax() == 0 and shares[0, 0] > 0.9 and np.abs(shares[2:, 2:]).max() == 0
     light, words = asyncio.run(demo.explain({"path": str(uploads / "corner.png")}))
@@ -320,35 +382,23 @@ def test_the_decisive_place_is_bright(demo: ImageDemo, uploads: Path, monkeypatc
 
 def test_nothing_is_bright_where_nothing_matters() -> None:
     picture = Image.new("RGB", (30, 20), "white")
-    assert np.asarray(lit(picture, np.zeros((GRID, GRID)))).std() == pytest.approx(np.asarray(lit(picture, -np.ones((GRID, GRID)))).std())
-    words = said(Prediction("<b>", 0.5, {"<b>": 0.5}, False), np.zeros((GRID, GRID)))
+    assert np.asarray(lit(picture, np.zeros((GRID, GRID)))).std() == pytest.approx(
+        np.asarray(lit(picture, -np.ones((GRID, GRID)))).std()
+    )
+    words = meaning(Prediction("<b>", 0.5, False), np.zeros((GRID, GRID)))
     assert "no single place" in words and "&lt;b&gt;" in words
 
 
 def test_every_place_is_covered_by_the_squares() -> None:
     picture = Image.effect_noise((57, 31), 50).convert("RGB")
     whole = np.asarray(picture)
-    changed = [np.any(np.asarray(covered(picture, row, column)) != whole, axis=2) for row in range(GRID) for column in range(GRID)]
+    changed = [
+        np.any(np.asarray(covered(picture, row, column)) != whole, axis=2)
+        for row in range(GRID)
+        for column in range(GRID)
+    ]
     assert np.mean(np.any(changed, axis=0)) > 0.99
     assert max(map(np.mean, changed)) < 0.06
-
-
-@pytest.mark.parametrize(
-    ("value", "sentence"),
-    [
-        (None, "no drawing from the pad"),
-        ("data:image/svg+xml;base64,PHN2Zz4=", "no drawing from the pad"),
-        (drawing.PREFIX + "%%%", "no drawing from the pad"),
-        (drawing.PREFIX + "A" * 300_000, "no drawing from the pad"),
-        (drawing.PREFIX + base64.b64encode(bomb()).decode(), "no drawing from the pad"),
-        (drawing.PREFIX + base64.b64encode(png(drawing.SIDE)[:90]).decode(), "no drawing from the pad"),
-        (drawing.PREFIX + base64.b64encode(png(40)).decode(), "no drawing from the pad"),
-        (drawing.PREFIX + base64.b64encode(png(drawing.SIDE, "black")).decode(), "no drawing yet"),
-    ],
-)
-def test_what_is_no_drawing_gets_a_sentence(tmp_path: Path, value: Any, sentence: str) -> None:
-    with pytest.raises(UserError, match=sentence):
-        drawing.save(value, tmp_path / "drawing.png")
 
 
 def test_a_drawing_is_a_picture_like_any_other(demo: ImageDemo) -> None:
@@ -358,13 +408,3 @@ def test_a_drawing_is_a_picture_like_any_other(demo: ImageDemo) -> None:
     picture.save(content, "PNG")
     file = asyncio.run(demo.drawn(drawing.PREFIX + base64.b64encode(content.getvalue()).decode()))
     assert np.array_equal(np.asarray(Image.open(file)), np.asarray(picture))
-
-
-def test_only_uploads_are_read(uploads: Path) -> None:
-    inside = uploads / "a.png"
-    outside: list[Callable[[], Any]] = [lambda: "/etc/passwd", lambda: f"{uploads}/../a.png", lambda: {"path": 3}, lambda: "\0", lambda: None]
-    inside.write_bytes(png())
-    (uploads / "link.png").symlink_to("/etc/passwd")
-    assert uploaded(str(inside)) == uploaded({"path": str(inside)}) == str(inside)
-    assert [uploaded(value()) for value in outside] == [None] * 5
-    assert uploaded(str(uploads / "link.png")) is None

@@ -44,51 +44,59 @@ def main() -> None:
     for name, variant in found.items():
         print(f"{name:32} {mean(variant['accuracy']):.4f}")
     if options.write:
-        from common.hardware import describe, make_accelerator
+        from common.system.hardware import describe, make_accelerator
 
         accelerator, precision = make_accelerator("auto", None)
         what = (
-            f"Accuracy of the last step on {VALIDATION:,} validation rows of banking77, {ROWS:,} training rows, {EPOCHS} epochs, "
-            f"on {describe(accelerator.device)['device']} ({precision.name}). "
+            f"Accuracy of the last step on {VALIDATION:,} validation rows of banking77, {ROWS:,} training rows, "
+            f"{EPOCHS} epochs, on {describe(accelerator.device)['device']} ({precision.name}). "
             "The seconds are those of the training without the start of the head, the median of the seeds."
         )
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps({"what": what, "seeds": SEEDS, "variants": found}, indent=1) + "\n")
 
 
-def train(train_rows: list[dict[str, str]], validation_rows: list[dict[str, str]], seed: int, changed: dict[str, Any]) -> tuple[float, float]:
+def train(
+    train_rows: list[dict[str, str]], validation_rows: list[dict[str, str]], seed: int, changed: dict[str, Any]
+) -> tuple[float, float]:
     """Validation accuracy after the last step, and the seconds of the training."""
     from datasets import Dataset
 
     from common import inference
-    from common.fit import quiet_libraries
-    from common.hardware import make_accelerator
-    from common.starters import pretrained
-    from common.training import Trainer
-    from projects.text_classification.task import TextClassification, TextClassificationConfig
+    from common.data.features import Encoded, by_row
+    from common.models.pretrained import pretrained
+    from common.system.hardware import make_accelerator
+    from common.system.progress import quiet_libraries
+    from common.training.loop import Trainer
+    from projects.text_classification.config import TextClassificationConfig
+    from projects.text_classification.task import TextClassification
 
     quiet_libraries()
     config = TextClassificationConfig(train_file="none", seed=seed, epochs=EPOCHS, **changed)
     task = TextClassification(config)
-    task.labels = sorted({row["category"] for row in train_rows})
+    task.settings["labels"] = sorted({row["category"] for row in train_rows})
     source = pretrained("starter:minilm-l6").folder
     task.load_processor(source)
 
     def features(rows: list[dict[str, str]]) -> Dataset:
-        columns = task.encode({"text": [row["text"] for row in rows]})
-        return Dataset.from_dict({"id": list(map(str, range(len(rows)))), "label": [task.labels.index(row["category"]) for row in rows], **columns})
+        given = {"text": [row["text"] for row in rows], "reference": [row["category"] for row in rows]}
+        places = range(len(rows))
+        return Dataset.from_dict({"id": list(map(str, places)), "row": list(places), **task.encode(given)})
 
-    encoded, validation = features(train_rows), features(validation_rows)
+    train_features, validation = features(train_rows), features(validation_rows)
     import torch
 
     torch.manual_seed(seed)
-    model = task.model(source, encoded)
+    model = task.prepare(source, train_features)
     accelerator, _ = make_accelerator("auto", None)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(task, model, encoded, encoded.select([]), config, accelerator, Path(folder), config.global_batch_size)
+        nothing = Encoded(validation.select([]), validation.select([]))  # so that the last weights are the best
+        size = config.global_batch_size
+        trainer = Trainer(task, model, train_features, nothing, config, accelerator, Path(folder), size)
         progress = trainer.run()
     outputs = inference.run(task, trainer.model, validation, accelerator.device)
-    scores = task.score(task.statistics(validation, outputs.values).sum(axis=0))
+    answers = task.finish(validation, by_row(outputs.values, validation, len(validation)))
+    scores = task.score(task.statistics(answers, [row["category"] for row in validation_rows]).sum(axis=0))
     return float(np.asarray(scores["accuracy"])), progress.seconds
 
 

@@ -36,7 +36,9 @@ def main() -> None:
         serve(options.serve, options.run)
         return
     servers = {name: start(name, options.run) for name in APPS}
-    measured: dict[str, dict[str, list[float]]] = {name: {"p50_ms": [], "p95_ms_of_32": [], "requests_per_second_of_32": [], "errors": []} for name in APPS}
+    measured: dict[str, dict[str, list[float]]] = {
+        name: {"p50_ms": [], "p95_ms_of_32": [], "requests_per_second_of_32": [], "errors": []} for name in APPS
+    }
     try:
         clients = {name: client(process) for name, process in servers.items()}
         alone(clients, 10)  # warm up
@@ -52,9 +54,13 @@ def main() -> None:
     finally:
         for process in servers.values():
             process.kill()
-    middle = {name: {key: statistics.median(values) for key, values in figures.items()} for name, figures in measured.items()}
+    middle = {
+        name: {key: statistics.median(values) for key, values in figures.items()} for name, figures in measured.items()
+    }
     demo, trivial, plain = (middle[name] for name in APPS)
-    added = [ours - theirs for ours, theirs in zip(measured[APPS[0]]["p50_ms"], measured[APPS[1]]["p50_ms"], strict=True)]
+    added = [
+        ours - theirs for ours, theirs in zip(measured[APPS[0]]["p50_ms"], measured[APPS[1]]["p50_ms"], strict=True)
+    ]
     ratios = {
         "added_ms": statistics.median(added),
         "throughput_of_trivial": demo["requests_per_second_of_32"] / trivial["requests_per_second_of_32"],
@@ -62,19 +68,25 @@ def main() -> None:
     }
     print(json.dumps({"medians": middle, **ratios}, indent=1))
     if options.write:
-        from common.hardware import _cpu_name
+        from common.system.hardware import _cpu_name
 
         device = f"{_cpu_name()}, {os.cpu_count()} cores"
-        RESULTS.write_text(json.dumps({"device": device, "clients": CLIENTS, "measured": measured, "medians": middle, **ratios}, indent=1) + "\n")
+        RESULTS.write_text(
+            json.dumps(
+                {"device": device, "clients": CLIENTS, "measured": measured, "medians": middle, **ratios}, indent=1
+            )
+            + "\n"
+        )
 
 
 def serve(name: str, run: Path) -> None:
     """Serve one of the apps; its address is the only line on stdout."""
     import gradio as gr
 
-    from apps.page import launch
+    from apps.parts.server import launch
     from apps.text_classification import build
-    from common.predictor import Prediction, Predictor
+    from common.predictor import Predictor
+    from common.task.contract import Prediction
 
     if name == "Interface.from_pipeline":
         from transformers import pipeline, pipelines
@@ -90,7 +102,8 @@ def serve(name: str, run: Path) -> None:
         predictor = Predictor.load(run)
         if name == "the same app, no model":
             predictor.folder = None
-            same = Prediction(predictor.labels[0], 1.0, dict.fromkeys(predictor.labels, 0.5), True)
+            labels = predictor.task.labels  # type: ignore[attr-defined]
+            same = Prediction(labels[0], 1.0, details={"logits": [0.0] * len(labels)})
             predictor.predict = lambda texts: [same] * len(texts)  # type: ignore[method-assign]
         app = build(predictor)
         launch(app, prevent_thread_lock=True, quiet=True)

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.gpt [--write] [--steps 2000]
 
 Needs KIT_ASSETS. Both begin with the same weights and go through the same batches, in the lesson's own loop and in one
-process; they take turns of 10 steps, so that a noisy neighbour hits both. One thread each (OMP_NUM_THREADS=1) is steadiest.
+process; they take turns of 10 steps, so that a noisy neighbour hits both. One thread each (OMP_NUM_THREADS=1) is
+steadiest.
 """
 
 import argparse
@@ -31,7 +32,7 @@ def main() -> None:
     from transformers import GPT2LMHeadModel
     from transformers.utils import logging
 
-    from common.hardware import _cpu_name
+    from common.system.hardware import _cpu_name
     from projects.foundations.lesson08_gpt.lesson import Recipe, mean_loss, shakespeare, training
     from projects.foundations.lesson08_gpt.model import Shape, random_gpt, save_model
 
@@ -49,7 +50,11 @@ def main() -> None:
             started = time.perf_counter()
             losses = list(islice(steps[name], TURN))
             rates[name].append(TURN * recipe.batch * recipe.context / (time.perf_counter() - started))
-            print(f"step {TURN * (turn + 1):4}   {name:28} training loss {statistics.mean(losses):.3f}   {rates[name][-1]:7,.0f} tokens/s", flush=True)
+            print(
+                f"step {TURN * (turn + 1):4}   {name:28} training loss {statistics.mean(losses):.3f}"
+                f"   {rates[name][-1]:7,.0f} tokens/s",
+                flush=True,
+            )
 
     loops = {}
     for name, values in rates.items():
@@ -61,10 +66,10 @@ def main() -> None:
     print(f"lesson 8 is faster by {medians:.3f} (medians), {turns:.3f} (median of the turns)")
     if options.write and options.steps == Recipe().steps:
         what = (
-            f"tinyshakespeare's characters, nanoGPT's setting for a CPU (4 layers, 4 heads, width 128, context 64, batch 12, {recipe.steps:,} steps) "
-            f"with a peak learning rate of {recipe.peak}, "
-            f"on {_cpu_name()}, {torch.get_num_threads()} of {os.cpu_count()} cores; same start, same batches, same loop, "
-            f"turns of {TURN} steps in one process. Tokens a second are medians over the turns; "
+            f"tinyshakespeare's characters, nanoGPT's setting for a CPU (4 layers, 4 heads, width 128, context 64, "
+            f"batch 12, {recipe.steps:,} steps) with a peak learning rate of {recipe.peak}, "
+            f"on {_cpu_name()}, {torch.get_num_threads()} of {os.cpu_count()} cores; same start, same batches, "
+            f"same loop, turns of {TURN} steps in one process. Tokens a second are medians over the turns; "
             "the loss is that of the whole validation part, in nats for each character."
         )
         RESULTS.parent.mkdir(exist_ok=True)

@@ -35,7 +35,11 @@ def main() -> None:
         for rows in SIZES:
             write_rows(folder / f"train-{rows}.csv", rows, 0)
             runs[rows] = train(folder, rows)
-            print(f"{rows:>9,} rows: peak {runs[rows]['peak_anonymous_bytes'] / 2**20:,.0f} MiB, {runs[rows]['seconds']:.0f} s in all", flush=True)
+            print(
+                f"{rows:>9,} rows: peak {runs[rows]['peak_anonymous_bytes'] / 2**20:,.0f} MiB,"
+                f" {runs[rows]['seconds']:.0f} s in all",
+                flush=True,
+            )
     ratio = runs[SIZES[1]]["peak_anonymous_bytes"] / runs[SIZES[0]]["peak_anonymous_bytes"]
     print(f"ratio {ratio:.3f}")
     if options.write:
@@ -46,7 +50,12 @@ def main() -> None:
 def write_rows(path: Path, rows: int, seed: int) -> None:
     """Sentences of 8 to 16 made-up words; one in three words tells the label."""
     choose = random.Random(seed)
-    words = [f"{a}{b}{c}" for a in ("ka", "lo", "mi", "ter", "so", "ran") for b in ("ba", "de", "fi", "go", "hu") for c in range(WORDS // 30)]
+    words = [
+        f"{a}{b}{c}"
+        for a in ("ka", "lo", "mi", "ter", "so", "ran")
+        for b in ("ba", "de", "fi", "go", "hu")
+        for c in range(WORDS // 30)
+    ]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
@@ -59,7 +68,12 @@ def write_rows(path: Path, rows: int, seed: int) -> None:
 def train(folder: Path, rows: int) -> dict[str, float]:
     """Run train.py and watch its memory."""
     options = [f"--{name}_file={folder / name}.csv" for name in ("validation", "test")]
-    options += [f"--train_file={folder}/train-{rows}.csv", f"--max_steps={STEPS}", f"--output_dir={folder}/runs", f"--run_name={rows}"]
+    options += [
+        f"--train_file={folder}/train-{rows}.csv",
+        f"--max_steps={STEPS}",
+        f"--output_dir={folder}/runs",
+        f"--run_name={rows}",
+    ]
     environment = {**os.environ, "KIT_CACHE": os.environ.get("KIT_CACHE", "")}
     started = time.perf_counter()
     process = subprocess.Popen(

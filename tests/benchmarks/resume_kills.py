@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common.checkpoint import sha256
+from common.system.files import sha256
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "projects/text_classification/results/resume_kills.json"
@@ -49,12 +49,18 @@ def main() -> None:
             same = weights(folder, name) == whole
             identical += same
             killed_at.append({"seconds": delay, "killed": killed, "newest_checkpoint": step, "identical": same})
-            print(f"kill {number + 1}: after {delay:.1f} s, newest checkpoint {step}: {'identical' if same else 'DIFFERENT'}", flush=True)
+            print(
+                f"kill {number + 1}: after {delay:.1f} s, newest checkpoint {step}: "
+                f"{'identical' if same else 'DIFFERENT'}",
+                flush=True,
+            )
     happened = sum(entry["killed"] for entry in killed_at)
     print(f"{happened} kills, {identical} bit-identical ends")
     if options.write:
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps({"kills": happened, "identical": identical, "killed_at": killed_at}, indent=1) + "\n")
+        RESULTS.write_text(
+            json.dumps({"kills": happened, "identical": identical, "killed_at": killed_at}, indent=1) + "\n"
+        )
     if identical < options.kills:
         raise SystemExit(1)
 
@@ -79,7 +85,14 @@ def run_folder(folder: Path, name: str) -> Path:
 
 def start(folder: Path, name: str) -> "subprocess.Popen[bytes]":
     options = [f"--{split}_file={folder / split}.csv" for split in ("train", "validation", "test")]
-    options += ["--label_column=category", "--epochs=2", "--micro_batch_size=8", "--checkpoint_every=2", f"--output_dir={folder}/runs", f"--run_name={name}"]
+    options += [
+        "--label_column=category",
+        "--epochs=2",
+        "--micro_batch_size=8",
+        "--checkpoint_every=2",
+        f"--output_dir={folder}/runs",
+        f"--run_name={name}",
+    ]
     script = str(REPOSITORY / "projects/text_classification/train.py")
     return subprocess.Popen([sys.executable, script, *options], stdout=subprocess.DEVNULL)
 

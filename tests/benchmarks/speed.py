@@ -19,11 +19,15 @@ from typing import Any
 
 ROWS, BATCH, REPEATS = 2_400, 32, 3
 RESULTS = Path(__file__).resolve().parents[2] / "projects/text_classification/results/speed.json"
-KIT, BEST, DEFAULT = "the kit", "Trainer, best settings (group_by_length, bf16 where the hardware has it)", "Trainer, defaults (dynamic padding, fp32)"
+KIT, BEST, DEFAULT = (
+    "the kit",
+    "Trainer, best settings (group_by_length, bf16 where the hardware has it)",
+    "Trainer, defaults (dynamic padding, fp32)",
+)
 
 
 def main() -> None:
-    from common.hardware import cpu_has_bf16
+    from common.system.hardware import cpu_has_bf16
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true", help="keep the figures beside the project")
@@ -31,7 +35,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps({"seconds": (train_kit if options.one == KIT else train_hugging_face)(options.folder, options.one)}))
+        print(
+            json.dumps(
+                {"seconds": (train_kit if options.one == KIT else train_hugging_face)(options.folder, options.one)}
+            )
+        )
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -46,7 +54,10 @@ def main() -> None:
                 seconds[name].append(json.loads(asked.stdout.splitlines()[-1])["seconds"])
                 print(f"{name:50} {ROWS / seconds[name][-1]:7.1f} examples/s", flush=True)
     rates = {name: [ROWS / value for value in values] for name, values in seconds.items()}
-    loops = {name: {"examples_per_second": values, "ratio": median(rates[KIT]) / median(values)} for name, values in rates.items()}
+    loops = {
+        name: {"examples_per_second": values, "ratio": median(rates[KIT]) / median(values)}
+        for name, values in rates.items()
+    }
     for name, loop in loops.items():
         print(f"{name:50} median {median(loop['examples_per_second']):7.1f}   the kit is faster by {loop['ratio']:.2f}")
     print(f"starting the head: {head_seconds:.1f} s on top")
@@ -57,13 +68,17 @@ def main() -> None:
             f"in processes of their own that take turns. Examples per second; the factor compares medians."
         )
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps({"what": what, "loops": loops, "head_start_seconds": head_seconds}, indent=1) + "\n")
+        RESULTS.write_text(
+            json.dumps({"what": what, "loops": loops, "head_start_seconds": head_seconds}, indent=1) + "\n"
+        )
 
 
 def config(folder: Path) -> Any:
-    from projects.text_classification.task import TextClassificationConfig
+    from projects.text_classification.config import TextClassificationConfig
 
-    return TextClassificationConfig(train_file=str(folder / "train.csv"), epochs=1, label_column="category", log_every=50, label_smoothing=0.0)
+    return TextClassificationConfig(
+        train_file=str(folder / "train.csv"), epochs=1, label_column="category", log_every=50, label_smoothing=0.0
+    )
 
 
 def prepare(folder: Path) -> tuple[float, str]:
@@ -74,10 +89,11 @@ def prepare(folder: Path) -> tuple[float, str]:
     import torch
     from datasets import Dataset
 
-    from common.fit import quiet_libraries
-    from common.hardware import describe
-    from common.heads import start_head
-    from common.starters import pretrained
+    from common.data.features import column
+    from common.models.heads import start_head
+    from common.models.pretrained import pretrained
+    from common.system.hardware import describe
+    from common.system.progress import quiet_libraries
     from projects.text_classification.task import TextClassification
 
     quiet_libraries()
@@ -85,21 +101,19 @@ def prepare(folder: Path) -> tuple[float, str]:
         rows = list(csv.DictReader(file))
     random.Random(0).shuffle(rows)
     task = TextClassification(config(folder))
-    task.labels = sorted({row["category"] for row in rows})
+    task.settings["labels"] = sorted({row["category"] for row in rows})
     source = pretrained("starter:minilm-l6").folder
     task.load_processor(source)
     content = {
         "id": [str(n) for n in range(ROWS)],
         "text": [row["text"] for row in rows[:ROWS]],
-        "label": [task.labels.index(row["category"]) for row in rows[:ROWS]],
+        "reference": [row["category"] for row in rows[:ROWS]],
     }
-    columns = task.encode(content)
-    features = Dataset.from_dict({"id": content["id"], "label": content["label"], **columns})
+    features = Dataset.from_dict({"id": content["id"], "row": list(range(ROWS)), **task.encode(content)})
     features.save_to_disk(str(folder / "features"))
-    task.config = config(folder)
-    model = task.model(source, features)
+    model = task.prepare(source, features)
     started = time.perf_counter()
-    start_head(task, model, features, seed=0)
+    start_head(task, model, features, column(features, "labels"), len(task.labels), seed=0)
     seconds = time.perf_counter() - started
     task.save(model, folder / "model")
     return seconds, describe(torch.device("cpu"))["device"]
@@ -109,17 +123,19 @@ def train_kit(folder: Path, _: str) -> float:
     from accelerate import Accelerator
     from datasets import load_from_disk
 
-    from common.hardware import make_accelerator
-    from common.training import Trainer
+    from common.data.features import Encoded
+    from common.system.hardware import make_accelerator
+    from common.training.loop import Trainer
     from projects.text_classification.task import TextClassification
 
     task = TextClassification(config(folder))
     features = load_from_disk(str(folder / "features"))
-    model = task.model(folder / "model")
-    task.labels = list(model.config.id2label.values())
+    task.load_processor(folder / "model")
+    model = task.load(folder / "model")
     accelerator: Accelerator = make_accelerator("auto", None)[0]
     with tempfile.TemporaryDirectory() as run:
-        trainer = Trainer(task, model, features, features.select([]), config(folder), accelerator, Path(run), BATCH)
+        nothing = Encoded(features.select([]), features.select([]))
+        trainer = Trainer(task, model, features, nothing, config(folder), accelerator, Path(run), BATCH)
         started = time.perf_counter()
         trainer.run()
         return time.perf_counter() - started
@@ -127,11 +143,17 @@ def train_kit(folder: Path, _: str) -> float:
 
 def train_hugging_face(folder: Path, name: str) -> float:
     from datasets import load_from_disk
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        Trainer,
+        TrainingArguments,
+    )
 
-    from common.hardware import cpu_has_bf16
+    from common.system.hardware import cpu_has_bf16
 
-    features = load_from_disk(str(folder / "features")).remove_columns("id")
+    features = load_from_disk(str(folder / "features")).remove_columns(["id", "row"])
     model = AutoModelForSequenceClassification.from_pretrained(folder / "model")
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     best: dict[str, Any] = {}
@@ -150,7 +172,13 @@ def train_hugging_face(folder: Path, name: str) -> float:
             use_cpu=True,
             **best,
         )
-        trainer = Trainer(model, arguments, train_dataset=features, data_collator=DataCollatorWithPadding(tokenizer), processing_class=tokenizer)
+        trainer = Trainer(
+            model,
+            arguments,
+            train_dataset=features,
+            data_collator=DataCollatorWithPadding(tokenizer),
+            processing_class=tokenizer,
+        )
         started = time.perf_counter()
         trainer.train()
         return time.perf_counter() - started

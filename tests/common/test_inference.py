@@ -1,5 +1,6 @@
 """A memory that is too small for a batch makes the batches smaller, and nothing else."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from common import inference
-from common.hardware import default_device
-from common.heads import start_head
-from common.task import Batch
-from tests.common.test_training import CONFIG
-from tests.common.tiny import TinyClassifier, TinyLanguageModel, features
+from common.data.features import column
+from common.models.heads import start_head
+from common.system.hardware import default_device
+from common.task.contract import Batch
+from tests.common.tiny import CLASSES, TinyClassifier, TinyLanguageModel, features
+from tests.common.training.test_loop import CONFIG
 
 
 class Cramped(TinyClassifier):
@@ -28,12 +30,13 @@ class Cramped(TinyClassifier):
 
 def test_batches_that_do_not_fit_are_halved_and_nothing_else_changes() -> None:
     rows = features(150)
-    plain, cramped = TinyClassifier(CONFIG), Cramped(CONFIG)
+    config = dataclasses.replace(CONFIG, label_smoothing=0.1)
+    plain, cramped = TinyClassifier(config), Cramped(config)
     model = plain.model().to(default_device())
-    expected, found = (inference.run(task, model, rows, default_device(), label_smoothing=0.1) for task in (plain, cramped))
+    expected, found = (inference.run(task, model, rows, default_device(), with_loss=True) for task in (plain, cramped))
     assert np.allclose(found.values, expected.values, atol=1e-6)
     assert found.loss == pytest.approx(expected.loss, abs=1e-6)
-    expected, found = (inference.head_inputs(task, model, model.head, rows, "") for task in (plain, cramped))
+    expected, found = (inference.layer_inputs(task, model, model.head, rows, "") for task in (plain, cramped))
     assert found.shape == (150, 16) and np.allclose(found, expected, atol=1e-6)
 
 
@@ -48,7 +51,8 @@ def test_a_head_is_started_where_the_memory_is_small() -> None:
     heads = []
     for task in (TinyClassifier(CONFIG), Cramped(CONFIG)):
         model = task.model()
-        start_head(task, model, features(100), seed=0)
+        rows = features(100)
+        start_head(task, model, rows, column(rows, "labels"), CLASSES, seed=0)
         heads.append(model.head.weight.detach().cpu())
     assert torch.allclose(*heads, atol=1e-3)
 
@@ -63,5 +67,5 @@ def test_a_layer_that_reads_every_token_is_asked_about_one_batch() -> None:
 
     task = Counted(CONFIG)
     model = task.model()
-    assert inference.head_inputs(task, model, model.head, features(300), "").shape == (0, 0, 0)
+    assert inference.layer_inputs(task, model, model.head, features(300), "") is None
     assert task.calls == 1

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from common.config import Config, save
-from common.errors import UserError
-from common.run import Run, latest, read_json, write_json
+from common.run import Run, latest
+from common.system.errors import UserError
+from common.system.files import read_json, write_json
 from tests.conftest import REPOSITORY
 
 
@@ -66,10 +67,17 @@ with Run(Path(sys.argv[1])).alone():
 def test_a_run_is_trained_by_one_process_and_a_killed_one_lets_go(tmp_path: Path) -> None:
     run, other = Run(tmp_path / "runs/p/x"), Run(tmp_path / "runs/p/y")
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(run.folder)], env=environment, stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(run.folder)], env=environment, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert holder.stdout and holder.stdout.readline() == "mine\n"
-        with pytest.raises(UserError, match=r"p/x is being trained by another process: wait for it, or choose another --run_name\."), run.alone():
+        with (
+            pytest.raises(
+                UserError, match=r"p/x is being trained by another process: wait for it, or choose another --run_name\."
+            ),
+            run.alone(),
+        ):
             raise AssertionError("it was let in")
         with other.alone():
             assert not run.folder.exists()
@@ -96,7 +104,9 @@ def test_a_lock_leaves_nothing_where_nothing_was(tmp_path: Path) -> None:
     assert list(run.folder.parent.iterdir()) == [run.folder]
 
 
-def test_a_lock_that_was_removed_since_it_was_opened_is_not_taken_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_was_removed_since_it_was_opened_is_not_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run, flock = Run(tmp_path / "x"), fcntl.flock
 
     def after_the_other_left(descriptor: int, how: int) -> None:
@@ -109,9 +119,13 @@ def test_a_lock_that_was_removed_since_it_was_opened_is_not_taken_for_one(tmp_pa
         raise AssertionError("it was let in")
 
 
-def test_a_file_system_without_locks_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("ignore:flock not supported")
+@pytest.mark.parametrize("reason", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
     def no_locks(*_: int) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
+        raise OSError(reason, os.strerror(reason))
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with Run(tmp_path / "x").alone():

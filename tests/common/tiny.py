@@ -1,5 +1,7 @@
 """Two small tasks that train in seconds: a classifier (loss per example) and a language model (loss per token)."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,36 +11,59 @@ from datasets import Dataset
 from torch import Tensor, nn
 
 from common.config import Config
-from common.data import Data
-from common.evaluation import metrics
-from common.evaluation.baselines import Baseline, Vectors
-from common.task import Batch, Columns, Task
+from common.data.features import Encoded
+from common.data.splits import Data
+from common.metrics import classification
+from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
 VOCABULARY, WIDTH, CLASSES = 23, 16, 3
 
 
+@dataclass(frozen=True)
+class TinyConfig(Config):
+    """Options of the tiny tasks.
+
+    Args:
+        label_smoothing: share of the target spread over the other labels.
+    """
+
+    label_smoothing: float = 0.0
+
+
 def features(count: int, seed: int = 0) -> Dataset:
-    """Sequences of 3 to 12 tokens, of which the first tells the class."""
+    """Sequences of 3 to 12 tokens, of which the first tells the class; rows and features in one."""
     random = np.random.default_rng(seed)
     labels = random.integers(CLASSES, size=count)
     rows = [[1 + int(label), *random.integers(1, VOCABULARY, size=random.integers(2, 12)).tolist()] for label in labels]
-    return Dataset.from_dict({"id": [f"train:{n + 1}" for n in range(count)], "input_ids": rows, "length": [len(row) for row in rows], "label": labels})
+    columns = {"id": [f"train:{n + 1}" for n in range(count)], "row": list(range(count)), "input_ids": rows}
+    return Dataset.from_dict({**columns, "length": [len(row) for row in rows], "labels": labels, "reference": labels})
+
+
+def encoded(count: int, seed: int = 0) -> Encoded:
+    """The same as validation rows with their features."""
+    found = features(count, seed)
+    return Encoded(found, found)
 
 
 class TinyClassifier(Task):
     project = "tiny"
-    primary_metric = "accuracy"
-    config_class = Config
+    metrics = (Metric("accuracy", exact=True), Metric("macro_f1"))
+    config_class = TinyConfig
     input_columns = ("text",)
 
     def __init__(self, config: Config, dropout: float = 0.1):
         super().__init__(config)
         self.dropout = dropout
-        self.labels = ["a", "b", "c"]
 
-    def model(self, source: Path | None = None, train: Dataset | None = None) -> nn.Module:
+    def model(self) -> nn.Module:
         torch.manual_seed(0)
         return TinyNet(self.dropout, CLASSES, per_token=False)
+
+    def prepare(self, source: Path, train: Dataset) -> nn.Module:
+        return self.model()
+
+    def load(self, folder: Path) -> nn.Module:
+        return self.model()
 
     def head(self, model: nn.Module) -> tuple[str, ...]:
         return ("head",)
@@ -46,7 +71,7 @@ class TinyClassifier(Task):
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         longest = max(features["length"])
         ids = torch.tensor([row + [0] * (longest - len(row)) for row in features["input_ids"]])
-        return {"input_ids": ids, "labels": torch.tensor(features["label"])}
+        return {"input_ids": ids, "labels": torch.tensor(features["labels"])}
 
     def items(self, batch: Batch) -> int:
         return len(batch["labels"])
@@ -54,17 +79,24 @@ class TinyClassifier(Task):
     def forward(self, model: nn.Module, batch: Batch) -> Tensor:
         return model(batch["input_ids"])
 
-    def loss(self, outputs: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
-        return nn.functional.cross_entropy(outputs.float(), batch["labels"], reduction="sum", label_smoothing=label_smoothing)
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        return self.cross_entropy(self.forward(model, batch).float(), batch["labels"])
 
-    def values(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
-        return list(outputs.float().cpu().numpy())
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        smoothing = getattr(self.config, "label_smoothing", 0.0)
+        return nn.functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
 
-    def statistics(self, features: Dataset, values: list[np.ndarray]) -> Any:
-        return metrics.statistics(np.stack(values).argmax(axis=1), features["label"], CLASSES)
+    def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
+        return list(self.forward(model, batch).float().cpu().numpy())
+
+    def finish(self, rows: Rows, outputs: Outputs) -> list[Prediction]:
+        return [Prediction(int(of_row[0].argmax()), details={"logits": of_row[0].tolist()}) for of_row in outputs]
+
+    def statistics(self, predictions: list[Prediction], references: list[Any]) -> Any:
+        return classification.statistics([prediction.value for prediction in predictions], references, CLASSES)
 
     def score(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        return metrics.score(sums)
+        return classification.score(sums)
 
     # What follows belongs to projects with real data; the loop never asks for it.
     def data(self) -> Data:
@@ -72,29 +104,22 @@ class TinyClassifier(Task):
 
     def load_processor(self, source: Path) -> None: ...
     def save(self, model: nn.Module, folder: Path) -> None: ...
-    def encode(self, rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        return rows
-
-    def features(self, inputs: list[Any]) -> Columns:
-        return Columns({"input_ids": inputs, "length": [len(row) for row in inputs], "label": [0] * len(inputs)})
+    def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        return {name: rows[name] for name in ("input_ids", "length", "labels")}
 
     def baselines(self, data: Data, source: Path) -> dict[str, Baseline]:
         return {}
 
-    def load_vectors(self, kind: str, folder: Path) -> Vectors:
+    def load_baseline(self, folder: Path) -> Baseline:
         raise AssertionError("there are none")
-
-    def slices(self, rows: Dataset, train: Dataset) -> dict[str, list[str]]:
-        return {}
-
-    def perturb(self, rows: Dataset) -> dict[str, list[Any]]:
-        return {}
 
 
 class TinyLanguageModel(TinyClassifier):
     """Predicts each next token; padding does not count."""
 
-    def model(self, source: Path | None = None, train: Dataset | None = None) -> nn.Module:
+    metrics = (Metric("loss_per_token", "number", higher_is_better=False),)
+
+    def model(self) -> nn.Module:
         torch.manual_seed(0)
         return TinyNet(self.dropout, VOCABULARY, per_token=True)
 
@@ -107,25 +132,29 @@ class TinyLanguageModel(TinyClassifier):
     def items(self, batch: Batch) -> int:
         return int((batch["labels"] != -100).sum())
 
-    def loss(self, outputs: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
-        return nn.functional.cross_entropy(outputs.float().flatten(0, 1), batch["labels"].flatten(), reduction="sum", label_smoothing=label_smoothing)
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        return self.cross_entropy(self.forward(model, batch).float().flatten(0, 1), batch["labels"].flatten())
 
-    def values(self, outputs: Tensor, batch: Batch) -> list[np.ndarray]:
-        loss = nn.functional.cross_entropy(outputs.float().transpose(1, 2), batch["labels"], reduction="none")
+    def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
+        logits = self.forward(model, batch).float()
+        loss = nn.functional.cross_entropy(logits.transpose(1, 2), batch["labels"], reduction="none")
         return [row[: int(n)].cpu().numpy() for row, n in zip(loss, (batch["labels"] != -100).sum(dim=1), strict=True)]
 
-    def statistics(self, features: Dataset, values: list[np.ndarray]) -> Any:
-        return np.array([[value.sum(), len(value)] for value in values])
+    def finish(self, rows: Rows, outputs: Outputs) -> list[Prediction]:
+        return [Prediction(None, details={"loss": float(x[0].sum()), "tokens": len(x[0])}) for x in outputs]
+
+    def statistics(self, predictions: list[Prediction], references: list[Any]) -> Any:
+        return np.array([[one.details["loss"], one.details["tokens"]] for one in predictions])
 
     def score(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        return {"accuracy": sums[..., 0] / sums[..., 1]}
+        return {"loss_per_token": sums[..., 0] / sums[..., 1]}
 
 
 class TinyNormed(TinyClassifier):
     """Has a BatchNorm before its last layer, which sees one value per channel and example."""
 
-    def model(self, source: Path | None = None, train: Dataset | None = None) -> nn.Module:
-        model = super().model(source, train)
+    def model(self) -> nn.Module:
+        model = super().model()
         model.head = nn.Sequential(nn.BatchNorm1d(WIDTH), model.head)
         return model
 
@@ -146,3 +175,51 @@ class TinyNet(nn.Module):
             mask = (input_ids != 0).unsqueeze(-1)
             hidden = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
         return self.head(self.dropout(hidden))
+
+
+class TinyFrozen(TinyNormed):
+    """Its embedding and its LayerNorm stay as they are; what is trained has buffers, too."""
+
+    frozen = ("embedding.weight", "norm.weight", "norm.bias")
+
+    def model(self) -> nn.Module:
+        model = super().model()
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name not in self.frozen)
+        return model
+
+
+class TinyWindowed(TinyClassifier):
+    """Reads its rows in windows of up to three tokens, and averages what it makes of them; details hold the tokens."""
+
+    input_columns = ("tokens",)
+    window = 3
+
+    def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = {"row": [], "input_ids": [], "length": [], "labels": []}
+        for index, tokens in enumerate(rows["tokens"]):
+            for start in range(0, len(tokens), self.window):
+                part = tokens[start : start + self.window]
+                label = rows["reference"][index] if "reference" in rows else 0
+                for name, value in zip(found, (index, part, len(part), label), strict=True):
+                    found[name].append(value)
+        return found
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
+        ids = (row[row != 0].tolist() for row in batch["input_ids"].cpu())
+        return list(zip(super().predict(model, batch), ids, strict=True))
+
+    def finish(self, rows: Rows, outputs: Outputs) -> list[Prediction]:
+        means = [np.mean([logits for logits, _ in of_row], axis=0) for of_row in outputs]
+        tokens = [[token for _, part in of_row for token in part] for of_row in outputs]
+        return [
+            Prediction(int(mean.argmax()), details={"tokens": part}) for mean, part in zip(means, tokens, strict=True)
+        ]
+
+
+def long_rows(count: int, seed: int = 0) -> Dataset:
+    """Rows of 1 to 12 tokens, which `TinyWindowed` cuts into up to four windows."""
+    random = np.random.default_rng(seed)
+    tokens = [random.integers(1, VOCABULARY, size=random.integers(1, 13)).tolist() for _ in range(count)]
+    content = {"id": [f"test:{n + 1}" for n in range(count)], "tokens": tokens}
+    return Dataset.from_dict({**content, "reference": random.integers(CLASSES, size=count)})

@@ -25,7 +25,9 @@ def test_largest_safe_step_size(curvature: float) -> None:
 def test_descend_with_decay() -> None:
     path = exercises.descend_with_decay(bowl_derivative, 0.0, 0.1, 0.5, 3)
     assert path == pytest.approx([0.0, 0.6, 0.84, 0.948])
-    assert exercises.descend_with_decay(bowl_derivative, 0.0, 0.1, 1.0, 50) == pytest.approx(descend(bowl_derivative, 0.0, 0.1, 50))
+    assert exercises.descend_with_decay(bowl_derivative, 0.0, 0.1, 1.0, 50) == pytest.approx(
+        descend(bowl_derivative, 0.0, 0.1, 50)
+    )
 
 
 def test_newton() -> None:

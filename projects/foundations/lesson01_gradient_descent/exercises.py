@@ -13,11 +13,15 @@ def largest_safe_step_size(curvature: float) -> float:
     raise NotImplementedError
 
 
-def descend_with_decay(derivative: Callable[[float], float], start: float, step_size: float, decay: float, steps: int) -> list[float]:
+def descend_with_decay(
+    derivative: Callable[[float], float], start: float, step_size: float, decay: float, steps: int
+) -> list[float]:
     """Gradient descent whose step size is multiplied by `decay` after each step; the whole path, start included."""
     raise NotImplementedError
 
 
-def newton(derivative: Callable[[float], float], second: Callable[[float], float], start: float, steps: int) -> list[float]:
+def newton(
+    derivative: Callable[[float], float], second: Callable[[float], float], start: float, steps: int
+) -> list[float]:
     """Newton's method: divide the derivative by the second derivative instead of choosing a step size."""
     raise NotImplementedError

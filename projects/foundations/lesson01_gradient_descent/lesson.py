@@ -106,7 +106,10 @@ def compare_with_the_library() -> None:
     path = descend(counted, -1.0, 0.1, 200)
     mine = next(place for place, x in enumerate(path) if abs(x - 3) < 1e-6)
     found = minimize_scalar(bowl)
-    print(f"\nTo come within 1e-6 of the lowest point: {mine} steps here (of {asked} taken), {found.nfev} evaluations in scipy.optimize.")
+    print(
+        f"\nTo come within 1e-6 of the lowest point: {mine} steps here (of {asked} taken), "
+        f"{found.nfev} evaluations in scipy.optimize."
+    )
 
 
 def draw() -> None:

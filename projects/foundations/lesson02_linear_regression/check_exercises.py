@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from projects.foundations.lesson02_linear_regression import exercises
-from projects.foundations.lesson02_linear_regression.lesson import design_matrix, gradient_descent, load_data, standardise
+from projects.foundations.lesson02_linear_regression.lesson import (
+    design_matrix,
+    gradient_descent,
+    load_data,
+    standardise,
+)
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
@@ -22,14 +27,19 @@ def test_largest_safe_step_size(scale: float) -> None:
     features, y, _ = load_data()
     x = scale * design_matrix(standardise(features))
     largest = exercises.largest_safe_step_size(x)
-    below, above = (np.linalg.norm(gradient_descent(x, y, np.zeros(11), factor * largest, 2000)[-1]) for factor in (0.99, 1.01))
+    below, above = (
+        np.linalg.norm(gradient_descent(x, y, np.zeros(11), factor * largest, 2000)[-1]) for factor in (0.99, 1.01)
+    )
     assert below < 1_000 and above > 1e9
 
 
 def test_largest_safe_step_size_where_columns_have_a_mean() -> None:
     x = np.random.default_rng(0).normal([2.0, -1.0, 0.5], size=(20, 3))
     largest = exercises.largest_safe_step_size(x)
-    below, above = (np.linalg.norm(gradient_descent(x, np.zeros(20), np.ones(3), factor * largest, 2000)[-1]) for factor in (0.99, 1.01))
+    below, above = (
+        np.linalg.norm(gradient_descent(x, np.zeros(20), np.ones(3), factor * largest, 2000)[-1])
+        for factor in (0.99, 1.01)
+    )
     assert below < 1 and above > 1e9
 
 
@@ -39,7 +49,9 @@ def test_r_squared() -> None:
     y, predictions = np.random.default_rng(0).normal(size=(2, 50))
     assert exercises.r_squared(y, y) == pytest.approx(1)
     assert exercises.r_squared(y, np.full(50, y.mean())) == pytest.approx(0)
-    assert exercises.r_squared(y, predictions) == pytest.approx(r2_score(y, predictions)), "worse than the mean is below 0"
+    assert exercises.r_squared(y, predictions) == pytest.approx(r2_score(y, predictions)), (
+        "worse than the mean is below 0"
+    )
 
 
 @pytest.mark.parametrize("penalty", [0.0, 1.0, 100.0])

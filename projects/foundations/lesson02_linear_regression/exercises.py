@@ -14,15 +14,24 @@ def back_substitution(r: Array, b: Array) -> Array:
 
 
 def largest_safe_step_size(x: Array) -> float:
-    """The step size above which gradient descent on the mean squared error of x (rows, columns) diverges, whatever the targets."""
+    """The step size above which gradient descent on the mean squared error diverges, whatever the targets.
+
+    x is (rows, columns).
+    """
     raise NotImplementedError
 
 
 def r_squared(y: Array, predictions: Array) -> float:
-    """The share of the variance of y (rows,) that the predictions (rows,) explain: 1 is perfect, 0 is no better than the mean."""
+    """The share of the variance of y (rows,) that the predictions (rows,) explain.
+
+    1 is perfect, 0 is no better than the mean.
+    """
     raise NotImplementedError
 
 
 def ridge(x: Array, y: Array, penalty: float) -> Array:
-    """The weights (columns,) with the smallest sum of squared errors + penalty * sum of squared weights, in closed form."""
+    """The weights (columns,) with the smallest sum of squared errors + penalty * sum of squared weights.
+
+    In closed form.
+    """
     raise NotImplementedError

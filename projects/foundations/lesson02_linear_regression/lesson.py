@@ -18,7 +18,7 @@ Rows = npt.NDArray[np.int64]  # numbers of the rows that make up a mini-batch
 
 
 def multiply(a: Matrix, b: Matrix) -> Matrix:
-    """The product (n, k) times (k, m) = (n, m): each entry is a row of `a` times a column of `b`, summed.  Cayley (1858).
+    """The product (n, k) times (k, m) = (n, m): an entry is a row of `a` times a column of `b`, summed.  Cayley (1858).
 
     Raises ValueError where the shapes do not fit.
     """
@@ -37,7 +37,10 @@ def fit_line(x: list[float], y: list[float]) -> tuple[float, float]:
 
 
 def load_data() -> tuple[Array, Array, list[str]]:
-    """Features (442, 10) in their own units, targets (442,), and the columns' names.  Efron et al. (2004), from scikit-learn."""
+    """Features (442, 10) in their own units, targets (442,), and the columns' names.
+
+    Efron et al. (2004), from scikit-learn.
+    """
     from sklearn.datasets import load_diabetes
 
     data = load_diabetes(scaled=False)
@@ -66,7 +69,9 @@ def gradient(x: Array, y: Array, w: Array) -> Array:
 
 
 def normal_equations(x: Array, y: Array) -> Array:
-    """The weights (columns,) where the gradient is zero: solve xᵀx w = xᵀy, which is only (columns, columns).  Gauss (1809).
+    """The weights (columns,) where the gradient is zero: solve xᵀx w = xᵀy.  Gauss (1809).
+
+    xᵀx is only (columns, columns).
 
     Raises LinAlgError where the columns depend on each other, unless rounding hides it.
     """
@@ -75,7 +80,7 @@ def normal_equations(x: Array, y: Array) -> Array:
 
 
 def qr_least_squares(x: Array, y: Array) -> Array:
-    """The same weights (columns,) without xᵀx: x = qr, so r w = qᵀy is left, and r is no worse than x.  Golub (1965)."""
+    """The same weights (columns,) without xᵀx: x = qr leaves r w = qᵀy, and r is no worse than x.  Golub (1965)."""
     q, r = np.linalg.qr(x)  # orthonormal columns (rows, columns), and a triangle (columns, columns)
     return np.linalg.solve(r, q.T @ y)  # back substitution would do: it is the first exercise
 
@@ -89,14 +94,17 @@ def gradient_descent(x: Array, y: Array, start: Array, step_size: float, steps: 
 
 
 def shuffled_batches(rows: int, batch_size: int, passes: int, seed: int = 0) -> list[Rows]:
-    """The row numbers of every mini-batch: each pass sees each row once, in a new order; its last batch may be smaller."""
+    """The row numbers of every mini-batch: each pass sees each row once, in a new order.
+
+    The last batch of a pass may be smaller.
+    """
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(rows) for _ in range(passes)]
     return [order[first : first + batch_size] for order in orders for first in range(0, rows, batch_size)]
 
 
 def sgd(x: Array, y: Array, start: Array, batches: list[Rows], step_sizes: Array) -> Array:
-    """The path of the weights, (1 + batches, columns): each step reads the rows of one batch.  Robbins and Monro (1951).
+    """The path of the weights, (1 + batches, columns): a step reads the rows of one batch.  Robbins and Monro (1951).
 
     The gradient of a batch is right on average and wrong each time, so the walk trembles as long as the steps are long.
     """
@@ -107,7 +115,10 @@ def sgd(x: Array, y: Array, start: Array, batches: list[Rows], step_sizes: Array
 
 
 def decaying(first: float, steps: int, half_after: int) -> Array:
-    """Step sizes (steps,) that fall like 1/t: the sum has no bound, so the walk gets everywhere; the sum of squares has one."""
+    """Step sizes (steps,) that fall like 1/t.
+
+    Their sum has no bound, so the walk gets everywhere; the sum of their squares has one.
+    """
     return first / (1 + np.arange(steps) / half_after)
 
 
@@ -116,19 +127,26 @@ def main() -> None:
     print("Matrix multiplication, seconds: three nested loops in Python, and @, which hands the same sums to BLAS.")
     for size in (16, 64, 128):
         a, b = np.random.default_rng(0).normal(size=(2, size, size))
-        slow = min(timeit.repeat("f(a, b)", globals={"f": multiply, "a": a.tolist(), "b": b.tolist()}, number=1, repeat=3))
+        slow = min(
+            timeit.repeat("f(a, b)", globals={"f": multiply, "a": a.tolist(), "b": b.tolist()}, number=1, repeat=3)
+        )
         fast = min(timeit.repeat("a @ b", globals={"a": a, "b": b}, number=1, repeat=3))
         print(f"  {size:3} x {size:<3}   by hand {slow:.1e}   @ {fast:.1e}   {slow / fast:6.0f} times as fast")
 
     features, y, names = load_data()
     slope, intercept = fit_line(features[:, names.index("bmi")].tolist(), y.tolist())
-    print(f"\nOne column, pure Python: the line of progression against body mass index has slope {slope:.2f} and intercept {intercept:.2f}.")
+    print(
+        "\nOne column, pure Python: the line of progression against body mass index "
+        f"has slope {slope:.2f} and intercept {intercept:.2f}."
+    )
 
     print("\nTwo columns that are nearly the same, and targets without noise: relative error of the weights.")
     column, noise = np.random.default_rng(0).normal(size=(2, 200))
     for difference in (1e-1, 1e-3, 1e-5, 1e-7):
         x, w = np.column_stack([column, column + difference * noise]), np.array([1.0, 2.0])
-        errors = [np.linalg.norm(solve(x, x @ w) - w) / np.linalg.norm(w) for solve in (normal_equations, qr_least_squares)]
+        errors = [
+            np.linalg.norm(solve(x, x @ w) - w) / np.linalg.norm(w) for solve in (normal_equations, qr_least_squares)
+        ]
         print(f"  condition number {np.linalg.cond(x):.0e}   normal equations {errors[0]:.1e}   QR {errors[1]:.1e}")
 
     compare_with_the_library()
@@ -136,7 +154,7 @@ def main() -> None:
 
 
 def compare_with_the_library() -> None:
-    """Every way to the weights against scikit-learn's LinearRegression, and each step of SGD against torch.optim.SGD."""
+    """Every way to the weights against scikit-learn's LinearRegression, each step of SGD against torch.optim.SGD."""
     from sklearn.linear_model import LinearRegression
 
     features, y, _ = load_data()
@@ -151,11 +169,12 @@ def compare_with_the_library() -> None:
     print("\nTen columns: largest difference of a weight from scikit-learn's LinearRegression.")
     for name, w in ways.items():
         print(f"  {name:30} {np.abs(w - [model.intercept_, *model.coef_]).max():.1e}")
-    print(f"Largest difference from torch.optim.SGD at any step: {np.abs(trembling - torch_sgd(x, y, start, batches, 0.05)).max():.1e}")
+    apart = np.abs(trembling - torch_sgd(x, y, start, batches, 0.05)).max()
+    print(f"Largest difference from torch.optim.SGD at any step: {apart:.1e}")
 
 
 def torch_sgd(x: Array, y: Array, start: Array, batches: list[Rows], step_size: float) -> Array:
-    """The path of `sgd`, (1 + batches, columns), as PyTorch walks it: autograd finds the gradient, the optimiser steps."""
+    """The path of `sgd`, (1 + batches, columns), in PyTorch: autograd finds the gradient, the optimiser steps."""
     import torch
 
     inputs, targets = torch.tensor(x), torch.tensor(y)
@@ -180,24 +199,50 @@ def draw() -> None:
     from projects.foundations.lessons import save_picture
 
     features, y, names = load_data()
-    x, y = standardise(features)[:, [names.index("bmi"), names.index("bp")]], y - y.mean()  # (rows, 2), and no intercept needed
+    x = standardise(features)[:, [names.index("bmi"), names.index("bp")]]  # (rows, 2)
+    y = y - y.mean()  # no intercept needed
     batches = shuffled_batches(len(y), batch_size=16, passes=40)
     each, start, best = len(batches) // 40, np.zeros(2), qr_least_squares(x, y)
     walks = {
         "16 rows, the same step size": ("#9ca3af", each, sgd(x, y, start, batches, np.full(len(batches), 0.1))),
-        "16 rows, smaller and smaller steps": ("#d97706", each, sgd(x, y, start, batches, decaying(0.1, len(batches), each))),
+        "16 rows, smaller and smaller steps": (
+            "#d97706",
+            each,
+            sgd(x, y, start, batches, decaying(0.1, len(batches), each)),
+        ),
         "all rows": ("#2563eb", 1, gradient_descent(x, y, start, 0.1, 40)),
     }
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
     grid = np.meshgrid(np.linspace(-3, 60, 90), np.linspace(-3, 40, 90))
     heights = np.mean((np.stack(grid, axis=-1) @ x.T - y) ** 2, axis=-1)  # (90, 90, 2) @ (2, rows), then over the rows
-    left.contour(*grid, heights, levels=loss(x, y, best) + np.array([20, 100, 300, 700, 1300, 2100]), colors="#d1d5db", linewidths=0.8)
+    left.contour(
+        *grid,
+        heights,
+        levels=loss(x, y, best) + np.array([20, 100, 300, 700, 1300, 2100]),
+        colors="#d1d5db",
+        linewidths=0.8,
+    )
     for name, (colour, steps, path) in walks.items():
         left.plot(*path.T, "o-", color=colour, markersize=2.5, linewidth=0.7)
-        right.semilogy([loss(x, y, w) - loss(x, y, best) for w in path[::steps]], "o-", color=colour, markersize=3, linewidth=1.2, label=name)
+        right.semilogy(
+            [loss(x, y, w) - loss(x, y, best) for w in path[::steps]],
+            "o-",
+            color=colour,
+            markersize=3,
+            linewidth=1.2,
+            label=name,
+        )
     left.plot(*best, "+", color="black", markersize=14, markeredgewidth=2)
-    left.set(xlabel="weight of the body mass index", ylabel="weight of the blood pressure", title="The walks; the cross is the lowest point")
-    right.set(xlabel="passes over the data", ylabel="loss minus the lowest loss", title="How far above the lowest point, after each pass")
+    left.set(
+        xlabel="weight of the body mass index",
+        ylabel="weight of the blood pressure",
+        title="The walks; the cross is the lowest point",
+    )
+    right.set(
+        xlabel="passes over the data",
+        ylabel="loss minus the lowest loss",
+        title="How far above the lowest point, after each pass",
+    )
     right.legend(frameon=False, fontsize=8)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)

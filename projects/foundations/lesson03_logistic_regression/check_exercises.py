@@ -22,7 +22,9 @@ def test_log_sigmoid() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert exercises.log_sigmoid(np.array([-1000.0, 1000.0])) == pytest.approx([-1000, 0])
-        assert exercises.log_sigmoid(np.array([50.0]))[0] == pytest.approx(-math.exp(-50), rel=1e-6, abs=0), "small, but not 0"
+        assert exercises.log_sigmoid(np.array([50.0]))[0] == pytest.approx(-math.exp(-50), rel=1e-6, abs=0), (
+            "small, but not 0"
+        )
 
 
 @pytest.mark.parametrize(("miss", "false_alarm"), [(1.0, 1.0), (9.0, 1.0), (2.0, 6.0)])

@@ -22,7 +22,9 @@ def cheapest_threshold(cost_of_a_miss: float, cost_of_a_false_alarm: float) -> f
 
 
 def newton(features: Array, labels: Array, strength: float, steps: int) -> Array:
-    """Newton's method from 0 for the lesson's loss: the parameters, intercept first.  (rows, columns), (rows,) -> (1 + columns,)
+    """Newton's method from 0 for the lesson's loss: the parameters, intercept first.
+
+    (rows, columns), (rows,) -> (1 + columns,)
 
     Lesson 1 divided the derivative by the second derivative. Here the second derivatives are a matrix, the Hessian
     (1 + columns, 1 + columns), and dividing is solving a linear system. The intercept is not penalised.

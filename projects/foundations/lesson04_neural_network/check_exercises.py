@@ -15,7 +15,9 @@ def test_parameter_count(widths: list[int]) -> None:
     import torch
 
     layers = [torch.nn.Linear(inputs, outputs) for inputs, outputs in pairwise(widths)]
-    assert exercises.parameter_count(widths) == sum(parameter.numel() for layer in layers for parameter in layer.parameters())
+    assert exercises.parameter_count(widths) == sum(
+        parameter.numel() for layer in layers for parameter in layer.parameters()
+    )
 
 
 def test_exclusive_or() -> None:
@@ -43,7 +45,8 @@ def test_tanh() -> None:
 def test_backpropagate_relu(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(seed)
     x, labels = generator.normal(size=(6, 5)), generator.integers(0, 3, size=6)
-    parameters = [part + generator.normal(size=part.shape) for part in start(5, 4, 3, seed)]  # biases that are not 0 cannot be forgotten
+    # Biases that are not 0 cannot be forgotten.
+    parameters = [part + generator.normal(size=part.shape) for part in start(5, 4, 3, seed)]
     w1, b1, w2, b2 = tensors = [Tensor(parameter) for parameter in parameters]
     ((Tensor(x) @ w1 + b1).relu() @ w2 + b2).cross_entropy(labels).backward()
     monkeypatch.delattr(engine.Tensor, "backward")  # the chain rule is for you to apply

@@ -1,4 +1,4 @@
-"""An autograd engine on NumPy arrays: each tensor remembers what it was computed from, and hands its gradient back to it.
+"""An autograd engine on NumPy arrays: each tensor remembers what it comes from, and hands its gradient back to it.
 
 Rumelhart, Hinton and Williams (1986) derived the way back for a network of layers. Here each operation brings its own
 small part of the chain rule, and `backward` puts the parts together for any expression.
@@ -14,7 +14,7 @@ Numbers = NDArray[np.int64]  # labels, or the row numbers of a mini-batch
 
 
 def sigmoid(scores: Array) -> Array:
-    """Lesson 3's curve from 0 to 1, in the shape of `scores`; exp gets only exponents of 0 or less, so nothing overflows."""
+    """Lesson 3's curve from 0 to 1, in the shape of `scores`; no exponent is above 0, so nothing overflows."""
     small = np.exp(-np.abs(scores))
     return np.where(scores >= 0, 1.0, small) / (1 + small)
 
@@ -31,7 +31,12 @@ class Tensor:
     `hand_back` takes the gradient of the loss by this value and returns the one by each parent's value.
     """
 
-    def __init__(self, value: ArrayLike, parents: "tuple[Tensor, ...]" = (), hand_back: Callable[[Array], tuple[Array, ...]] | None = None):
+    def __init__(
+        self,
+        value: ArrayLike,
+        parents: "tuple[Tensor, ...]" = (),
+        hand_back: Callable[[Array], tuple[Array, ...]] | None = None,
+    ):
         self.value: Array = np.asarray(value, dtype=np.float64)
         self.gradient: Array = np.zeros_like(self.value)
         self.parents = parents
@@ -41,11 +46,17 @@ class Tensor:
         return Tensor(self.value + other.value, (self, other), lambda gradient: (gradient, gradient))
 
     def __mul__(self, other: "Tensor") -> "Tensor":
-        return Tensor(self.value * other.value, (self, other), lambda gradient: (gradient * other.value, gradient * self.value))
+        return Tensor(
+            self.value * other.value, (self, other), lambda gradient: (gradient * other.value, gradient * self.value)
+        )
 
     def __matmul__(self, other: "Tensor") -> "Tensor":
-        """(n, k) @ (k, m) = (n, m).  The transposes are what makes the shapes fit: (n, m) @ (m, k), and (k, n) @ (n, m)."""
-        return Tensor(self.value @ other.value, (self, other), lambda gradient: (gradient @ other.value.T, self.value.T @ gradient))
+        """(n, k) @ (k, m) = (n, m).  The transposes make the shapes fit: (n, m) @ (m, k), and (k, n) @ (n, m)."""
+        return Tensor(
+            self.value @ other.value,
+            (self, other),
+            lambda gradient: (gradient @ other.value.T, self.value.T @ gradient),
+        )
 
     def sigmoid(self) -> "Tensor":
         """Each entry between 0 and 1, in the same shape."""
@@ -61,7 +72,7 @@ class Tensor:
         return Tensor(self.value.sum(), (self,), lambda gradient: (np.broadcast_to(gradient, self.value.shape),))
 
     def cross_entropy(self, labels: Numbers) -> "Tensor":
-        """Logits (rows, classes) and labels (rows,) to the mean loss, ().  One operation, since its slope is so simple."""
+        """Logits (rows, classes) and labels (rows,) to the mean loss, ().  One operation, as its slope is so simple."""
         logs, rows = log_softmax(self.value), np.arange(len(labels))
         slope = np.exp(logs)
         slope[rows, labels] -= 1
@@ -75,7 +86,9 @@ class Tensor:
         Raises ValueError where this is not a single number.
         """
         if self.value.shape != ():
-            raise ValueError(f"only a single number has a gradient, and this has shape {self.value.shape}: take its sum() first")
+            raise ValueError(
+                f"only a single number has a gradient, and this has shape {self.value.shape}: take its sum() first"
+            )
         order = in_order(self)
         for tensor in order:
             tensor.gradient = np.zeros_like(tensor.value)
@@ -102,7 +115,7 @@ def in_order(last: Tensor) -> list[Tensor]:
 
 
 def sum_to_shape(gradient: Array, shape: tuple[int, ...]) -> Array:
-    """Undo broadcasting: a bias (columns,) that was added to every row of (rows, columns) gets the sum over the rows."""
+    """Undo broadcasting: a bias (columns,) that was added to each row of (rows, columns) gets the sum over the rows."""
     gradient = gradient.sum(axis=tuple(range(gradient.ndim - len(shape))))  # axes that were put in front
     stretched = tuple(axis for axis, size in enumerate(shape) if size == 1)
     return gradient.sum(axis=stretched, keepdims=True)

@@ -6,14 +6,18 @@ Parameters = list[Array]  # w1 (inputs, hidden), b1 (hidden,), w2 (hidden, class
 
 
 def parameter_count(widths: list[int]) -> int:
-    """How many numbers a network of linear layers with biases learns; [64, 32, 10] has 64 inputs, 32 hidden units and 10 classes."""
+    """How many numbers a network of linear layers with biases learns.
+
+    [64, 32, 10] has 64 inputs, 32 hidden units and 10 classes.
+    """
     raise NotImplementedError
 
 
 def exclusive_or() -> Parameters:
     """Weights and biases, found with a pencil, for 2 inputs, 2 hidden sigmoid units and 2 classes.
 
-    The lesson's `logits_by_hand` should give class 1 the higher score where exactly one input is 1, and class 0 elsewhere.
+    The lesson's `logits_by_hand` should give class 1 the higher score where exactly one input is 1, and class 0
+    elsewhere.
     """
     raise NotImplementedError
 
@@ -24,5 +28,5 @@ def tanh(x: Tensor) -> Tensor:
 
 
 def backpropagate_relu(parameters: Parameters, x: Array, labels: Numbers) -> Parameters:
-    """The lesson's `backpropagate` by hand, without Tensor, for hidden units max(0, score) in the place of the sigmoid."""
+    """The lesson's `backpropagate` by hand, without Tensor, for hidden units max(0, score) in place of the sigmoid."""
     raise NotImplementedError

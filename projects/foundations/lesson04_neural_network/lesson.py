@@ -26,7 +26,10 @@ def start(inputs: int, hidden: int, classes: int, seed: int = 0) -> Parameters:
 
 
 def collapse(parameters: Parameters) -> tuple[Array, Array]:
-    """The one layer, (inputs, classes) and (classes,), that does what both do without a bend: (x w1 + b1) w2 + b2, multiplied out."""
+    """The one layer, (inputs, classes) and (classes,), that does what both do without a bend.
+
+    It is (x w1 + b1) w2 + b2, multiplied out.
+    """
     w1, b1, w2, b2 = parameters
     return w1 @ w2, b1 @ w2 + b2
 
@@ -38,7 +41,10 @@ def logits_by_hand(parameters: Parameters, x: Array) -> Array:
 
 
 def loss(parameters: Parameters, x: Array, labels: Numbers) -> float:
-    """The cross-entropy: minus the logarithm of the right class's probability, averaged.  x (rows, inputs), labels (rows,)."""
+    """The cross-entropy: minus the logarithm of the right class's probability, averaged.
+
+    x (rows, inputs), labels (rows,).
+    """
     return -float(log_softmax(logits_by_hand(parameters, x))[np.arange(len(labels)), labels].mean())
 
 
@@ -58,7 +64,7 @@ def backpropagate(parameters: Parameters, x: Array, labels: Numbers) -> Paramete
 
 
 def numeric_gradient(parameters: Parameters, x: Array, labels: Numbers) -> Parameters:
-    """The gradient of `loss` by lesson 1's difference quotient: two forward passes for every single number.  Slow, good for a check."""
+    """The gradient of `loss` by lesson 1's difference quotient, for a check: slow, two forward passes per number."""
     from projects.foundations.lesson01_gradient_descent.lesson import numeric_derivative
 
     def slope(place: int, index: tuple[int, ...]) -> float:
@@ -69,17 +75,21 @@ def numeric_gradient(parameters: Parameters, x: Array, labels: Numbers) -> Param
 
         return numeric_derivative(along, float(parameters[place][index]))
 
-    return [np.array([slope(place, i) for i in np.ndindex(p.shape)]).reshape(p.shape) for place, p in enumerate(parameters)]
+    return [
+        np.array([slope(place, i) for i in np.ndindex(p.shape)]).reshape(p.shape) for place, p in enumerate(parameters)
+    ]
 
 
 def network(parameters: list[Tensor], x: Array, bend: bool = True) -> Tensor:
-    """The logits of `logits_by_hand`, (rows, classes), from tensors; without the bend, two linear layers and no more."""
+    """The logits of `logits_by_hand`, (rows, classes), from tensors; without the bend, just two linear layers."""
     w1, b1, w2, b2 = parameters
     h = Tensor(x) @ w1 + b1  # (rows, hidden)
     return (h.sigmoid() if bend else h) @ w2 + b2
 
 
-def train(first: Parameters, x: Array, labels: Numbers, batches: Iterable[Numbers], step_size: float, bend: bool = True) -> Iterator[Parameters]:
+def train(
+    first: Parameters, x: Array, labels: Numbers, batches: Iterable[Numbers], step_size: float, bend: bool = True
+) -> Iterator[Parameters]:
     """Mini-batch SGD with our own engine: yields the parameters after each step.  x (rows, inputs), labels (rows,)."""
     parameters = [Tensor(parameter) for parameter in first]
     for batch in batches:
@@ -89,7 +99,9 @@ def train(first: Parameters, x: Array, labels: Numbers, batches: Iterable[Number
         yield [parameter.value for parameter in parameters]
 
 
-def torch_train(first: Parameters, x: Array, labels: Numbers, batches: Iterable[Numbers], step_size: float) -> Iterator[Parameters]:
+def torch_train(
+    first: Parameters, x: Array, labels: Numbers, batches: Iterable[Numbers], step_size: float
+) -> Iterator[Parameters]:
     """The same steps in PyTorch, in float64: yields the parameters after each."""
     import torch
 
@@ -110,17 +122,25 @@ def accuracy(logits: Array, labels: Numbers) -> float:
 
 
 def digits() -> tuple[Array, Numbers, Array, Numbers]:
-    """Images (rows, 64) with values from 0 to 1 and labels (rows,), then the quarter that is held out.  Alpaydin and Kaynak (1998)."""
+    """Images (rows, 64) with values from 0 to 1 and labels (rows,), then the quarter that is held out.
+
+    Alpaydin and Kaynak (1998).
+    """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
     images, labels = load_digits(return_X_y=True)
-    x, held_out, y, held_out_labels = train_test_split(images / 16, labels, test_size=0.25, random_state=0, stratify=labels)
+    x, held_out, y, held_out_labels = train_test_split(
+        images / 16, labels, test_size=0.25, random_state=0, stratify=labels
+    )
     return x, y, held_out, held_out_labels
 
 
 def crossed_clouds(rows: int = 240, seed: int = 0) -> tuple[Array, Numbers]:
-    """Points (rows, 2) around four corners, and labels (rows,): 1 where the signs of the two columns differ, as in "exclusive or"."""
+    """Points (rows, 2) around four corners, and labels (rows,).
+
+    A label is 1 where the signs of the two columns differ, as in "exclusive or".
+    """
     generator = np.random.default_rng(seed)
     corners = np.array([[-1, -1], [1, 1], [-1, 1], [1, -1]])
     corner = np.arange(rows) % 4
@@ -157,7 +177,8 @@ def main() -> None:
     network(tensors, x[:20]).cross_entropy(labels[:20]).backward()
     far = max(np.abs(a - b).max() for a, b in zip(by_hand, by_quotient, strict=True))
     near = max(np.abs(a - b.gradient).max() for a, b in zip(by_hand, tensors, strict=True))
-    print(f"  by hand and by difference quotients: {far:.1e} apart, and the quotients took {(ended - middle) / (middle - began):.0f} times as long")
+    times = (ended - middle) / (middle - began)
+    print(f"  by hand and by difference quotients: {far:.1e} apart, and the quotients took {times:.0f} times as long")
     print(f"  by hand and by our engine: {near:.1e} apart")
     compare_with_the_library()
     draw()
@@ -176,13 +197,19 @@ def compare_with_the_library() -> None:
         apart = max(apart, *(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True)))
         if step % (5 * each) == 0:
             right = accuracy(logits_by_hand(ours, held_out), held_out_labels)
-            print(f"  pass {step // each:2}   loss {loss(ours, x, labels):.4f}   held-out accuracy {right:.3f}   farthest weights so far {apart:.1e}")
+            print(
+                f"  pass {step // each:2}   loss {loss(ours, x, labels):.4f}   held-out accuracy {right:.3f}   "
+                f"farthest weights so far {apart:.1e}"
+            )
 
     print("\nMilliseconds for a step; how many times as long ours takes depends on the size.")
     for hidden, size in ((32, 32), (128, 128), (512, 512)):
         first, batches = start(64, hidden, 10), shuffled_batches(len(x), size, passes=10)[:20]
         ours_ms, theirs_ms = (milliseconds_a_step(way(first, x, labels, batches, 0.1)) for way in (train, torch_train))
-        print(f"  {hidden:4} hidden units, {size:4} rows   ours {ours_ms:7.2f}   PyTorch {theirs_ms:7.2f}   {ours_ms / theirs_ms:5.1f} times")
+        print(
+            f"  {hidden:4} hidden units, {size:4} rows   ours {ours_ms:7.2f}   PyTorch {theirs_ms:7.2f}   "
+            f"{ours_ms / theirs_ms:5.1f} times"
+        )
 
 
 def milliseconds_a_step(steps: Iterator[Parameters]) -> float:
@@ -208,7 +235,12 @@ def draw() -> None:
     hidden = sigmoid(points @ w1 + b1)  # (rows, 2)
     panels_of = [
         ("Two linear layers:\none straight boundary", grid, grid @ weights + bias, points),
-        ("A sigmoid between them: each hidden unit\nis at one half on a dashed line", grid, sigmoid(grid @ w1 + b1) @ w2 + b2, points),
+        (
+            "A sigmoid between them: each hidden unit\nis at one half on a dashed line",
+            grid,
+            sigmoid(grid @ w1 + b1) @ w2 + b2,
+            points,
+        ),
         ("The same points as the output layer sees them:\na straight boundary is enough", unit, unit @ w2 + b2, hidden),
     ]
     figure, panels = plt.subplots(1, 3, figsize=(12, 4.6), layout="constrained")
@@ -217,12 +249,22 @@ def draw() -> None:
         axes.contourf(plane[..., 0], plane[..., 1], margin, levels=[-1e9, 0, 1e9], colors=["#f3f4f6", "#dbeafe"])
         axes.contour(plane[..., 0], plane[..., 1], margin, levels=[0], colors="#2563eb", linewidths=2)
         for label, colour, marker in ((0, "#9ca3af", "o"), (1, "#2563eb", "^")):
-            axes.scatter(*places[labels == label].T, s=16, color=colour, marker=marker, edgecolors="white", linewidths=0.4)
+            axes.scatter(
+                *places[labels == label].T, s=16, color=colour, marker=marker, edgecolors="white", linewidths=0.4
+            )
         axes.set_title(title, fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
     scores = grid @ w1 + b1  # a hidden unit says one half where its score is 0
     for column in range(2):
-        panels[1].contour(grid[..., 0], grid[..., 1], scores[..., column], levels=[0], colors="#d97706", linestyles="dashed", linewidths=1.5)
+        panels[1].contour(
+            grid[..., 0],
+            grid[..., 1],
+            scores[..., column],
+            levels=[0],
+            colors="#d97706",
+            linestyles="dashed",
+            linewidths=1.5,
+        )
     for axes in panels[:2]:
         axes.set(xlabel="first column", ylabel="second column")
     panels[2].set(xlabel="first hidden unit", ylabel="second hidden unit")

@@ -8,9 +8,12 @@ from projects.foundations.lesson05_training_well import exercises
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 0.999])
 def test_running_mean(beta: float) -> None:
-    assert exercises.running_mean(np.full(20, 7.0), beta) == pytest.approx(np.full(20, 7.0)), "a constant is its own mean from the first step"
+    assert exercises.running_mean(np.full(20, 7.0), beta) == pytest.approx(np.full(20, 7.0)), (
+        "a constant is its own mean from the first step"
+    )
     values = np.random.default_rng(0).normal(size=30)
-    shares = [beta ** np.arange(step)[::-1] for step in range(1, 31)]  # the newest value counts 1, the one before it beta
+    # The newest value counts 1, the one before it beta.
+    shares = [beta ** np.arange(step)[::-1] for step in range(1, 31)]
     expected = [np.average(values[: len(share)], weights=share) for share in shares]
     assert exercises.running_mean(values, beta) == pytest.approx(expected)
 

@@ -16,13 +16,17 @@ def running_mean(values: Array, beta: float) -> Array:
 def nesterov(gradient: Callable[[Array], Array], start: Array, step_size: float, kept: float, steps: int) -> Array:
     """Momentum that looks ahead, the path of the weights.  (columns,) -> (1 + steps, columns)
 
-    The velocity is the lesson's. The step goes along slope + kept * velocity, with the velocity that already holds the slope.
+    The velocity is the lesson's. The step goes along slope + kept * velocity, with the velocity that already holds
+    the slope.
     """
     raise NotImplementedError
 
 
 def clip(slope: Array, longest: float) -> Array:
-    """The gradient, shortened to the length `longest` where it is longer, its direction unchanged.  (columns,) -> (columns,)"""
+    """The gradient, shortened to the length `longest` where it is longer, its direction unchanged.
+
+    (columns,) -> (columns,)
+    """
     raise NotImplementedError
 
 

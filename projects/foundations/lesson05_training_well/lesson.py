@@ -19,9 +19,10 @@ Gradient = Callable[[Array], Array]  # from weights (columns,) to the slope of t
 
 
 def momentum(gradient: Gradient, start: Array, step_size: float, kept: float, steps: int) -> Array:
-    """The path of the weights, (1 + steps, columns), with a velocity that keeps a share `kept` of itself.  Polyak (1964).
+    """The path of the weights, (1 + steps, columns), by a velocity that keeps a share `kept` of itself.  Polyak (1964).
 
-    Slopes that change sign from step to step cancel in the velocity; slopes that agree add up, to 1 / (1 - kept) of them.
+    Slopes that change sign from step to step cancel in the velocity; slopes that agree add up, to 1 / (1 - kept) of
+    them.
     """
     path, velocity = [start], np.zeros_like(start)
     for _ in range(steps):
@@ -30,10 +31,13 @@ def momentum(gradient: Gradient, start: Array, step_size: float, kept: float, st
     return np.array(path)
 
 
-def adam(gradient: Gradient, start: Array, step_size: float, steps: int, penalty: float = 0.0, decay: float = 0.0) -> Array:
-    """The path of the weights, (1 + steps, columns).  Kingma and Ba (2015); with `decay` it is AdamW, Loshchilov and Hutter (2019).
+def adam(
+    gradient: Gradient, start: Array, step_size: float, steps: int, penalty: float = 0.0, decay: float = 0.0
+) -> Array:
+    """The path of the weights, (1 + steps, columns).  Kingma and Ba (2015).
 
     The mean slope, divided by its usual size: so a step is about as long in a flat direction as in a steep one.
+    With `decay` it is AdamW, Loshchilov and Hutter (2019).
     `penalty` adds the slope of penalty / 2 |w|² to the gradient; `decay` shrinks the weights beside the gradient.
     """
     beta_1, beta_2, epsilon = 0.9, 0.999, 1e-8  # the paper's, and everybody's
@@ -57,18 +61,24 @@ def ravine(steepest: float, angle: float) -> Gradient:
 
 
 def arrival(path: Array, within: float = 0.01) -> int:
-    """The step after which a path (1 + steps, columns) stays that close to 0: the number of steps + 1 where it never does."""
+    """The step after which a path (1 + steps, columns) stays that close to 0; where it never does, steps + 1."""
     away = np.linalg.norm(path, axis=1) > within  # (1 + steps,)
     return int(np.flatnonzero(away).max(initial=-1)) + 1
 
 
 def glorot_spread(inputs: int, outputs: int) -> float:
-    """The standard deviation of first weights for tanh: between what keeps the scores and what keeps the slopes.  Glorot and Bengio (2010)."""
+    """The standard deviation of first weights for tanh.  Glorot and Bengio (2010).
+
+    It lies between what keeps the scores and what keeps the slopes.
+    """
     return (2 / (inputs + outputs)) ** 0.5
 
 
 def he_spread(inputs: int) -> float:
-    """The standard deviation of first weights for ReLU, which sets half of its inputs to 0: hence the 2.  He et al. (2015)."""
+    """The standard deviation of first weights for ReLU.  He et al. (2015).
+
+    ReLU sets half of its inputs to 0: hence the 2.
+    """
     return (2 / inputs) ** 0.5
 
 
@@ -77,8 +87,10 @@ def relu(scores: Array) -> Array:
     return np.maximum(scores, 0)
 
 
-def sizes(weight_spread: float, activation: Callable[[Array], Array], width: int = 256, layers: int = 10, seed: int = 0) -> Array:
-    """The root mean square of the activations after each layer, (1 + layers,), beginning with the inputs, whose size is 1."""
+def sizes(
+    weight_spread: float, activation: Callable[[Array], Array], width: int = 256, layers: int = 10, seed: int = 0
+) -> Array:
+    """The root mean square of the activations after each layer, (1 + layers,); first that of the inputs, 1."""
     generator = np.random.default_rng(seed)
     values = generator.normal(size=(500, width))  # (rows, width)
     found = [1.0]
@@ -89,9 +101,9 @@ def sizes(weight_spread: float, activation: Callable[[Array], Array], width: int
 
 
 def dropout(values: Array, rate: float, generator: np.random.Generator, training: bool = True) -> Array:
-    """Each value is 0 with probability `rate`, else divided by 1 - rate, so its mean stays.  Any shape.  Hinton et al. (2012).
+    """Values are 0 with probability `rate`, else divided by 1 - rate, so the mean stays.  Hinton et al. (2012).
 
-    The paper halves the weights when predicting. Scaling while training instead leaves nothing to do when predicting.
+    Any shape. The paper halves the weights when predicting; scaling while training leaves nothing to do then.
     """
     if not training:
         return values
@@ -99,7 +111,10 @@ def dropout(values: Array, rate: float, generator: np.random.Generator, training
 
 
 def early_stop(losses: Array, patience: int) -> int:
-    """The place of the lowest validation loss (measurements,) seen until `patience` in a row brought nothing lower.  Prechelt (1998)."""
+    """The place of the lowest validation loss (measurements,).  Prechelt (1998).
+
+    The search ends when `patience` measurements in a row brought nothing lower.
+    """
     best = 0
     for step, loss in enumerate(losses):
         if loss < losses[best]:
@@ -110,7 +125,7 @@ def early_stop(losses: Array, patience: int) -> int:
 
 
 def digits(rows: int = 200, wrong: float = 0.2, seed: int = 0) -> list[tuple["torch.Tensor", "torch.Tensor"]]:
-    """Images (rows, 64) and labels (rows,), three times: to train on, to validate with, to test with.  From scikit-learn.
+    """Images (rows, 64) and labels (rows,) from scikit-learn, three times: to train on, to validate, to test.
 
     A share `wrong` of the labels to train on is made wrong. They can be learnt by heart only, so overfitting shows.
     """
@@ -135,7 +150,10 @@ def network(rate: float = 0.0, hidden: int = 128) -> "torch.nn.Sequential":
 
 
 def train(rate: float, decay: float, steps: int = 500, every: int = 5, seed: int = 0) -> Array:
-    """Train on all rows at each step. Training loss, validation loss and test accuracy after each `every` steps: (steps / every, 3)."""
+    """Train on all rows at each step.
+
+    Training loss, validation loss and test accuracy after each `every` steps: (steps / every, 3).
+    """
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -154,7 +172,13 @@ def train(rate: float, decay: float, steps: int = 500, every: int = 5, seed: int
                 model.eval()  # no dropout while measuring, or the two losses could not be compared
                 with torch.no_grad():
                     right = (model(test).argmax(dim=1) == test_labels).float().mean()
-                    found.append([cross_entropy(model(images), labels).item(), cross_entropy(model(unseen), unseen_labels).item(), right.item()])
+                    found.append(
+                        [
+                            cross_entropy(model(images), labels).item(),
+                            cross_entropy(model(unseen), unseen_labels).item(),
+                            right.item(),
+                        ]
+                    )
                 model.train()
     torch.set_num_threads(threads)
     return np.array(found)
@@ -165,7 +189,7 @@ REMEDIES = {"nothing": (0.0, 0.0), "weight decay 3": (0.0, 3.0), "dropout 0.5": 
 
 
 def walks(steepest: float, angle: float, steps: int = 6000) -> dict[str, Array]:
-    """Three walks (1 + steps, 2) down a ravine of curvatures 1 and `steepest`; the first two have the best step size there is."""
+    """Three walks (1 + steps, 2) down a ravine of curvatures 1 and `steepest`; the first two at the best step size."""
     gradient, root = ravine(steepest, angle), steepest**0.5
     start = np.array([10 * np.cos(angle) - np.sin(angle), 10 * np.sin(angle) + np.cos(angle)])  # (10, 1), turned
     return {
@@ -181,24 +205,39 @@ def main() -> None:
     for steepest in (100.0, 1000.0):
         straight, turned = walks(steepest, 0.0), walks(steepest, np.pi / 4)
         for name in straight:
-            print(f"  curvatures 1 and {steepest:4.0f}   {name:16}   along the axes {arrival(straight[name]):5}   turned {arrival(turned[name]):5}")
+            print(
+                f"  curvatures 1 and {steepest:4.0f}   {name:16}   "
+                f"along the axes {arrival(straight[name]):5}   turned {arrival(turned[name]):5}"
+            )
 
     print("\nSize of the activations after each of ten layers of 256, where the inputs have size 1:")
     starts = {"too small": 0.02, "too large": 0.2, "Glorot": glorot_spread(256, 256), "He": he_spread(256)}
     for activation in (np.tanh, relu):
         for name, spread in starts.items():
-            print(f"  {activation.__name__:4}   {name:9} ({spread:.4f})   " + " ".join(f"{size:7.1e}" for size in sizes(spread, activation)[1::3]))
+            print(
+                f"  {activation.__name__:4}   {name:9} ({spread:.4f})   "
+                + " ".join(f"{size:7.1e}" for size in sizes(spread, activation)[1::3])
+            )
 
     ones = dropout(np.ones(100_000), 0.5, np.random.default_rng(0))
-    print(f"\nOf 100,000 ones, dropout of 0.5 leaves {(ones > 0).mean():.3f}, each {ones.max():.0f}: their mean is {ones.mean():.3f}.")
+    print(
+        f"\nOf 100,000 ones, dropout of 0.5 leaves {(ones > 0).mean():.3f}, each {ones.max():.0f}: "
+        f"their mean is {ones.mean():.3f}."
+    )
 
     compare_with_the_library()
 
-    print("\nDigits: 200 rows to train on, one label in five wrong. Loss and test accuracy after the last step, and where early stopping stops.")
+    print(
+        "\nDigits: 200 rows to train on, one label in five wrong. "
+        "Loss and test accuracy after the last step, and where early stopping stops."
+    )
     runs = {name: train(rate, decay, every=EVERY) for name, (rate, decay) in REMEDIES.items()}
     for name, run in runs.items():
         stop = early_stop(run[:, 1], PATIENCE)
-        at = [f"training {run[step, 0]:.2f} validation {run[step, 1]:.2f} accuracy {run[step, 2]:.3f}" for step in (-1, stop)]
+        at = [
+            f"training {run[step, 0]:.2f} validation {run[step, 1]:.2f} accuracy {run[step, 2]:.3f}"
+            for step in (-1, stop)
+        ]
         print(f"  {name:14}   last: {at[0]}   stopped at {EVERY * (stop + 1):3}: {at[1]}")
     draw(runs)
 
@@ -222,8 +261,13 @@ def compare_with_the_library() -> None:
             optimiser.step()
             apart = max(apart, float(np.abs(ours - weights.detach().numpy()).max()))
         print(f"  torch.optim.{type(optimiser).__name__:6} {apart:.0e}")
-    there = torch.nn.init.kaiming_normal_(torch.empty(1000, 256), nonlinearity="relu", generator=torch.Generator().manual_seed(0))
-    print(f"  He's spread for 256 inputs: {he_spread(256):.4f} here, {there.std():.4f} among the weights of torch.nn.init.")
+    there = torch.nn.init.kaiming_normal_(
+        torch.empty(1000, 256), nonlinearity="relu", generator=torch.Generator().manual_seed(0)
+    )
+    print(
+        f"  He's spread for 256 inputs: {he_spread(256):.4f} here, "
+        f"{there.std():.4f} among the weights of torch.nn.init."
+    )
 
 
 def draw(runs: dict[str, Array]) -> None:

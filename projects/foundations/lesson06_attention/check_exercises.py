@@ -22,7 +22,13 @@ def test_window_mask(width: int) -> None:
 
 
 def test_additive_scores() -> None:
-    query, key, w_query, w_key, v = normal(2, 3, 4), normal(2, 5, 4, seed=1), normal(4, 6, seed=2), normal(4, 6, seed=3), normal(6, seed=4)
+    query, key, w_query, w_key, v = (
+        normal(2, 3, 4),
+        normal(2, 5, 4, seed=1),
+        normal(4, 6, seed=2),
+        normal(4, 6, seed=3),
+        normal(6, seed=4),
+    )
     scores = exercises.additive_scores(query, key, w_query, w_key, v)
     assert scores.shape == (2, 3, 5)
     for batch, row, column in ((0, 0, 0), (0, 2, 4), (1, 1, 3)):

@@ -17,7 +17,9 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize(("width", "hidden", "layers", "tokens"), [(8, 16, 1, 5), (12, 20, 3, 7), (64, 256, 2, 60)])
 def test_count_parameters(width: int, hidden: int, layers: int, tokens: int) -> None:
     model = Transformer(Architecture(width=width, hidden=hidden, layers=layers), tokens)
-    assert exercises.count_parameters(width, hidden, layers, tokens) == sum(parameter.numel() for parameter in model.parameters())
+    assert exercises.count_parameters(width, hidden, layers, tokens) == sum(
+        parameter.numel() for parameter in model.parameters()
+    )
 
 
 def test_sentence_vectors() -> None:

@@ -7,9 +7,33 @@ from torch import Tensor, nn
 
 PAD, BEGIN, END = range(3)  # the tokens that stand for no character
 
-MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 UNITS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"]
-TEENS = ["tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth"]
+TEENS = [
+    "tenth",
+    "eleventh",
+    "twelfth",
+    "thirteenth",
+    "fourteenth",
+    "fifteenth",
+    "sixteenth",
+    "seventeenth",
+    "eighteenth",
+    "nineteenth",
+]
 ORDINALS = [*UNITS, *TEENS, "twentieth", *(f"twenty-{unit}" for unit in UNITS), "thirtieth", "thirty-first"]
 FORMS = (
     "{day} {month} {year}",
@@ -23,8 +47,17 @@ FORMS = (
 
 def spell(day: date, form: int) -> str:
     """A date as people write it."""
-    month, suffix = MONTHS[day.month - 1], "th" if 10 < day.day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")
-    words = {"day": day.day, "th": f"{day.day}{suffix}", "word": ORDINALS[day.day - 1], "month": month, "short": month[:3]}
+    month, suffix = (
+        MONTHS[day.month - 1],
+        "th" if 10 < day.day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th"),
+    )
+    words = {
+        "day": day.day,
+        "th": f"{day.day}{suffix}",
+        "word": ORDINALS[day.day - 1],
+        "month": month,
+        "short": month[:3],
+    }
     return FORMS[form].format(**words, number=day.month, year=day.year)
 
 
@@ -48,7 +81,10 @@ TOKENS = END + 1 + len(CHARACTERS)
 
 
 def tokenise(texts: list[str]) -> Tensor:
-    """One token for each character, and padding behind: (batch, longest).  Raises KeyError for a character that no date has."""
+    """One token for each character, and padding behind: (batch, longest).
+
+    Raises KeyError for a character that no date has.
+    """
     rows = [torch.tensor([NUMBERS[character] for character in text]) for text in texts]
     return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
 
@@ -63,4 +99,6 @@ def sample(known: list[date], count: int, generator: torch.Generator) -> tuple[l
     """Random days in random forms, and the same days as year-month-day."""
     chosen = torch.randint(len(known), (count,), generator=generator).tolist()
     forms = torch.randint(len(FORMS), (count,), generator=generator).tolist()
-    return [spell(known[place], form) for place, form in zip(chosen, forms, strict=True)], [known[place].isoformat() for place in chosen]
+    return [spell(known[place], form) for place, form in zip(chosen, forms, strict=True)], [
+        known[place].isoformat() for place in chosen
+    ]

@@ -21,18 +21,20 @@ def sentence_vectors(outputs: Tensor, mask: Tensor) -> Tensor:
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-    """Today's norm (Zhang and Sennrich 2019): x (..., width) divided by its root mean square, times the weight (width,).
+    """Today's norm (Zhang and Sennrich 2019): x divided by its root mean square, times the weight.
 
-    Unlike LayerNorm it subtracts no mean and adds no bias. Add epsilon to the mean square before the root.
+    x (..., width), weight (width,). Unlike LayerNorm it subtracts no mean and adds no bias. Add epsilon to the mean
+    square before the root.
     """
     raise NotImplementedError
 
 
 def bleu(candidate: list[str], reference: list[str], longest: int = 4) -> float:
-    """How the paper measures a translation (Papineni et al. 2002), here for one sentence and one reference, from 0 to 1.
+    """How the paper measures a translation (Papineni et al. 2002), from 0 to 1.
 
-    For each n from 1 to `longest`, the share of the candidate's n-grams that the reference has, each counted at most as often as
-    there. Take the geometric mean of these shares; a candidate without any n-gram of some length gets 0. Where the candidate
-    is shorter than the reference, multiply by e to the power of 1 - reference length / candidate length.
+    Here for one sentence and one reference. For each n from 1 to `longest`, the share of the candidate's n-grams that
+    the reference has, each counted at most as often as there. Take the geometric mean of these shares; a candidate
+    without any n-gram of some length gets 0. Where the candidate is shorter than the reference, multiply by e to the
+    power of 1 - reference length / candidate length.
     """
     raise NotImplementedError

@@ -15,16 +15,29 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from common.progress import track
-from projects.foundations.lesson07_transformer.dates import BEGIN, END, FORMS, PAD, TOKENS, days, sample, spell, split_days, text_of, tokenise
+from common.system.progress import track
+from projects.foundations.lesson07_transformer.dates import (
+    BEGIN,
+    END,
+    FORMS,
+    PAD,
+    TOKENS,
+    days,
+    sample,
+    spell,
+    split_days,
+    text_of,
+    tokenise,
+)
 
 
 @dataclass(frozen=True)
 class Architecture:
     """Sizes, and what models chose differently; the defaults are the choices of Vaswani et al. (2017), in a small size.
 
-    `width` is the paper's d_model, `hidden` its d_ff. BERT (Devlin et al. 2019), and so MiniLM, has gelu in the place of relu.
-    The paper's dropout is 0.1. Nothing can be learnt by heart from dates that are drawn afresh at each step, so it is 0 here.
+    `width` is the paper's d_model, `hidden` its d_ff. BERT (Devlin et al. 2019), and so MiniLM, has gelu in place of
+    relu. The paper's dropout is 0.1. Nothing can be learnt by heart from dates that are drawn afresh at each step, so
+    it is 0 here.
     """
 
     width: int = 64
@@ -49,7 +62,10 @@ class MultiHeadAttention(nn.Module):
         self.query, self.key, self.value, self.output = (nn.Linear(a.width, a.width) for _ in range(4))
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """x (batch, queries, width) looks at memory (batch, keys, width) where the mask is True -> (batch, queries, width)."""
+        """Where the mask is True, x looks at memory.
+
+        (batch, queries, width), (batch, keys, width) -> (batch, queries, width)
+        """
         query, key, value = (self.split(part) for part in (self.query(x), self.key(memory), self.value(memory)))
         scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # (batch, heads, queries, keys)
         weights = scores.masked_fill(~mask, -math.inf).softmax(dim=-1)
@@ -74,10 +90,11 @@ class FeedForward(nn.Module):
 
 
 class Residual(nn.Module):
-    """What a sublayer finds is added to what was there; LayerNorm keeps the sum at one size.  (batch, time, width) -> the same.
+    """What a sublayer finds is added to what was there; LayerNorm keeps the sum at one size.
 
-    The paper takes the norm after the addition (section 3.1). Nearly all of today's models take it before the sublayer,
-    so that what was there is handed on untouched through all layers (Xiong et al. 2020).
+    (batch, time, width) -> the same. The paper takes the norm after the addition (section 3.1). Nearly all of today's
+    models take it before the sublayer, so that what was there is handed on untouched through all layers (Xiong et al.
+    2020).
     """
 
     def __init__(self, a: Architecture) -> None:
@@ -109,11 +126,18 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()
-        self.attention, self.cross_attention, self.feed_forward = MultiHeadAttention(a), MultiHeadAttention(a), FeedForward(a)
+        self.attention, self.cross_attention, self.feed_forward = (
+            MultiHeadAttention(a),
+            MultiHeadAttention(a),
+            FeedForward(a),
+        )
         self.residuals = nn.ModuleList(Residual(a) for _ in range(3))
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor, memory_mask: Tensor) -> Tensor:
-        """x (batch, written, width), memory (batch, time, width), masks (written, written) and (batch, 1, 1, time) -> like x"""
+        """x (batch, written, width), memory (batch, time, width) -> like x
+
+        The masks are (written, written) and (batch, 1, 1, time).
+        """
         x = self.residuals[0](x, lambda seen: self.attention(seen, seen, mask))
         x = self.residuals[1](x, lambda seen: self.cross_attention(seen, memory, memory_mask))
         return self.residuals[2](x, self.feed_forward)
@@ -174,11 +198,11 @@ class Transformer(nn.Module):
         nn.init.normal_(self.embedding.weight, std=a.width**-0.5)
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """(batch, time) -> (batch, time, width). Times the root of the width, an embedding is as large as a position."""
+        """(batch, time) -> (batch, time, width). Times the root of the width, embeddings are as large as positions."""
         return self.dropout(self.embedding(tokens) * math.sqrt(self.width) + positions(tokens.shape[1], self.width))
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, time) -> the memory (batch, time, width) and its mask (batch, 1, 1, time), True where there is no padding."""
+        """(batch, time) -> the memory (batch, time, width) and its mask (batch, 1, 1, time), False at padding."""
         mask = (source != PAD)[:, None, None]
         return self.encoder(self.embed(source), mask), mask
 
@@ -188,7 +212,7 @@ class Transformer(nn.Module):
         return x @ self.embedding.weight.T
 
     def forward(self, source: Tensor, written: Tensor) -> Tensor:
-        """Logits of the token that follows each written one: (batch, time), (batch, written) -> (batch, written, tokens)."""
+        """Logits of the token after each written one: (batch, time), (batch, written) -> (batch, written, tokens)."""
         return self.decode(written, *self.encode(source))
 
 
@@ -198,7 +222,7 @@ def learning_rate(step: int, width: int, warm_up: int) -> float:
 
 
 def smoothed_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    """Cross-entropy against a target that gives away a share `smoothing` of its certainty, equally to all tokens (section 5.4).
+    """Cross-entropy against a target that gives a share `smoothing` of its certainty to all tokens alike (section 5.4).
 
     logits (batch, time, tokens), targets (batch, time) -> the mean over all targets but padding.
     """
@@ -265,7 +289,7 @@ KEPT, APART = 5, 20  # checkpoints that are averaged at the end, and the steps b
 
 
 def train(steps: int = STEPS, a: Architecture = Architecture(), seed: int = 0) -> Trained:
-    """Adam as in section 5.3, on fresh random dates at each step; in the end the mean of the last weights, as in section 6.1."""
+    """Adam as in section 5.3, on fresh random dates at each step; at the end the mean of the last weights (6.1)."""
     known, held_out = split_days()
     generator = torch.Generator().manual_seed(seed)
     losses: list[float] = []
@@ -296,7 +320,7 @@ def train(steps: int = STEPS, a: Architecture = Architecture(), seed: int = 0) -
 
 
 def gradient_sizes(pre_norm: bool, layers: int = 12, seed: int = 0) -> list[float]:
-    """Before any training, the norm of the gradient by the last matrix of each decoder layer, (layers,) (Xiong et al. 2020)."""
+    """The norm of the first gradient by the last matrix of each decoder layer, (layers,) (Xiong et al. 2020)."""
     with repeatable(seed):
         model = Transformer(Architecture(layers=layers, pre_norm=pre_norm), TOKENS)
         texts, right = sample(split_days()[0], 64, torch.Generator().manual_seed(seed))
@@ -306,30 +330,40 @@ def gradient_sizes(pre_norm: bool, layers: int = 12, seed: int = 0) -> list[floa
     return [matrix.grad.norm().item() for matrix in matrices if matrix.grad is not None]
 
 
-def main() -> None:
-    """Print what each idea gives in numbers, and draw the pictures."""
+def main() -> Trained:
+    """Print what each idea gives in numbers, draw the pictures, and return what was trained."""
     print("The learning rate of the paper (width 512, 4000 steps of warm-up), and of this lesson:")
     for step in (1, 100, 1000, 4000, 100_000):
         ours = SCALE * learning_rate(step, Architecture.width, WARM_UP)
         print(f"  step {step:6}   {learning_rate(step, 512, 4000):.1e}   {ours:.1e}")
 
-    print("\nBefore training, 12 layers: the size of the gradient in the first, the middle and the last layer of the decoder.")
+    print(
+        "\nBefore training, 12 layers: "
+        "the size of the gradient in the first, the middle and the last layer of the decoder."
+    )
     sizes = {name: gradient_sizes(pre_norm) for name, pre_norm in (("post-norm", False), ("pre-norm", True))}
     for name, found in sizes.items():
         print(f"  {name:9}   {found[0]:.3f}   {found[5]:.3f}   {found[11]:.3f}")
 
     known, held_out = split_days()
-    print(f"\nDates in {len(FORMS)} forms: {len(known)} days to learn from, {len(held_out)} held out. {STEPS} steps of {BATCH} dates.")
+    print(
+        f"\nDates in {len(FORMS)} forms: {len(known)} days to learn from, {len(held_out)} held out. "
+        f"{STEPS} steps of {BATCH} dates."
+    )
     started = time.perf_counter()
     trained = train()
     for step, share in trained.measured.items():
-        print(f"  step {step:4}   mean loss {sum(trained.losses[step - EVERY : step]) / EVERY:.3f}   held-out dates without a mistake {share:.3f}")
+        mean_loss = sum(trained.losses[step - EVERY : step]) / EVERY
+        print(f"  step {step:4}   mean loss {mean_loss:.3f}   held-out dates without a mistake {share:.3f}")
     mean = exact_match(trained.model, held_out, MEASURED_ON)
-    print(f"  mean of the last {KEPT} checkpoints, on the same {MEASURED_ON} dates {mean:.3f}   ({time.perf_counter() - started:.0f} s)")
+    print(
+        f"  mean of the last {KEPT} checkpoints, on the same {MEASURED_ON} dates {mean:.3f}   "
+        f"({time.perf_counter() - started:.0f} s)"
+    )
     print_what_it_learned(trained.model, held_out)
-    compare_with_the_libraries(trained.model, held_out)
     draw_training(trained)
     draw_alignment(trained.model, held_out)
+    return trained
 
 
 def print_what_it_learned(model: Transformer, held_out: list[date]) -> None:
@@ -339,29 +373,6 @@ def print_what_it_learned(model: Transformer, held_out: list[date]) -> None:
         print(f"  {text:38} {write_dates(model, [text])[0]}")
     print(f"2000 held-out dates without a mistake: {exact_match(model, held_out, 2000):.4f}")
     print(f"500 dates of the years 1700 to 1799, which it never saw: {exact_match(model, days(1700, 1799), 500):.3f}")
-
-
-@torch.no_grad()
-def compare_with_the_libraries(model: Transformer, held_out: list[date]) -> None:
-    """The same weights here, in torch.nn.Transformer and in transformers' BertModel."""
-    from projects.foundations.lesson07_transformer.compare import both_minilms, both_outputs, seconds_of_minilm
-
-    texts, right = sample(held_out, 64, torch.Generator().manual_seed(0))
-    ours, theirs = both_outputs(model, Architecture(), tokenise(texts), tokenise(right))
-    print(f"\nLargest difference to torch.nn.Transformer with our weights: {(ours - theirs).abs().max():.0e}.")
-    ours, theirs, mask = both_minilms(SENTENCES)
-    apart = (ours - theirs)[mask.bool()].abs().max()
-    print(f"Largest difference to transformers' BertModel with MiniLM's weights: {apart:.0e}, {len(SENTENCES)} sentences of {mask.sum(dim=1).tolist()} tokens.")
-    with repeatable(0):
-        mine, library = seconds_of_minilm()
-    print(f"MiniLM on two texts of 512 tokens, one thread: {mine:.2f} s here, {library:.2f} s in transformers.")
-
-
-SENTENCES = [
-    "Yes.",
-    "The cat drank the milk because it was thirsty.",
-    "An encoder reads a whole sentence at once, so each word's numbers depend on all the others.",
-]
 
 
 def draw_training(trained: Trained) -> None:

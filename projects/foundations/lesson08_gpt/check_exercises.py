@@ -44,7 +44,15 @@ def test_beam_search() -> None:
     assert exercises.beam_search(trap, [2], 2, width=1) == [2, 0, 0], "one beginning: the likeliest token each time"
     assert exercises.beam_search(trap, [2], 2, width=2) == [2, 1, 1], "0.4 · 0.9 is more than 0.5 · 0.34"
 
-    after = {(): [0.9, 0.1], (0,): [0.6, 0.4], (1,): [0.95, 0.05], (0, 0): [0.5, 0.5], (0, 1): [0.9, 0.1], (1, 0): [0.6, 0.4], (1, 1): [0.5, 0.5]}
+    after = {
+        (): [0.9, 0.1],
+        (0,): [0.6, 0.4],
+        (1,): [0.95, 0.05],
+        (0, 0): [0.5, 0.5],
+        (0, 1): [0.9, 0.1],
+        (1, 0): [0.6, 0.4],
+        (1, 1): [0.5, 0.5],
+    }
     found = exercises.beam_search(lambda sequence: torch.tensor(after[tuple(sequence[1:])]).log(), [2], 3, width=2)
     assert found == [2, 0, 1, 0], "the whole beginning counts, not its newest token"
 
@@ -54,11 +62,17 @@ def test_beam_search() -> None:
         return sum(table[before, after].item() for before, after in zip((1, *sequence), sequence, strict=False))
 
     best = max(product(range(4), repeat=5), key=of)
-    assert exercises.beam_search(lambda sequence: table[sequence[-1]], [1], 5, width=4**4) == [1, *best], "wide enough to keep all"
+    assert exercises.beam_search(lambda sequence: table[sequence[-1]], [1], 5, width=4**4) == [1, *best], (
+        "wide enough to keep all"
+    )
 
 
 def test_speculative_step() -> None:
-    generator, target, draft = torch.Generator().manual_seed(0), torch.tensor([0.5, 0.3, 0.2, 0.0]), torch.tensor([0.1, 0.3, 0.3, 0.3])
+    generator, target, draft = (
+        torch.Generator().manual_seed(0),
+        torch.tensor([0.5, 0.3, 0.2, 0.0]),
+        torch.tensor([0.1, 0.3, 0.3, 0.3]),
+    )
     drawn = torch.multinomial(draft, 20_000, replacement=True, generator=generator).tolist()
     results = torch.tensor([exercises.speculative_step(target, draft, token, generator) for token in drawn])
     assert torch.allclose(torch.bincount(results, minlength=4) / 20_000, target, atol=0.015)

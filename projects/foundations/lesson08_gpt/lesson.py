@@ -1,8 +1,9 @@
 """GPT: a tokenizer, a decoder-only Transformer and a page of training make a model that writes.
 
-Radford et al. (2018, 2019) trained one to predict the next token of any text, and found that this is enough. This lesson does
-the same at a small size, on the docstrings of the installed packages, and saves the result in GPT-2's format. The tokenizer is
-in tokenizer.py and the model in model.py; here they are trained and asked. Run it with `kit learn 08`.
+Radford et al. (2018, 2019) trained one to predict the next token of any text, and found that this is enough. This
+lesson does the same at a small size, on the docstrings of the installed packages, and saves the result in GPT-2's
+format. The tokenizer is in tokenizer.py and the model in model.py; here they are trained and asked. Run it with
+`kit learn 08`.
 """
 
 import codecs
@@ -25,18 +26,32 @@ from projects.foundations.lesson08_gpt.tokenizer import END, Characters, Tokeniz
 
 MODULES = (  # whose docstrings are the text
     *("numpy", "numpy.fft", "numpy.linalg", "numpy.ma", "numpy.polynomial", "numpy.random"),
-    *("scipy.cluster", "scipy.fft", "scipy.integrate", "scipy.interpolate", "scipy.linalg", "scipy.ndimage", "scipy.optimize"),
+    *(
+        "scipy.cluster",
+        "scipy.fft",
+        "scipy.integrate",
+        "scipy.interpolate",
+        "scipy.linalg",
+        "scipy.ndimage",
+        "scipy.optimize",
+    ),
     *("scipy.signal", "scipy.sparse", "scipy.spatial", "scipy.special", "scipy.stats"),
     *("sklearn.cluster", "sklearn.datasets", "sklearn.decomposition", "sklearn.ensemble", "sklearn.feature_extraction"),
-    *("sklearn.gaussian_process", "sklearn.linear_model", "sklearn.metrics", "sklearn.model_selection", "sklearn.naive_bayes"),
+    *(
+        "sklearn.gaussian_process",
+        "sklearn.linear_model",
+        "sklearn.metrics",
+        "sklearn.model_selection",
+        "sklearn.naive_bayes",
+    ),
     *("sklearn.neighbors", "sklearn.pipeline", "sklearn.preprocessing", "sklearn.svm", "sklearn.tree"),
 )
 
 
 def docstrings(modules: Iterable[str] = MODULES, characters: int = 1_200_000, seed: int = 0) -> list[str]:
-    """Docstrings of what the modules offer, each once, in a random order that the seed fixes, up to that many characters in all.
+    """Docstrings of what the modules offer, each once, up to that many characters in all.
 
-    Their examples are left out: a small model cannot learn what was computed there.
+    The seed fixes their random order. Their examples are left out: a small model cannot learn what was computed there.
     """
     found: dict[str, None] = {}
     for name in modules:
@@ -45,7 +60,11 @@ def docstrings(modules: Iterable[str] = MODULES, characters: int = 1_200_000, se
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # some names are only kept to say that they will go
                 thing = getattr(module, attribute)
-            text = inspect.getdoc(thing) if callable(thing) and hasattr(thing, "__name__") and not attribute.startswith("_") else None
+            text = (
+                inspect.getdoc(thing)
+                if callable(thing) and hasattr(thing, "__name__") and not attribute.startswith("_")
+                else None
+            )
             prose = (text or "").partition("\nExamples\n---")[0].rstrip()
             if len(prose) > 200:
                 found[prose] = None
@@ -66,7 +85,7 @@ def split(tokens: Tensor, share: float = 0.1) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train; the defaults are those of nanoGPT's run on a CPU, but for the learning rate: three times theirs did better."""
+    """How to train; the defaults are those of nanoGPT's run on a CPU, but three times its learning rate did better."""
 
     steps: int = 2000
     batch: int = 12
@@ -117,30 +136,39 @@ def training(model: nn.Module, logits: Logits, tokens: Tensor, recipe: Recipe, s
 
 @torch.no_grad()
 def mean_loss(logits: Logits, tokens: Tensor, context: int) -> float:
-    """The loss in nats for each token but the first, in consecutive windows of `context` places: tokens (time,), each asked once."""
+    """The loss in nats for each token but the first, in consecutive windows of `context` places.
+
+    tokens (time,), each asked once
+    """
     whole = (len(tokens) - 1) // context * context
     inputs, answers = tokens[:whole].view(-1, context), tokens[1 : whole + 1].view(-1, context)
     parts = list(zip(inputs.split(32), answers.split(32), strict=True))
     if whole < len(tokens) - 1:
         parts.append((tokens[None, whole:-1], tokens[None, whole + 1 :]))
-    total = sum(functional.cross_entropy(logits(x).flatten(0, 1), y.flatten(), reduction="sum").item() for x, y in parts)
+    total = sum(
+        functional.cross_entropy(logits(x).flatten(0, 1), y.flatten(), reduction="sum").item() for x, y in parts
+    )
     return total / (len(tokens) - 1)
 
 
 def bits_per_byte(loss: float, tokens: int, length: int) -> float:
-    """A loss in nats for each of so many tokens, as bits for each byte of the text: only this compares across tokenizers."""
+    """A loss in nats per token, as bits per byte of the text: only this compares across tokenizers."""
     return loss * tokens / length / math.log(2)
 
 
 def count_losses(train: Tensor, validation: Tensor, vocabulary: int) -> dict[str, float]:
-    """What counting reaches, in nats per token: no knowledge, each token's frequency, and its frequency behind the one before.
+    """What counting reaches, in nats per token: no knowledge, each token's frequency, and that behind the one before.
 
-    The last adds 20 made-up sightings, spread like the frequencies, to each token's followers (MacKay and Peto 1995), so that
-    a pair that was never seen is not impossible. tokens (time,)
+    The last adds 20 made-up sightings, spread like the frequencies, to each token's followers (MacKay and Peto 1995),
+    so that a pair that was never seen is not impossible. tokens (time,)
     """
     single = torch.bincount(train, minlength=vocabulary).double() + 1
     single /= single.sum()
-    pairs = torch.bincount(train[:-1] * vocabulary + train[1:], minlength=vocabulary**2).view(vocabulary, vocabulary).double()
+    pairs = (
+        torch.bincount(train[:-1] * vocabulary + train[1:], minlength=vocabulary**2)
+        .view(vocabulary, vocabulary)
+        .double()
+    )
     before, after = validation[:-1], validation[1:]
     behind = (pairs[before, after] + 20 * single[after]) / (pairs.sum(dim=1)[before] + 20)
     frequency, pair = -single[after].log().mean().item(), -behind.log().mean().item()
@@ -162,9 +190,9 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """Keep the likeliest tokens that reach the share p together, at least one; the rest becomes -inf (Holtzman et al. 2020).
+    """Keep the likeliest tokens that reach the share p together, at least one (Holtzman et al. 2020).
 
-    (..., vocabulary) -> the same. Where the model is sure few remain, where it is not, many.
+    The rest becomes -inf.  (..., vocabulary) -> the same. Where the model is sure few remain, where it is not, many.
     """
     ordered, order = logits.sort(descending=True)
     shares = torch.softmax(ordered, dim=-1)
@@ -188,18 +216,21 @@ def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
 def first_seen(length: int, context: int) -> int:
     """Where the model's view of so many tokens begins: when the context is full, the view leaves half of it behind.
 
-    One token each time would cost more: positions are learned, so whenever the view moves, all keys and values are computed anew.
+    One token each time would cost more: positions are learned, so whenever the view moves, all keys and values are
+    computed anew.
     """
     half = (context + 1) // 2
     return 0 if length <= context else -(-(length - context) // half) * half
 
 
 @torch.no_grad()
-def generate(model: GPT, prompt: Sequence[int], count: int, sampling: Sampling | None = None, seed: int = 0, cached: bool = True) -> Iterator[int]:
+def generate(
+    model: GPT, prompt: Sequence[int], count: int, sampling: Sampling | None = None, seed: int = 0, cached: bool = True
+) -> Iterator[int]:
     """Yield `count` tokens that follow the prompt, one by one.
 
-    The keys and values of a place depend only on what stands before it, so they stay as they are when a token is added. With
-    the cache each step computes one place, without it all of them; both give the same logits.
+    The keys and values of a place depend only on what stands before it, so they stay as they are when a token is
+    added. With the cache each step computes one place, without it all of them; both give the same logits.
     """
     tokens, generator, cache, begin = list(prompt), torch.Generator().manual_seed(seed), Cache(), 0
     for _ in range(count):
@@ -210,7 +241,9 @@ def generate(model: GPT, prompt: Sequence[int], count: int, sampling: Sampling |
         yield tokens[-1]
 
 
-def stream(model: GPT, tokenizer: Tokenizer, prompt: str, count: int = 100, sampling: Sampling | None = None, seed: int = 0) -> Iterator[str]:
+def stream(
+    model: GPT, tokenizer: Tokenizer, prompt: str, count: int = 100, sampling: Sampling | None = None, seed: int = 0
+) -> Iterator[str]:
     """Yield what follows the prompt, piece by piece, until the document ends or `count` tokens are written.
 
     A sign of several bytes can lie in several tokens; it comes when it is whole.
@@ -238,7 +271,7 @@ def load(folder: Path) -> tuple[GPT, Tokenizer]:
 
 
 def shakespeare(assets: Path) -> tuple[Tensor, Tensor, Characters]:
-    """tinyshakespeare (Karpathy 2015) as characters: the first 90 % for training, the last 10 % for validation, and the characters."""
+    """tinyshakespeare (Karpathy 2015): 90 % for training, the last 10 % for validation, and its characters."""
     text = (assets / "data/tinyshakespeare/input.txt").read_text(encoding="utf-8")
     characters = Characters(text)
     return *split(torch.tensor(characters.encode(text))), characters
@@ -307,13 +340,15 @@ def library_merges(texts: Sequence[str], count: int) -> list[tuple[str, str]]:
     library = Tokenizer(models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    library.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=256 + count, initial_alphabet=alphabet, show_progress=False))
+    library.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=256 + count, initial_alphabet=alphabet, show_progress=False)
+    )
     return [(left, right) for left, right in json.loads(library.to_str())["model"]["merges"]]
 
 
 def train_with_progress(model: GPT, train: Tensor, validation: Tensor) -> tuple[list[float], list[tuple[int, float]]]:
     """All losses of the training, and the steps and validation losses on the way."""
-    from common.progress import track
+    from common.system.progress import track
 
     size = sum(parameter.numel() for parameter in model.parameters())
     print(f"A model of {size:,} parameters, {RECIPE.steps} steps of {RECIPE.batch} x {RECIPE.context} tokens:")
@@ -322,9 +357,11 @@ def train_with_progress(model: GPT, train: Tensor, validation: Tensor) -> tuple[
         losses.append(loss)
         if len(losses) in (50, 100) or len(losses) % 200 == 0:
             curve.append((len(losses), mean_loss(model, validation, RECIPE.context)))
-            print(f"  step {len(losses):4}   training loss {sum(losses[-50:]) / 50:.3f}   validation loss {curve[-1][1]:.3f}")
+            recent = sum(losses[-50:]) / 50
+            print(f"  step {len(losses):4}   training loss {recent:.3f}   validation loss {curve[-1][1]:.3f}")
     seconds = time.perf_counter() - started
-    print(f"  {seconds:.0f} s, {RECIPE.steps * RECIPE.batch * RECIPE.context / seconds:,.0f} tokens a second, validation included\n")
+    speed = RECIPE.steps * RECIPE.batch * RECIPE.context / seconds
+    print(f"  {seconds:.0f} s, {speed:,.0f} tokens a second, validation included\n")
     model.eval()
     return losses, curve
 
@@ -346,7 +383,7 @@ def print_samples(model: GPT, tokenizer: Tokenizer) -> None:
 
 
 def compare_cache(model: GPT, tokenizer: Tokenizer) -> None:
-    """Tokens a second with and without the cache, in turns; the best of three, since other programs may run beside this one."""
+    """Tokens a second with and without the cache, in turns; the best of three, since other programs may run, too."""
     prompt, seconds, texts = [tokenizer.end], {True: math.inf, False: math.inf}, {}
     for _ in range(3):
         for cached in seconds:
@@ -356,7 +393,8 @@ def compare_cache(model: GPT, tokenizer: Tokenizer) -> None:
     with_cache, without = (model.shape.context / seconds[cached] for cached in (True, False))
     same = "the same tokens" if texts[True] == texts[False] else "OTHER TOKENS"
     print(
-        f"\n{model.shape.context} tokens with the cache: {with_cache:,.0f} a second, without {without:,.0f}: {with_cache / without:.1f} times as fast, {same}."
+        f"\n{model.shape.context} tokens with the cache: {with_cache:,.0f} a second, without {without:,.0f}: "
+        f"{with_cache / without:.1f} times as fast, {same}."
     )
 
 
@@ -369,7 +407,10 @@ def save_and_compare(model: GPT, tokenizer: Tokenizer) -> None:
 
     folder = lessons.PICTURES / "gpt"
     save(model, tokenizer, folder)
-    theirs, ids = AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)(PROMPT)["input_ids"]
+    theirs, ids = (
+        AutoModelForCausalLM.from_pretrained(folder).eval(),
+        AutoTokenizer.from_pretrained(folder)(PROMPT)["input_ids"],
+    )
     tokens = torch.tensor([tokenizer.encode(PROMPT)])
     difference = (theirs(tokens).logits - model(tokens)).abs().max()
     same = "the same ids" if ids == tokens[0].tolist() else "OTHER IDS"
@@ -388,7 +429,14 @@ def draw_loss(losses: list[float], curve: list[tuple[int, float]], reached: dict
     axes.plot(*zip(*curve, strict=True), "o-", color="#1d4ed8", markersize=4, label="validation")
     for name, loss in reached.items():
         ours = name == "this model"
-        axes.annotate(f"{name}: {loss:.2f}", (1.01 * len(losses), loss), va="center", fontsize=9, color="#1d4ed8" if ours else "#4b5563", annotation_clip=False)
+        axes.annotate(
+            f"{name}: {loss:.2f}",
+            (1.01 * len(losses), loss),
+            va="center",
+            fontsize=9,
+            color="#1d4ed8" if ours else "#4b5563",
+            annotation_clip=False,
+        )
         if not ours:
             axes.axhline(loss, color="#9ca3af", linewidth=1, linestyle="--")
     axes.set(xlabel="step", ylabel="nats for each token", xlim=(0, 1.005 * len(losses)), ylim=(2, 10))
@@ -404,7 +452,12 @@ def draw_sampling(model: GPT, tokenizer: Tokenizer) -> None:
 
     from projects.foundations.lessons import save_picture
 
-    ways = {"as the model says": Sampling(), "temperature 0.5": Sampling(temperature=0.5), "top-k 5": Sampling(top_k=5), "top-p 0.7": Sampling(top_p=0.7)}
+    ways = {
+        "as the model says": Sampling(),
+        "temperature 0.5": Sampling(temperature=0.5),
+        "top-k 5": Sampling(top_k=5),
+        "top-p 0.7": Sampling(top_p=0.7),
+    }
     figure, prompts = Figure(figsize=(11, 6.4), layout="constrained"), ("The number of", "x : array")
     for row, prompt in zip(figure.subplots(2, 4, sharex="row", sharey="row"), prompts, strict=True):
         logits = model(torch.tensor([[tokenizer.end, *tokenizer.encode(prompt)]]))[0, -1]

@@ -1,8 +1,8 @@
 """A decoder-only Transformer in GPT-2's form, which reads and writes GPT-2's files.
 
 Radford et al. (2018) kept the decoder of Vaswani et al. (2017) and dropped the rest; Radford et al. (2019) moved the
-normalisation in front of each part, and added one after the last block. Lesson 6 wrote attention by hand and found PyTorch's
-to be equal, so the fast one is used here.
+normalisation in front of each part, and added one after the last block. Lesson 6 wrote attention by hand and found
+PyTorch's to be equal, so the fast one is used here.
 """
 
 import json
@@ -41,7 +41,9 @@ class Cache:
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add the new places, and return the keys and values of all."""
         if layer in self.layers:
-            key, value = (torch.cat([old, new], dim=2) for old, new in zip(self.layers[layer], (key, value), strict=True))
+            key, value = (
+                torch.cat([old, new], dim=2) for old, new in zip(self.layers[layer], (key, value), strict=True)
+            )
         self.layers[layer] = (key, value)
         return key, value
 
@@ -77,7 +79,9 @@ class Block(nn.Module):
         super().__init__()
         self.norm_1, self.norm_2 = nn.LayerNorm(shape.width), nn.LayerNorm(shape.width)
         self.attention = Attention(shape, layer)
-        self.feed_forward = nn.Sequential(nn.Linear(shape.width, 4 * shape.width), nn.GELU("tanh"), nn.Linear(4 * shape.width, shape.width))
+        self.feed_forward = nn.Sequential(
+            nn.Linear(shape.width, 4 * shape.width), nn.GELU("tanh"), nn.Linear(4 * shape.width, shape.width)
+        )
 
     def forward(self, x: Tensor, cache: Cache | None) -> Tensor:
         x = x + self.attention(self.norm_1(x), cache)
@@ -85,7 +89,10 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """Token ids to the logits of each next token; the embedding of a token is also its row of the read-out (Press and Wolf 2017)."""
+    """Token ids to the logits of each next token.
+
+    The embedding of a token is also its row of the read-out (Press and Wolf 2017).
+    """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -96,7 +103,9 @@ class GPT(nn.Module):
         self.norm = nn.LayerNorm(shape.width)
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
-        """(batch, time) -> (batch, time, vocabulary).  With a cache, only the tokens that are not yet in it; it is extended.
+        """(batch, time) -> (batch, time, vocabulary).
+
+        With a cache, only the tokens that are not yet in it; it is extended.
 
         Raises ValueError for more tokens than the model has positions.
         """
@@ -112,10 +121,12 @@ class GPT(nn.Module):
 def random_gpt(shape: Shape, seed: int = 0, token_spread: float = 0.02) -> GPT:
     """A model that has learned nothing yet: weights of spread 0.02, biases 0 (Radford et al. 2018, section 4.1).
 
-    2 · layers parts add to the same numbers, so their last matrices are smaller by the root of that (Radford et al. 2019, section 2.3).
-    The table of tokens may have a spread of its own: 0.02 was chosen for a width of 768, and a narrow model learns faster from a wider one.
+    2 · layers parts add to the same numbers, so their last matrices are smaller by the root of that (Radford et al.
+    2019, section 2.3). The table of tokens may have a spread of its own: 0.02 was chosen for a width of 768, and a
+    narrow model learns faster from a wider one.
     """
-    with torch.random.fork_rng(devices=[]):  # the modules draw from PyTorch's own generator first; it is put back afterwards
+    # The modules draw from PyTorch's own generator first; it is put back afterwards.
+    with torch.random.fork_rng(devices=[]):
         model = GPT(shape)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -151,7 +162,10 @@ def gpt2_name(name: str) -> str:
 
 
 def turned(name: str, weight: Tensor) -> Tensor:
-    """GPT-2's matrices in the blocks stand on their side, (inputs, outputs), as x @ matrix needs them; this turns them, both ways."""
+    """GPT-2's matrices in the blocks stand on their side, (inputs, outputs), as x @ matrix needs them.
+
+    This turns them, both ways.
+    """
     return weight.T.contiguous() if weight.ndim == 2 and name.startswith("blocks") else weight
 
 
@@ -161,7 +175,7 @@ def gpt2_weights(model: GPT) -> dict[str, Tensor]:
 
 
 def save_model(model: GPT, end: int, folder: Path) -> None:
-    """Write config.json and model.safetensors, as `GPT2LMHeadModel.from_pretrained` reads them; `end` is the id of END."""
+    """Write config.json and model.safetensors as `GPT2LMHeadModel.from_pretrained` reads them; `end` is END's id."""
     from safetensors.torch import save_file
 
     shape = model.shape
@@ -192,7 +206,13 @@ def load_model(folder: Path) -> GPT:
     from safetensors.torch import load_file
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    names = {"vocabulary": "vocab_size", "context": "n_positions", "width": "n_embd", "layers": "n_layer", "heads": "n_head"}
+    names = {
+        "vocabulary": "vocab_size",
+        "context": "n_positions",
+        "width": "n_embd",
+        "layers": "n_layer",
+        "heads": "n_head",
+    }
     model = random_gpt(Shape(**{ours: config[theirs] for ours, theirs in names.items()}))
     stored = load_file(folder / "model.safetensors")
     model.load_state_dict({name: turned(name, stored[gpt2_name(name)]) for name in model.state_dict()})

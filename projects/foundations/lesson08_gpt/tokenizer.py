@@ -1,7 +1,8 @@
 """A byte-pair tokenizer: it starts from single bytes, and merges the most frequent pair of neighbours, again and again.
 
-Gage (1994) compressed files this way; Sennrich, Haddow and Birch (2016) cut words with it; Radford et al. (2019) applied it to
-bytes, so that no text is without tokens. Merges and ids are the ones that the `tokenizers` library learns from the same text.
+Gage (1994) compressed files this way; Sennrich, Haddow and Birch (2016) cut words with it; Radford et al. (2019)
+applied it to bytes, so that no text is without tokens. Merges and ids are the ones that the `tokenizers` library
+learns from the same text.
 """
 
 import heapq
@@ -17,14 +18,18 @@ Pair = tuple[int, int]
 
 END = "<|endoftext|>"  # stands between two documents, as in GPT-2
 
-# GPT-2's cut into words, which no merge crosses (Radford et al. 2019, section 2.2): English endings, then letters, digits or other
-# signs with at most one space before them, then white space. The last space of a run is left for the word that follows it.
+# GPT-2's cut into words, which no merge crosses (Radford et al. 2019, section 2.2): English endings, then letters,
+# digits or other signs with at most one space before them, then white space. The last space of a run is left for the
+# word that follows it.
 WORDS = regex.compile(r"'(?:[stmd]|re|ve|ll)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 
-# GPT-2 writes each byte as a visible sign: itself where it is one, or else the next sign from 256 on. Ids follow that order.
+# GPT-2 writes each byte as a visible sign: itself where it is one, or else the next sign from 256 on.
+# Ids follow that order.
 VISIBLE = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
 BYTES = [*VISIBLE, *sorted(set(range(256)) - set(VISIBLE))]  # id -> byte
-SIGNS = {byte: chr(byte) if number < len(VISIBLE) else chr(256 + number - len(VISIBLE)) for number, byte in enumerate(BYTES)}
+SIGNS = {
+    byte: chr(byte) if number < len(VISIBLE) else chr(256 + number - len(VISIBLE)) for number, byte in enumerate(BYTES)
+}
 IDS = {byte: number for number, byte in enumerate(BYTES)}
 
 
@@ -49,8 +54,8 @@ def merge(ids: Sequence[int], pair: Pair, new: int) -> list[int]:
 def learn_merges(texts: Iterable[str], count: int) -> list[Pair]:
     """The first `count` merges, or fewer where no pair is left; each makes the next id, from 256 on.
 
-    Sennrich, Haddow and Birch (2016), algorithm 1. Of equally frequent pairs the one with the smaller ids comes first. Equal
-    words are counted once, and a merge looks only at the words that hold its pair.
+    Sennrich, Haddow and Birch (2016), algorithm 1. Of equally frequent pairs the one with the smaller ids comes first.
+    Equal words are counted once, and a merge looks only at the words that hold its pair.
     """
     counted = Counter(word for text in texts for word in WORDS.findall(text))
     words, times = [[IDS[byte] for byte in word.encode()] for word in counted], list(counted.values())
@@ -153,7 +158,13 @@ class Tokenizer:
                 "merges": [[names[left], names[right]] for left, right in self.merges],
             },
         }
-        config = {"tokenizer_class": "GPT2Tokenizer", "bos_token": END, "eos_token": END, "unk_token": END, "add_prefix_space": False}
+        config = {
+            "tokenizer_class": "GPT2Tokenizer",
+            "bos_token": END,
+            "eos_token": END,
+            "unk_token": END,
+            "add_prefix_space": False,
+        }
         for name, value in (("tokenizer.json", content), ("tokenizer_config.json", config)):
             (folder / name).write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -166,7 +177,7 @@ class Tokenizer:
 
 
 class Characters:
-    """One id for each character of a text, in the order of their code points: the tokenizer of the tinyshakespeare figure."""
+    """One id for each character of a text, in the order of code points: the tinyshakespeare figure's tokenizer."""
 
     def __init__(self, text: str) -> None:
         self.signs = sorted(set(text))

@@ -18,7 +18,9 @@ def test_the_difference_quotient_is_the_derivative(x: float) -> None:
 
 
 def test_its_error_falls_with_the_square_of_h_and_then_rises() -> None:
-    error = {h: abs(lesson.numeric_derivative(math.sin, 1.0, h) - math.cos(1.0)) for h in (1e-1, 1e-2, 1e-3, 1e-5, 1e-11)}
+    error = {
+        h: abs(lesson.numeric_derivative(math.sin, 1.0, h) - math.cos(1.0)) for h in (1e-1, 1e-2, 1e-3, 1e-5, 1e-11)
+    }
     assert error[1e-1] / error[1e-2] == pytest.approx(100, rel=0.01)
     assert error[1e-2] / error[1e-3] == pytest.approx(100, rel=0.01)
     assert error[1e-11] > 1_000 * error[1e-5]
@@ -40,7 +42,14 @@ def test_each_step_multiplies_the_distance_by_the_same_factor(step_size: float, 
 
 @pytest.mark.parametrize(
     ("step_size", "said"),
-    [(0.01, "crawls"), (0.1, "converges"), (0.5, "converges"), (0.9, "jumps to and fro, and converges"), (1.0, "never ends"), (1.05, "diverges")],
+    [
+        (0.01, "crawls"),
+        (0.1, "converges"),
+        (0.5, "converges"),
+        (0.9, "jumps to and fro, and converges"),
+        (1.0, "never ends"),
+        (1.05, "diverges"),
+    ],
 )
 def test_what_a_step_size_does_is_what_is_said(step_size: float, said: str) -> None:
     assert lesson.behaviour(step_size) == said
@@ -69,4 +78,6 @@ def test_the_start_decides_which_valley_is_found() -> None:
 def test_the_library_finds_the_same_lowest_point() -> None:
     from scipy.optimize import minimize_scalar
 
-    assert minimize_scalar(lesson.bowl).x == pytest.approx(lesson.descend(lesson.bowl_derivative, -1.0, 0.1, 200)[-1], abs=1e-6)
+    assert minimize_scalar(lesson.bowl).x == pytest.approx(
+        lesson.descend(lesson.bowl_derivative, -1.0, 0.1, 200)[-1], abs=1e-6
+    )

@@ -53,7 +53,9 @@ def test_the_data_are_what_the_readme_says() -> None:
     assert Z.mean(axis=0) == pytest.approx(np.zeros(10), abs=1e-12)
     assert Z.std(axis=0) == pytest.approx(np.ones(10))
     assert X[:, 0] == pytest.approx(np.ones(442)) and X[:, 1:] == pytest.approx(Z)
-    assert np.linalg.cond(lesson.design_matrix(FEATURES)) > 100 * np.linalg.cond(X), "standardising makes the bowl rounder"
+    assert np.linalg.cond(lesson.design_matrix(FEATURES)) > 100 * np.linalg.cond(X), (
+        "standardising makes the bowl rounder"
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -104,7 +106,9 @@ def test_with_a_column_twice_only_the_library_gives_the_shortest_answer() -> Non
     coefficients = theirs(twice)
     design = lesson.design_matrix(twice)
     assert np.linalg.lstsq(design, Y)[0] == pytest.approx(coefficients, abs=1e-6)
-    assert coefficients[1] == pytest.approx(coefficients[11]) and 2 * coefficients[1] == pytest.approx(theirs(Z)[1], abs=1e-6)
+    assert coefficients[1] == pytest.approx(coefficients[11]) and 2 * coefficients[1] == pytest.approx(
+        theirs(Z)[1], abs=1e-6
+    )
     try:
         by_equations = lesson.normal_equations(design, Y)
     except np.linalg.LinAlgError:
@@ -130,7 +134,9 @@ def test_the_gradient_of_a_batch_is_right_on_average_and_wrong_each_time() -> No
 
 def test_a_batch_of_all_rows_is_gradient_descent() -> None:
     batches = [np.arange(442)] * 20
-    assert lesson.sgd(X, Y, random_start(1), batches, np.full(20, 0.1)) == pytest.approx(lesson.gradient_descent(X, Y, random_start(1), 0.1, 20))
+    assert lesson.sgd(X, Y, random_start(1), batches, np.full(20, 0.1)) == pytest.approx(
+        lesson.gradient_descent(X, Y, random_start(1), 0.1, 20)
+    )
 
 
 @pytest.mark.parametrize("batch_size", [1, 32, 442])
@@ -147,7 +153,9 @@ def test_sgd_is_pytorchs_at_every_step(batch_size: int, half_after: int | None) 
         layer.bias.fill_(start[0])
         layer.weight.copy_(torch.tensor(start[None, 1:]))
     optimiser = torch.optim.SGD(layer.parameters(), lr=0.01)
-    decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0 if half_after is None else 1 / (1 + step / half_after))
+    decay = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: 1.0 if half_after is None else 1 / (1 + step / half_after)
+    )
     path = lesson.sgd(X, Y, start, batches, step_sizes)
     assert len(path) == len(batches) + 1
     for batch, w in zip(batches, path[1:], strict=True):
@@ -161,7 +169,9 @@ def test_sgd_is_pytorchs_at_every_step(batch_size: int, half_after: int | None) 
 def test_the_comparison_that_the_lesson_prints_is_a_walk_of_pytorch() -> None:
     batches = lesson.shuffled_batches(442, 32, passes=2)
     path = lesson.torch_sgd(X, Y, random_start(3), batches, 0.05)
-    assert path == pytest.approx(lesson.sgd(X, Y, random_start(3), batches, np.full(len(batches), 0.05)), abs=1e-10, rel=0)
+    assert path == pytest.approx(
+        lesson.sgd(X, Y, random_start(3), batches, np.full(len(batches), 0.05)), abs=1e-10, rel=0
+    )
 
 
 def test_robbins_and_monros_step_sizes() -> None:

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projects.foundations.lesson03_logistic_regression import lesson
-from projects.foundations.lesson03_logistic_regression.lesson import Array, breast_cancer, fit, gradient, loss, scores, sigmoid
+from projects.foundations.lesson03_logistic_regression.lesson import (
+    Array,
+    breast_cancer,
+    fit,
+    gradient,
+    loss,
+    scores,
+    sigmoid,
+)
 
 STRENGTHS = pytest.mark.parametrize("strength", [0.0, 1.0, 30.0])
 
@@ -106,7 +114,10 @@ def test_every_step_goes_down() -> None:
 
 
 def test_on_separable_data_the_norm_grows_with_the_logarithm_of_the_steps() -> None:
-    norms = [float(np.linalg.norm(fit(lesson.LINE, lesson.LINE_LABELS, 0.0, steps)[0][1:])) for steps in (100, 1_000, 10_000, 100_000)]
+    norms = [
+        float(np.linalg.norm(fit(lesson.LINE, lesson.LINE_LABELS, 0.0, steps)[0][1:]))
+        for steps in (100, 1_000, 10_000, 100_000)
+    ]
     growth = np.diff(norms)
     assert np.all(growth > 2)
     # The closest rows are 1 away from the boundary: a step adds about exp(-w), so ten times the steps add log 10.
@@ -139,8 +150,12 @@ def test_without_a_penalty_the_columns_have_the_same_sums_under_labels_and_proba
     assert features.T @ sigmoid(scores(parameters, features)) == pytest.approx(features.T @ labels, abs=1e-8)
 
 
-@pytest.mark.parametrize(("mean_0", "mean_1", "spread", "share_1"), [(-1.0, 1.0, 1.0, 0.5), (0.0, 3.0, 2.0, 0.2), (2.0, -1.0, 1.5, 0.7)])
-def test_two_gaussians_of_equal_spread_give_a_sigmoid(mean_0: float, mean_1: float, spread: float, share_1: float) -> None:
+@pytest.mark.parametrize(
+    ("mean_0", "mean_1", "spread", "share_1"), [(-1.0, 1.0, 1.0, 0.5), (0.0, 3.0, 2.0, 0.2), (2.0, -1.0, 1.5, 0.7)]
+)
+def test_two_gaussians_of_equal_spread_give_a_sigmoid(
+    mean_0: float, mean_1: float, spread: float, share_1: float
+) -> None:
     from scipy.stats import norm
 
     x = np.linspace(-4, 4, 33)
@@ -167,7 +182,9 @@ def test_the_fit_finds_the_gaussians_and_its_probabilities_mean_what_they_say() 
 
 
 def test_calibration_leaves_out_empty_groups_and_puts_an_edge_above() -> None:
-    groups = lesson.calibration(np.array([0.0, 0.2, 0.5, 1.0]), np.array([0.0, 1.0, 0.0, 1.0]), np.array([0, 0.3, 0.4, 0.5, 1]))
+    groups = lesson.calibration(
+        np.array([0.0, 0.2, 0.5, 1.0]), np.array([0.0, 1.0, 0.0, 1.0]), np.array([0, 0.3, 0.4, 0.5, 1])
+    )
     assert groups == [(2, 0.1, 0.5), (2, 0.75, 0.5)]
 
 
@@ -191,12 +208,19 @@ def test_accuracy_counts_the_rows_on_the_right_side() -> None:
 def test_it_beats_always_saying_benign_on_rows_held_out() -> None:
     features, labels, held_out, held_out_labels = breast_cancer()
     parameters, _ = fit(features, labels, 1.0, tolerance=1e-3)
-    assert lesson.accuracy(sigmoid(scores(parameters, held_out)), held_out_labels) > 0.93 > 1 - held_out_labels.mean() + 0.2
+    assert (
+        lesson.accuracy(sigmoid(scores(parameters, held_out)), held_out_labels)
+        > 0.93
+        > 1 - held_out_labels.mean() + 0.2
+    )
 
 
 def test_too_weak_and_too_strong_a_penalty_both_cost_on_rows_held_out() -> None:
     features, labels, held_out, held_out_labels = breast_cancer()
-    weak, middle, strong = (loss(fit(features, labels, strength, tolerance=1e-2)[0], held_out, held_out_labels) for strength in (0.1, 1.0, 10.0))
+    weak, middle, strong = (
+        loss(fit(features, labels, strength, tolerance=1e-2)[0], held_out, held_out_labels)
+        for strength in (0.1, 1.0, 10.0)
+    )
     assert middle < 0.9 * weak and middle < 0.9 * strong
 
 

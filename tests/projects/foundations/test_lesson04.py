@@ -41,13 +41,20 @@ def test_linear_layers_collapse_into_one_and_the_sigmoid_prevents_it(seed: int) 
     assert lesson.network(tensors, x, bend=False).value == pytest.approx(x @ weights + bias, abs=1e-12)
     assert lesson.network(tensors, x).value == pytest.approx(logits_by_hand(parameters, x), abs=1e-12)
     fitted = np.linalg.lstsq(np.column_stack([x, np.ones(7)]), logits_by_hand(parameters, x))[0]
-    assert np.abs(np.column_stack([x, np.ones(7)]) @ fitted - logits_by_hand(parameters, x)).max() > 0.01, "nor is it any other linear layer"
+    assert np.abs(np.column_stack([x, np.ones(7)]) @ fitted - logits_by_hand(parameters, x)).max() > 0.01, (
+        "nor is it any other linear layer"
+    )
 
 
 def test_no_straight_line_separates_the_clouds_and_two_sigmoid_units_do() -> None:
     points, labels = lesson.crossed_clouds()
-    assert labels.mean() == 0.5 and np.mean((points.prod(axis=1) < 0) == labels) > 0.99, "the label is the exclusive or of the signs"
-    straight, bent = (lesson.network([Tensor(parameter) for parameter in lesson.fit_clouds(bend)], points, bend).value for bend in (False, True))
+    assert labels.mean() == 0.5 and np.mean((points.prod(axis=1) < 0) == labels) > 0.99, (
+        "the label is the exclusive or of the signs"
+    )
+    straight, bent = (
+        lesson.network([Tensor(parameter) for parameter in lesson.fit_clouds(bend)], points, bend).value
+        for bend in (False, True)
+    )
     assert lesson.accuracy(straight, labels) < 0.8
     assert lesson.accuracy(bent, labels) == 1
     angles = np.linspace(0, 2 * np.pi, 90, endpoint=False)
@@ -90,7 +97,9 @@ def test_the_engine_finds_the_gradient_by_hand(seed: int) -> None:
 
 
 SHAPES = [(3, 3), (3, 3), (3,), (1, 3), (3, 1), (1, 1), ()]
-STEPS = st.tuples(st.sampled_from(["add", "multiply", "matmul", "sigmoid", "relu", "sum"]), st.integers(0, 99), st.integers(0, 99))
+STEPS = st.tuples(
+    st.sampled_from(["add", "multiply", "matmul", "sigmoid", "relu", "sum"]), st.integers(0, 99), st.integers(0, 99)
+)
 
 
 def evaluate(leaves: list[Any], program: list[tuple[str, int, int]], bend: dict[str, Any], labels: Any) -> Any:
@@ -107,7 +116,9 @@ def evaluate(leaves: list[Any], program: list[tuple[str, int, int]], bend: dict[
             values.append(bend[name](a))
         else:
             values.append(a + b if name == "add" else a * b)
-        values[-1] = bend["sigmoid"](values[-1]) if name == "multiply" else values[-1]  # squares of squares would overflow
+        values[-1] = (
+            bend["sigmoid"](values[-1]) if name == "multiply" else values[-1]
+        )  # squares of squares would overflow
     last = leaves[0]
     for value in values[1:]:
         last = last + value
@@ -123,7 +134,9 @@ def test_the_engines_gradients_are_torchs_on_random_expressions(program: list[tu
     starts, labels = [generator.normal(size=shape) for shape in SHAPES], generator.integers(0, 3, size=3)
     ours = [Tensor(value) for value in starts]
     theirs = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in starts]
-    mine = evaluate(ours, program, {"sigmoid": Tensor.sigmoid, "relu": Tensor.relu, "cross_entropy": Tensor.cross_entropy}, labels)
+    mine = evaluate(
+        ours, program, {"sigmoid": Tensor.sigmoid, "relu": Tensor.relu, "cross_entropy": Tensor.cross_entropy}, labels
+    )
     functions = {"sigmoid": torch.sigmoid, "relu": torch.relu, "cross_entropy": torch.nn.functional.cross_entropy}
     total = evaluate(theirs, program, functions, torch.tensor(labels))
     mine.backward()
@@ -187,7 +200,12 @@ def test_hidden_units_that_begin_alike_stay_alike_and_random_ones_do_not() -> No
     x, labels, *_ = lesson.digits()
     batches = shuffled_batches(len(x), 32, passes=1)
     w1, b1, w2, b2 = start(64, 8, 10)
-    alike = [np.repeat(w1[:, :1], 8, axis=1), b1, np.repeat(w2[:1], 8, axis=0), b2]  # the first hidden unit, eight times
+    alike = [
+        np.repeat(w1[:, :1], 8, axis=1),
+        b1,
+        np.repeat(w2[:1], 8, axis=0),
+        b2,
+    ]  # the first hidden unit, eight times
     for first, most in ((alike, 1), (start(64, 8, 10), 8)):
         w1, *_ = list(lesson.train(first, x, labels, batches, 0.3))[-1]
         assert np.abs(w1 - first[0]).max() > 0.01, "it has learned something"
@@ -218,7 +236,9 @@ def test_the_digits_are_learned_with_the_weights_of_torch_after_every_step(seed:
     first, batches = start(64, 32, 10, seed), shuffled_batches(len(x), 32, passes=40, seed=seed)
     before = lesson.accuracy(logits_by_hand(first, held_out), held_out_labels)
     ours: Parameters = first
-    both = zip(lesson.train(first, x, labels, batches, 0.3), lesson.torch_train(first, x, labels, batches, 0.3), strict=True)
+    both = zip(
+        lesson.train(first, x, labels, batches, 0.3), lesson.torch_train(first, x, labels, batches, 0.3), strict=True
+    )
     for steps, (ours, theirs) in enumerate(both, start=1):
         assert all(np.abs(a - b).max() < 1e-8 for a, b in zip(ours, theirs, strict=True)), steps
     assert steps == len(batches)
@@ -241,5 +261,9 @@ def test_the_lesson_prints_how_many_times_as_long_ours_takes(capsys: pytest.Capt
     assert len(lines) == 3
     for line in lines:
         words = line.split()
-        ours, theirs, ratio = float(words[words.index("ours") + 1]), float(words[words.index("PyTorch") + 1]), float(words[-2])
+        ours, theirs, ratio = (
+            float(words[words.index("ours") + 1]),
+            float(words[words.index("PyTorch") + 1]),
+            float(words[-2]),
+        )
         assert ours > 0 and ratio == pytest.approx(ours / theirs, rel=0.1, abs=0.1)

@@ -17,7 +17,9 @@ def bumpy(w: Array) -> Array:
     return np.array([1.0, 30.0, 0.01]) * (w + np.sin(3 * w)) + 0.1 * w.sum()
 
 
-def theirs(gradient: Gradient, start: Array, steps: int, optimiser: type[torch.optim.Optimizer], **settings: float) -> Array:
+def theirs(
+    gradient: Gradient, start: Array, steps: int, optimiser: type[torch.optim.Optimizer], **settings: float
+) -> Array:
     """The path (1 + steps, columns) of an optimiser of PyTorch."""
     w = torch.tensor(start, requires_grad=True)
     stepper, path = optimiser([w], **settings), [start]  # type: ignore[arg-type]
@@ -37,10 +39,17 @@ def test_momentum_is_pytorchs_at_every_step(kept: float) -> None:
 
 @pytest.mark.parametrize("strength", [0.0, 0.1, 2.0])
 def test_adam_and_adamw_are_pytorchs_at_every_step(strength: float) -> None:
-    with_penalty, with_decay = lesson.adam(bumpy, START, 0.05, 300, penalty=strength), lesson.adam(bumpy, START, 0.05, 300, decay=strength)
+    with_penalty, with_decay = (
+        lesson.adam(bumpy, START, 0.05, 300, penalty=strength),
+        lesson.adam(bumpy, START, 0.05, 300, decay=strength),
+    )
     assert with_decay.shape == (301, 3)
-    assert with_penalty == pytest.approx(theirs(bumpy, START, 300, torch.optim.Adam, lr=0.05, weight_decay=strength), abs=1e-10, rel=0)
-    assert with_decay == pytest.approx(theirs(bumpy, START, 300, torch.optim.AdamW, lr=0.05, weight_decay=strength), abs=1e-10, rel=0)
+    assert with_penalty == pytest.approx(
+        theirs(bumpy, START, 300, torch.optim.Adam, lr=0.05, weight_decay=strength), abs=1e-10, rel=0
+    )
+    assert with_decay == pytest.approx(
+        theirs(bumpy, START, 300, torch.optim.AdamW, lr=0.05, weight_decay=strength), abs=1e-10, rel=0
+    )
     assert np.allclose(with_penalty, with_decay) == (strength == 0), "penalty and decay are two things"
 
 
@@ -65,7 +74,9 @@ def test_slopes_that_agree_add_up_and_those_that_change_sign_cancel() -> None:
 def test_adams_path_does_not_depend_on_the_scale_of_the_loss(scale: float) -> None:
     path = lesson.adam(lambda w: scale * bumpy(w), START, 0.05, 20)
     assert path == pytest.approx(lesson.adam(bumpy, START, 0.05, 20), abs=1e-3)
-    assert np.abs(path[1] - START) == pytest.approx(np.full(3, 0.05), rel=1e-3), "and its first step has the same length in each column"
+    assert np.abs(path[1] - START) == pytest.approx(np.full(3, 0.05), rel=1e-3), (
+        "and its first step has the same length in each column"
+    )
 
 
 def test_the_penalty_spares_steep_weights_and_the_decay_spares_none() -> None:
@@ -73,7 +84,9 @@ def test_the_penalty_spares_steep_weights_and_the_decay_spares_none() -> None:
 
     def walk(penalty: float, decay: float) -> Array:
         signs = iter([1.0, -1.0] * 200)
-        return lesson.adam(lambda w: next(signs) * np.array([0.01, 100.0]), np.ones(2), 0.01, 400, penalty=penalty, decay=decay)[-1]
+        return lesson.adam(
+            lambda w: next(signs) * np.array([0.01, 100.0]), np.ones(2), 0.01, 400, penalty=penalty, decay=decay
+        )[-1]
 
     flat, steep = walk(0.1, 0.0)
     assert flat < 0.3 and steep > 0.9
@@ -104,10 +117,14 @@ def test_the_step_of_arrival() -> None:
 
 def test_what_the_readme_says_of_ravines() -> None:
     steps = {
-        (steepest, turn): {n: lesson.arrival(p) for n, p in lesson.walks(steepest, turn).items()} for steepest in (100.0, 1000.0) for turn in (0, np.pi / 4)
+        (steepest, turn): {n: lesson.arrival(p) for n, p in lesson.walks(steepest, turn).items()}
+        for steepest in (100.0, 1000.0)
+        for turn in (0, np.pi / 4)
     }
     narrow, wide = steps[1000.0, 0], steps[100.0, 0]
-    assert narrow["gradient descent"] / wide["gradient descent"] == pytest.approx(10, rel=0.1), "it grows with the ratio"
+    assert narrow["gradient descent"] / wide["gradient descent"] == pytest.approx(10, rel=0.1), (
+        "it grows with the ratio"
+    )
     assert narrow["momentum"] / wide["momentum"] == pytest.approx(10**0.5, rel=0.2), "with its root"
     assert narrow["Adam"] == pytest.approx(wide["Adam"], abs=2), "not at all along the axes"
     assert steps[1000.0, np.pi / 4]["Adam"] > 2 * narrow["Adam"] and steps[1000.0, np.pi / 4]["Adam"] < 6000
@@ -121,7 +138,9 @@ def test_the_spreads_are_those_of_torch_nn_init(inputs: int, outputs: int) -> No
     weights = torch.empty(outputs, inputs)
     torch.nn.init.xavier_normal_(weights, generator=generator)
     assert lesson.glorot_spread(inputs, outputs) == pytest.approx(weights.std().item(), rel=0.03)
-    torch.nn.init.xavier_uniform_(weights, generator=generator)  # its bound is the root of 3 standard deviations, exactly
+    torch.nn.init.xavier_uniform_(
+        weights, generator=generator
+    )  # its bound is the root of 3 standard deviations, exactly
     assert lesson.glorot_spread(inputs, outputs) == pytest.approx(weights.abs().max().item() / 3**0.5, rel=0.001)
     torch.nn.init.kaiming_uniform_(weights, nonlinearity="relu", generator=generator)
     assert lesson.he_spread(inputs) == pytest.approx(weights.abs().max().item() / 3**0.5, rel=0.001)
@@ -178,9 +197,16 @@ def test_the_digits_are_what_the_readme_says() -> None:
     assert [len(images), *(len(part) for part, _ in others)] == [200, 600, 997]
     assert images.shape == (200, 64) and images.min() >= 0 and images.max() == 1
     true = {tuple(image): label for image, label in zip(load_digits().data / 16, load_digits().target, strict=True)}
-    assert np.mean([true[tuple(image)] != label for image, label in zip(images.double().numpy(), labels.numpy(), strict=True)]) == 0.2
+    assert (
+        np.mean(
+            [true[tuple(image)] != label for image, label in zip(images.double().numpy(), labels.numpy(), strict=True)]
+        )
+        == 0.2
+    )
     for part, said in others:
-        assert all(true[tuple(image)] == label for image, label in zip(part.double().numpy(), said.numpy(), strict=True)), "only labels to train on are spoilt"
+        assert all(
+            true[tuple(image)] == label for image, label in zip(part.double().numpy(), said.numpy(), strict=True)
+        ), "only labels to train on are spoilt"
     everything = np.concatenate([images, *(part for part, _ in others)])
     assert len(np.unique(everything, axis=0)) == len(np.unique(load_digits().data, axis=0)), "no row is in two parts"
 

@@ -10,7 +10,14 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from projects.foundations.lesson06_attention import lesson
-from projects.foundations.lesson06_attention.lesson import Projections, Reader, attend, attention_weights, causal_mask, multi_head_attention
+from projects.foundations.lesson06_attention.lesson import (
+    Projections,
+    Reader,
+    attend,
+    attention_weights,
+    causal_mask,
+    multi_head_attention,
+)
 
 SIZES = st.integers(1, 6)
 
@@ -20,7 +27,9 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def projections(width: int, seed: int = 0) -> Projections:
-    return Projections(*(matrix.double() for matrix in lesson.random_projections(width, torch.Generator().manual_seed(seed))))
+    return Projections(
+        *(matrix.double() for matrix in lesson.random_projections(width, torch.Generator().manual_seed(seed)))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +40,18 @@ def trained() -> tuple[Reader, list[float]]:
 @settings(max_examples=60, deadline=None)
 @given(SIZES, SIZES, SIZES, SIZES, SIZES, st.integers(0, 10_000))
 def test_a_look_up_is_pytorchs(batch: int, heads: int, queries: int, keys: int, head_size: int, seed: int) -> None:
-    query, key, value = normal(batch, heads, queries, head_size, seed=seed), *normal(2, batch, heads, keys, head_size, seed=seed + 1)
+    query, key, value = (
+        normal(batch, heads, queries, head_size, seed=seed),
+        *normal(2, batch, heads, keys, head_size, seed=seed + 1),
+    )
     mask = normal(batch, 1, queries, keys, seed=seed) > 0
     mask[..., 0] = True  # each query may look somewhere
     for allowed in (None, mask):
         ours, weights = attend(query, key, value, allowed)
         assert weights.shape == (batch, heads, queries, keys)
-        assert torch.allclose(ours, scaled_dot_product_attention(query, key, value, attn_mask=allowed), rtol=0, atol=1e-6)
+        assert torch.allclose(
+            ours, scaled_dot_product_attention(query, key, value, attn_mask=allowed), rtol=0, atol=1e-6
+        )
     causal = attend(key, key, value, causal_mask(keys))[0]
     assert torch.allclose(causal, scaled_dot_product_attention(key, key, value, is_causal=True), rtol=0, atol=1e-6)
 
@@ -73,13 +87,18 @@ def test_what_is_masked_cannot_change_the_answer() -> None:
     before, after = (multi_head_attention(tokens, matrices, 2, mask)[0] for tokens in (x, changed))
     assert torch.allclose(before[0, :4], after[0, :4]), "padded from 4 on"
     assert (before[1, :4] - after[1, :4]).abs().max() > 0.1, "not padded"
-    assert torch.allclose(before[0, :4], multi_head_attention(x[:1, :4], matrices, 2)[0][0]), "as if the padding were not there"
+    assert torch.allclose(before[0, :4], multi_head_attention(x[:1, :4], matrices, 2)[0][0]), (
+        "as if the padding were not there"
+    )
 
 
 def test_the_spread_of_the_scores_is_the_root_of_the_head_size() -> None:
     tops = []
     for head_size in (4, 16, 64, 256):
-        (raw, raw_top), (divided, top) = lesson.score_spread(head_size, divided=False), lesson.score_spread(head_size, divided=True)
+        (raw, raw_top), (divided, top) = (
+            lesson.score_spread(head_size, divided=False),
+            lesson.score_spread(head_size, divided=True),
+        )
         assert raw == pytest.approx(math.sqrt(head_size), rel=0.05) and divided == pytest.approx(1, rel=0.05)
         assert top < 0.35
         tops.append(raw_top)
@@ -103,7 +122,9 @@ def test_many_heads_are_pytorchs(batch: int, time: int, heads: int, head_size: i
     mask = causal_mask(time) if causal else None
     ours, weights = multi_head_attention(x, matrices, heads, mask)
     forbidden = None if mask is None else ~mask  # there, True is where one may not look
-    theirs, their_weights = lesson.library_attention(matrices, heads)(x, x, x, attn_mask=forbidden, average_attn_weights=False)
+    theirs, their_weights = lesson.library_attention(matrices, heads)(
+        x, x, x, attn_mask=forbidden, average_attn_weights=False
+    )
     assert torch.allclose(ours, theirs, rtol=0, atol=1e-6) and torch.allclose(weights, their_weights, rtol=0, atol=1e-6)
 
 
@@ -129,7 +150,9 @@ def test_positions_are_the_papers() -> None:
     table = lesson.positions(50, 8)
     for place, pair in ((0, 0), (7, 1), (49, 3)):
         angle = place / 10_000 ** (2 * pair / 8)
-        assert table[place, 2 * pair : 2 * pair + 2].tolist() == pytest.approx([math.sin(angle), math.cos(angle)], abs=1e-5)
+        assert table[place, 2 * pair : 2 * pair + 2].tolist() == pytest.approx(
+            [math.sin(angle), math.cos(angle)], abs=1e-5
+        )
 
 
 @given(st.integers(-20, 20))
@@ -162,7 +185,9 @@ def test_the_layers_do_what_the_picture_says(trained: tuple[Reader, list[float]]
         first, second = (weights[:, 0] for weights in lesson.read(trained[0], tokens)[1])
     near = first[:, torch.arange(1, 8), torch.arange(7)] + first[:, torch.arange(1, 8), torch.arange(1, 8)]
     assert near.mean() > 0.6, "layer 1, in the first part: itself and the place before"
-    place = (tokens[:, None, :8] == answers[:, :, None]).int().argmax(dim=-1)  # where the answer stands in the first part
+    place = (
+        (tokens[:, None, :8] == answers[:, :, None]).int().argmax(dim=-1)
+    )  # where the answer stands in the first part
     on_answer = second[:, 8:].gather(2, place[..., None])
     assert on_answer.mean() < 0.05 and second[:, 8:, :8].sum(dim=-1).mean() > 0.7, "layer 2: the other letters"
 
@@ -170,7 +195,7 @@ def test_the_layers_do_what_the_picture_says(trained: tuple[Reader, list[float]]
 def test_the_pretrained_heads_look_where_the_picture_says_and_the_look_up_is_ours() -> None:
     from transformers import AutoModel, AutoTokenizer
 
-    from common.starters import pretrained
+    from common.models.pretrained import pretrained
 
     tokens, weights = lesson.sentence_weights()
     assert weights.shape == (6, 12, len(tokens), len(tokens))
@@ -183,7 +208,9 @@ def test_the_pretrained_heads_look_where_the_picture_says_and_the_look_up_is_our
     folder = pretrained("starter:minilm-l6").folder
     encoder = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
     with torch.no_grad():
-        x = encoder.embeddings(**AutoTokenizer.from_pretrained(folder)(lesson.SENTENCE, return_tensors="pt", return_attention_mask=False))
+        x = encoder.embeddings(
+            **AutoTokenizer.from_pretrained(folder)(lesson.SENTENCE, return_tensors="pt", return_attention_mask=False)
+        )
         its = encoder.encoder.layer[0].attention.self
         ours = attention_weights(lesson.split_heads(its.query(x), 12), lesson.split_heads(its.key(x), 12))
     assert torch.allclose(ours[0], weights[0], atol=1e-5)

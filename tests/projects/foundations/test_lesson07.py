@@ -57,7 +57,8 @@ def test_the_gradients_are_pytorchs_too() -> None:
     model = model_of(SMALL)
     source, written, direction = padded([7, 4]), padded([5, 5], 1), torch.randn(2, 5, 16, dtype=torch.float64)
     by_ours, by_theirs = (
-        torch.autograd.grad((output * direction).sum(), model.embedding.weight) for output in compare.both_outputs(model, SMALL, source, written)
+        torch.autograd.grad((output * direction).sum(), model.embedding.weight)
+        for output in compare.both_outputs(model, SMALL, source, written)
     )
     assert torch.allclose(by_ours[0], by_theirs[0], rtol=0, atol=1e-10)
 
@@ -73,7 +74,9 @@ def test_a_later_target_token_does_not_change_an_earlier_output(pre_norm: bool) 
         assert torch.all(apart[:place] < 1e-12) and apart[place] > 1e-3
     changed = source.clone()
     changed[:, -1] = 3 + changed[:, -1] % 17
-    assert torch.all((model(changed, written) - before)[0].abs().amax(dim=1) > 1e-6), "the source is seen from everywhere"
+    assert torch.all((model(changed, written) - before)[0].abs().amax(dim=1) > 1e-6), (
+        "the source is seen from everywhere"
+    )
 
 
 def test_padding_of_the_source_changes_nothing() -> None:
@@ -100,7 +103,9 @@ def test_the_lowest_loss_is_where_descent_ends(smoothing: float) -> None:
     lowest = lesson.smoothed_loss((target + 1e-300).log(), torch.tensor([[4]]), smoothing).item()
     assert lesson.lowest_loss(12, smoothing) == pytest.approx(lowest, abs=1e-9)
     for seed in range(20):
-        other = (target + 1e-300).log() + 0.3 * torch.randn(12, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        other = (target + 1e-300).log() + 0.3 * torch.randn(
+            12, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+        )
         assert lesson.smoothed_loss(other, torch.tensor([[4]]), smoothing).item() >= lowest - 1e-12
 
 
@@ -114,7 +119,11 @@ def test_the_learning_rate_is_the_papers() -> None:
         assert lesson.learning_rate(step, 512, 4000) == pytest.approx(expected, rel=1e-12)
     assert lesson.learning_rate(4000, 512, 4000) == pytest.approx(6.9877e-4, rel=1e-4)
     rates = [lesson.learning_rate(step, 64, 300) for step in range(1, 1000)]
-    assert rates.index(max(rates)) + 1 == 300 and rates[:300] == sorted(rates[:300]) and rates[299:] == sorted(rates[299:], reverse=True)
+    assert (
+        rates.index(max(rates)) + 1 == 300
+        and rates[:300] == sorted(rates[:300])
+        and rates[299:] == sorted(rates[299:], reverse=True)
+    )
 
 
 def test_post_norm_spreads_the_first_gradients_over_the_layers_and_pre_norm_does_not() -> None:
@@ -136,7 +145,9 @@ def test_dates_are_spelt_as_people_do() -> None:
     suffixes = {number: dates.spell(date(2000, 1, number), 3).split()[1] for number in range(1, 32)}
     assert [suffixes[number] for number in (1, 2, 4, 11, 12, 13)] == ["1st", "2nd", "4th", "11th", "12th", "13th"]
     assert [suffixes[number] for number in (21, 22, 23, 30, 31)] == ["21st", "22nd", "23rd", "30th", "31st"]
-    assert dates.ORDINALS[9] == "tenth" and dates.ORDINALS[21] == "twenty-second" and dates.ORDINALS[30] == "thirty-first"
+    assert (
+        dates.ORDINALS[9] == "tenth" and dates.ORDINALS[21] == "twenty-second" and dates.ORDINALS[30] == "thirty-first"
+    )
     assert len(dates.ORDINALS) == 31 and len(dates.FORMS) == 6
 
 
@@ -187,7 +198,12 @@ def test_nothing_global_is_left_changed() -> None:
 
 
 def test_minilm_in_our_encoder_gives_transformers_outputs() -> None:
-    sentences = [*lesson.SENTENCES, "", "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich 🙂", "one two three " * 60]
+    sentences = [
+        *compare.SENTENCES,
+        "",
+        "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich 🙂",
+        "one two three " * 60,
+    ]
     ours, theirs, mask = compare.both_minilms(sentences)
     assert ours.shape == theirs.shape == (6, mask.shape[1], 384) and ours.dtype == torch.float32
     assert mask.sum(dim=1).min() == 2 and mask.shape[1] > 150, "short and long ones in one batch"
@@ -197,7 +213,7 @@ def test_minilm_in_our_encoder_gives_transformers_outputs() -> None:
 
 @pytest.mark.slow
 def test_minilm_without_its_own_choices_gives_something_else() -> None:
-    from common.starters import pretrained
+    from common.models.pretrained import pretrained
 
     model = compare.load_minilm(pretrained("starter:minilm-l6").folder)
     assert sum(parameter.numel() for parameter in model.parameters()) > 22_000_000

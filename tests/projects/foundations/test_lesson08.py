@@ -18,10 +18,24 @@ from projects.foundations.lesson08_gpt.model import GPT, Cache, Shape, load_mode
 from projects.foundations.lesson08_gpt.tokenizer import BYTES, END, WORDS, Tokenizer, learn_merges, merge, written
 
 TEXTS = {
-    "English": ["The cat drank the milk because it was thirsty; the other cats weren't.", "They're thirsty cats, aren't they?  Two spaces,\n\n\tand a tab."],
-    "runs of one letter": ["a aa aaa aaaa aaaaa aaaaaa aaaaaaa abababab bababa aab baa", "aaaaaaaaaaaaaaaaaaaaaaaaa bbbbbbbbbbbb"],
-    "other scripts": ["Ein Käse für 3 €, größer als ½ m²", "日本語の文章と日本の本", "Ёлка, ёлки, ёлок и ёлочки", "👍👍🏽 naïve café cafés"],
-    "code": ["def f(x_1, x_2):\n    return x_1 + x_2  # sum\n\n\ndef g(x_1):\n    return f(x_1, x_1)\n", "----------\n==========\n"],
+    "English": [
+        "The cat drank the milk because it was thirsty; the other cats weren't.",
+        "They're thirsty cats, aren't they?  Two spaces,\n\n\tand a tab.",
+    ],
+    "runs of one letter": [
+        "a aa aaa aaaa aaaaa aaaaaa aaaaaaa abababab bababa aab baa",
+        "aaaaaaaaaaaaaaaaaaaaaaaaa bbbbbbbbbbbb",
+    ],
+    "other scripts": [
+        "Ein Käse für 3 €, größer als ½ m²",
+        "日本語の文章と日本の本",
+        "Ёлка, ёлки, ёлок и ёлочки",
+        "👍👍🏽 naïve café cafés",
+    ],
+    "code": [
+        "def f(x_1, x_2):\n    return x_1 + x_2  # sum\n\n\ndef g(x_1):\n    return f(x_1, x_1)\n",
+        "----------\n==========\n",
+    ],
     "nothing to merge": ["a", "b", "c"],
 }
 WORDS_OF = st.lists(st.text("ab c'sé1\n ", max_size=40), min_size=1, max_size=4)
@@ -114,7 +128,11 @@ def theirs(tokenizer: Tokenizer, saved: Path, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("tokenizer")
     (folder / "config.json").write_text((saved / "config.json").read_text())
     tokenizer.save(folder)
-    return {"tokenizers": tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")), "auto": AutoTokenizer.from_pretrained(folder), "folder": folder}
+    return {
+        "tokenizers": tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")),
+        "auto": AutoTokenizer.from_pretrained(folder),
+        "folder": folder,
+    }
 
 
 def assert_same_ids(tokenizer: Tokenizer, theirs: dict[str, object], text: str) -> None:
@@ -125,7 +143,12 @@ def assert_same_ids(tokenizer: Tokenizer, theirs: dict[str, object], text: str) 
 
 
 def test_ids_are_the_librarys(tokenizer: Tokenizer, theirs: dict[str, object], docstrings: list[str]) -> None:
-    for text in (*(text for texts in TEXTS.values() for text in texts), END.join(docstrings[:20]), f"{END}a {END} b", "'s 'S 'll 've'd"):
+    for text in (
+        *(text for texts in TEXTS.values() for text in texts),
+        END.join(docstrings[:20]),
+        f"{END}a {END} b",
+        "'s 'S 'll 've'd",
+    ):
         assert_same_ids(tokenizer, theirs, text)
     loaded = Tokenizer.load(theirs["folder"])  # type: ignore[arg-type]
     assert loaded.merges == tokenizer.merges and loaded.tokens == tokenizer.tokens
@@ -144,7 +167,9 @@ def test_a_vocabulary_trained_by_the_library_has_our_ids(docstrings: list[str], 
     library = tokenizers.Tokenizer(models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    library.train_from_iterator(docstrings, trainers.BpeTrainer(vocab_size=556, initial_alphabet=alphabet, show_progress=False))
+    library.train_from_iterator(
+        docstrings, trainers.BpeTrainer(vocab_size=556, initial_alphabet=alphabet, show_progress=False)
+    )
     assert library.get_vocab() == {written(token): number for number, token in enumerate(tokenizer.tokens[:-1])}
     assert library.encode(docstrings[0]).ids == tokenizer.encode(docstrings[0])
 
@@ -180,20 +205,29 @@ def test_our_own_files_and_those_of_transformers_are_read_back(model: GPT, saved
         assert torch.equal(loaded(some_tokens(2, 9)), model(some_tokens(2, 9)))
 
 
-def test_save_and_load_and_transformers_continue_alike(docstrings: list[str], tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_save_and_load_and_transformers_continue_alike(
+    docstrings: list[str], tokenizer: Tokenizer, tmp_path: Path
+) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     trained = random_gpt(Shape(len(tokenizer.tokens), 32, 32, 2, 2))
     tokens = torch.tensor(tokenizer.encode(END.join(docstrings[:30])))
-    losses = list(lesson.training(trained, trained, tokens, Recipe(steps=60, batch=8, context=32, peak=5e-3, warm_up=5)))
+    losses = list(
+        lesson.training(trained, trained, tokens, Recipe(steps=60, batch=8, context=32, peak=5e-3, warm_up=5))
+    )
     assert losses[0] == pytest.approx(math.log(len(tokenizer.tokens)), abs=0.2) and losses[-1] < losses[0] - 0.7
     lesson.save(trained.eval(), tokenizer, tmp_path / "gpt")
     loaded, read = lesson.load(tmp_path / "gpt")
     text = "".join(lesson.stream(loaded, read, "Return the", 12, Sampling(temperature=0)))
     assert text == "".join(lesson.stream(trained, tokenizer, "Return the", 12, Sampling(temperature=0)))
-    auto, names = AutoModelForCausalLM.from_pretrained(tmp_path / "gpt"), AutoTokenizer.from_pretrained(tmp_path / "gpt")
+    auto, names = (
+        AutoModelForCausalLM.from_pretrained(tmp_path / "gpt"),
+        AutoTokenizer.from_pretrained(tmp_path / "gpt"),
+    )
     prompt = torch.tensor([[read.end, *names("Return the")["input_ids"]]])
-    theirs = auto.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=12, do_sample=False, pad_token_id=read.end)
+    theirs = auto.generate(
+        prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=12, do_sample=False, pad_token_id=read.end
+    )
     assert names.decode(theirs[0, prompt.shape[1] :], skip_special_tokens=True) == text
 
 
@@ -212,7 +246,10 @@ def test_the_start_is_gpt2s_and_leaves_pytorchs_generator_alone() -> None:
 
 @torch.no_grad()
 def test_at_the_start_each_place_gives_its_own_token_the_highest_score() -> None:
-    untrained, tokens = random_gpt(Shape(1257, 128, layers=lesson.LAYERS), token_spread=lesson.TOKEN_SPREAD), some_tokens(4, 128, 1257)
+    untrained, tokens = (
+        random_gpt(Shape(1257, 128, layers=lesson.LAYERS), token_spread=lesson.TOKEN_SPREAD),
+        some_tokens(4, 128, 1257),
+    )
     assert (untrained(tokens).argmax(dim=-1) == tokens).double().mean() > 0.95
     assert lesson.mean_loss(untrained, tokens.flatten(), 128) > math.log(1257) + 0.5
 
@@ -238,7 +275,9 @@ def test_the_cache_gives_the_same_logits(model: GPT, parts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("prompt", [1, 10, 24, 60])
-def test_generation_with_the_cache_gives_the_same_logits_and_tokens(model: GPT, prompt: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generation_with_the_cache_gives_the_same_logits_and_tokens(
+    model: GPT, prompt: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[Tensor] = []
 
     def recorded(logits: Tensor, sampling: Sampling) -> Tensor:

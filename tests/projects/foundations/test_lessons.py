@@ -9,14 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import UserError
+from common.system.errors import UserError
 from projects.foundations import lessons
 from projects.foundations.lessons import FOLDER, Lesson, find
 from tests.conftest import REPOSITORY
 
 LESSONS = lessons.lessons()
 SECONDS = {"07": 600, "08": 600}
-HEADINGS = ["What you will understand", "The mathematics", "What the library does better", "The paper", "Three questions of an interviewer", "Exercises"]
+HEADINGS = [
+    "What you will understand",
+    "The mathematics",
+    "What the library does better",
+    "The paper",
+    "Three questions of an interviewer",
+    "Exercises",
+]
 
 each = pytest.mark.parametrize("lesson", LESSONS, ids=[lesson.number for lesson in LESSONS])
 
@@ -28,7 +35,9 @@ def test_the_lessons_are_numbered_without_a_gap() -> None:
 
 @pytest.mark.slow
 @each
-def test_it_runs_in_its_time_and_leaves_pictures(lesson: Lesson, own_pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_runs_in_its_time_and_leaves_pictures(
+    lesson: Lesson, own_pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     started = time.perf_counter()
     lessons.run(lesson)
     assert time.perf_counter() - started < SECONDS.get(lesson.number, 60)
@@ -69,8 +78,13 @@ def run_checks(lesson: Lesson, exercises: Path, folder: Path) -> "subprocess.Com
         (copy / name).write_text((lesson.folder / name).read_text())
     (copy / "exercises.py").write_text(exercises.read_text())
     options = ["-q", "-p", "no:cacheprovider", str(copy / "check_exercises.py")]
-    script = f"import sys; sys.path[:0] = [{str(folder)!r}, {str(REPOSITORY)!r}]; import pytest; sys.exit(pytest.main({options!r}))"
-    return subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    script = (
+        f"import sys; sys.path[:0] = [{str(folder)!r}, {str(REPOSITORY)!r}]; "
+        f"import pytest; sys.exit(pytest.main({options!r}))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 @pytest.mark.slow
@@ -102,7 +116,13 @@ def test_the_command_lists_runs_and_checks(tmp_path: Path) -> None:
     def kit(*arguments: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "common.cli", "learn", *arguments]
         return subprocess.run(
-            command, cwd=tmp_path, env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin"}, capture_output=True, text=True, check=False, timeout=120
+            command,
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
 
     listed = kit().stdout

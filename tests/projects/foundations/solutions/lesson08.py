@@ -15,7 +15,11 @@ def cache_bytes(shape, batch, bytes_for_each=4):
 def beam_search(log_probabilities, start, count, width):
     beams = [(0.0, list(start))]
     for _ in range(count):
-        longer = [(total + more, [*sequence, token]) for total, sequence in beams for token, more in enumerate(log_probabilities(sequence).tolist())]
+        longer = [
+            (total + more, [*sequence, token])
+            for total, sequence in beams
+            for token, more in enumerate(log_probabilities(sequence).tolist())
+        ]
         beams = sorted(longer, reverse=True)[:width]
     return beams[0][1]
 

@@ -1,0 +1,78 @@
+"""What the demos of classifications share: bars of probabilities, labels to choose from, shares of an explanation."""
+
+import asyncio
+import html
+from typing import Any, ClassVar
+
+import gradio as gr
+
+from apps.parts import answers
+from apps.parts.answers import BaselineAnswer, share
+from apps.parts.demo import Demo
+from common.kinds.classification import Classification
+from common.predictor import Predictor
+from common.system.errors import UserError
+from common.task.contract import Prediction
+
+# Labels with a bar.
+BARS = 5
+# Labels that a sentence names.
+NAMED = 20
+
+
+class ClassifierDemo(Demo):
+    """A demo whose answers are one of a few labels, each with a probability."""
+
+    reference: ClassVar[str] = "label"
+
+    def __init__(self, predictor: Predictor):
+        super().__init__(predictor)
+        assert isinstance(predictor.task, Classification)
+        self.task = predictor.task
+        self.labels = predictor.task.labels
+
+    def answer_html(
+        self, question: Any, prediction: Prediction, baseline: BaselineAnswer | None, milliseconds: float
+    ) -> str:
+        return answers.answer_html(prediction, baseline, milliseconds, bars(self.task.probabilities(prediction)))
+
+    def as_json(self, prediction: Prediction) -> dict[str, Any]:
+        """Label, calibrated confidence, whether it is sure, and every label's probability."""
+        return {
+            "label": prediction.value,
+            "confidence": prediction.confidence,
+            "sure": prediction.sure,
+            "probabilities": self.task.probabilities(prediction),
+        }
+
+    def reference_box(self) -> gr.Dropdown:
+        return gr.Dropdown(self.labels, label="The right label", value=None)
+
+    def checked_reference(self, given: Any, question: Any) -> str:
+        if given not in self.labels:
+            labels = ", ".join(self.labels[:NAMED]) + (" ..." if len(self.labels) > NAMED else "")
+            raise UserError(f"Choose the right label first: one of {labels}.")
+        return str(given)
+
+    async def shares(self, label: str, whole: Prediction, parts: list[Any]) -> list[float]:
+        """What the label's probability loses in each of the parts: inputs that lack something of the whole one."""
+        found = await asyncio.gather(*(self.prediction(part) for part in parts))
+        before = self.task.probabilities(whole)[label]
+        return [before - self.task.probabilities(answer)[label] for answer in found]
+
+
+def bars(probabilities: dict[str, float]) -> str:
+    """The likeliest labels with their probabilities, as HTML."""
+    likeliest = sorted(probabilities.items(), key=lambda pair: -pair[1])[:BARS]
+    rows = "".join(
+        f'<span>{html.escape(label)}</span><div class="track"><i style="width: {100 * value:.1f}%"></i></div>'
+        f'<span class="value">{share(value)}</span>'
+        for label, value in likeliest
+    )
+    return f'<div class="bars">{rows}</div>'
+
+
+def said(prediction: Prediction) -> str:
+    """The label that is explained, as HTML."""
+    assert prediction.confidence is not None
+    return f"The answer is <b>{html.escape(prediction.value)}</b> ({share(prediction.confidence)})."

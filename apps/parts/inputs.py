@@ -1,0 +1,146 @@
+"""What visitors give: its limits and its checks.
+
+Gradio enforces the limits of its components in the browser only; a request that goes directly to the server meets
+the checks here.
+"""
+
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from pydantic import model_validator
+
+from common.system.errors import UserError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one visitor may ask for.
+
+    Attributes:
+        characters: of one text.
+        rows, columns, column_characters: of one file, and of a column's name.
+        file_bytes: of one upload.
+        pixels: of one picture.
+        stretch: of one picture, its longer side divided by its shorter one.
+        pictures: in one request.
+        seconds: that one request may take.
+        file_seconds: that a whole file may take.
+        waiting: requests in Gradio's queue; more are told to come back.
+        together: requests that are worked on at the same time.
+        corrections_bytes: of the file that collects corrections.
+        pictures_bytes: of the pictures that are kept beside it.
+    """
+
+    characters: int = 2_000
+    rows: int = 1_000
+    columns: int = 100
+    column_characters: int = 200
+    file_bytes: int = 10_000_000
+    pixels: int = 25_000_000
+    stretch: int = 50
+    pictures: int = 100
+    seconds: float = 20.0
+    file_seconds: float = 100.0
+    waiting: int = 200
+    together: int = 64
+    corrections_bytes: int = 5_000_000
+    pictures_bytes: int = 200_000_000
+
+
+LIMITS = Limits()
+
+# Some spreadsheets take the full-width forms, too.
+FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001
+
+
+def checked_text(value: Any, limits: Limits = LIMITS) -> str:
+    """The visitor's text.  Raises UserError with one sentence where it is none, is empty, or is too long."""
+    if not isinstance(value, str):
+        raise UserError("Give one text: words between quotation marks, not a list, a number or nothing.")
+    if not value.strip():
+        raise UserError("There is no text yet: type or paste one first.")
+    if len(value) > limits.characters:
+        raise UserError(
+            f"The text has {len(value):,} characters, and {limits.characters:,} are read at most: shorten it."
+        )
+    if "\0" in value or re.search(r"[\ud800-\udfff]", value):
+        raise UserError("The text holds characters that are no text (such as NUL): remove them.")
+    return value
+
+
+def uploaded(value: Any) -> str | None:
+    """The path of a visitor's upload that Gradio hands over as it came (`preprocess=False`); None where it is none.
+
+    Gradio would open a picture first, with every parser that Pillow has, and it lets a path pass that comes
+    without `meta`.
+    """
+    path = value.get("path") if isinstance(value, dict) else value
+    try:
+        if isinstance(path, str) and Path(path).resolve().is_relative_to(Path(gr.utils.get_upload_folder()).resolve()):
+            return path
+    except (OSError, ValueError):
+        pass  # too long for a path, or with a NUL
+    return None
+
+
+def or_nothing(model: Any) -> Any:
+    """The data model of a component, but what is no such data counts as nothing.
+
+    The handlers have a sentence for nothing. Gradio would refuse such data before a handler sees it, in words about
+    its own classes or in none.
+    """
+
+    class OrNothing(model):  # type: ignore[misc]
+        @model_validator(mode="wrap")
+        @classmethod
+        def _try(cls, value: Any, validate: Callable[[Any], Any]) -> Any:
+            try:
+                return validate(value)
+            except ValueError:
+                return None
+
+    return OrNothing
+
+
+def checked_file(
+    path: Any, kinds: tuple[str, ...], missing: str = "There is no file yet: choose one first.", limits: Limits = LIMITS
+) -> Path:
+    """The visitor's upload.  Raises UserError where it is missing, too large, or of another kind."""
+    if not isinstance(path, str) or not Path(path).is_file():
+        raise UserError(missing)
+    file = Path(path)
+    if file.suffix.lower() not in kinds:
+        raise UserError(f"This kind of file cannot be read: give one that ends in {', '.join(kinds)}.")
+    if file.stat().st_size > limits.file_bytes:
+        raise UserError(
+            f"The file has {file.stat().st_size:,} bytes, and {limits.file_bytes:,} are read at most: "
+            "give a part of it."
+        )
+    return file
+
+
+def fresh_folder(parent: Path) -> Path:
+    """An empty folder for one visitor's file; those of an hour ago are removed."""
+    for old in parent.iterdir():
+        if old.stat().st_mtime < time.time() - 3_600:
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(dir=parent))
+
+
+def neutralised(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: an apostrophe before `=`, `+`, `-`, `@`, tab or return.
+
+    Also after a semicolon or tab, which are the separator of some. Plain numbers stay as they are.
+    (OWASP, "CSV Injection")
+    """
+    cell = re.sub(r"([;\t]\s*)(?=[=+@-])", r"\1'", cell)
+    if cell.startswith(FORMULA_STARTS) and not re.fullmatch(r"[+-]?\d+(\.\d+)?", cell):
+        return "'" + cell
+    return cell

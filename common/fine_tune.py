@@ -1,0 +1,290 @@
+"""The story of a run: rows → model → training → evidence → pages."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256 as new_sha256
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from datasets import Dataset
+from torch import nn
+
+from common.config import Config, parse
+from common.data.features import Encoded, encoded
+from common.data.splits import Data
+from common.evaluation.measure import measure
+from common.evaluation.records import describe_data, weights_sha256
+from common.models.pretrained import Pretrained, pretrained
+from common.predictor import Predictor, save_settings
+from common.reporting.card import write_pages
+from common.reporting.terminal import print_results
+from common.run import Run, provenance
+from common.system.errors import UserError
+from common.system.files import cache_folder, read_json, sha256, whole_folder, write_json, written_with_safetensors
+from common.system.hardware import Precision, describe, make_accelerator, peak_memory_bytes, use_all_cores
+from common.system.progress import is_main_process, quiet_libraries, say
+from common.system.source import used_modules
+from common.task.contract import Outputs, Task
+from common.task.projects import load_task_class
+from common.training import preflight
+from common.training.loop import Trainer
+from common.training.preflight import MicroBatch
+from common.training.resume import Progress
+
+
+def fine_tune(project: str, arguments: Sequence[str] | None = None) -> None:
+    """Fine-tune a project's model as the command line says, measure it, and write the report."""
+    quiet_libraries()
+    task_class = load_task_class(project)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    config = parse(task_class.config_class, arguments, f"projects/{project}/train.py")
+    run = Run.of(config, project)
+    with run.alone() if is_main_process() else contextlib.nullcontext():  # rank 0 holds the run for all processes
+        run.check_free(config)
+        if not run.results.exists():
+            check_tracker(config)
+            train_and_measure(task_class(config), run, arguments)
+            return
+        say(f"{run.folder} is finished: these are its results. Another --run_name trains again.\n")
+        if not (run.report.exists() and run.card.exists()):  # it was stopped between the results and these
+            write_pages(run)
+        print_results(run)
+
+
+def train_and_measure(task: Task, run: Run, arguments: Sequence[str]) -> None:
+    """All of a run that is not finished yet."""
+    config = task.config
+    check_batch(task, config)
+    accelerator, precision = make_accelerator(config.precision, config.processes)
+    use_all_cores(accelerator.device, accelerator.num_processes)
+    source = pretrained(config.model, config.revision)
+    with accelerator.main_process_first():
+        data = task.data()
+    Training(task, run, data, source, accelerator, precision).run_and_save(arguments)
+    predictor = Predictor.load(run.folder, task=task)
+    if measure(run, data, predictor, source.folder, accelerator):
+        write_pages(run)
+        shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)  # the model and its evidence are complete
+        print_results(run)
+    accelerator.end_training()
+
+
+@dataclass
+class Training:
+    """From checked rows to a saved model with its manifest."""
+
+    task: Task
+    run: Run
+    data: Data
+    source: Pretrained
+    accelerator: Accelerator
+    precision: Precision
+
+    def run_and_save(self, arguments: Sequence[str]) -> None:
+        """Train, and leave the best model in the run's folder with its manifest."""
+        started = time.perf_counter()
+        task, config, accelerator = self.task, self.task.config, self.accelerator
+        task.load_processor(self.source.folder)
+        with accelerator.main_process_first():
+            train, validation = (self._encoded(split) for split in ("train", "validation"))
+        self.data.findings.extend(task.check_features(train.features))
+        say_findings(self.data)
+        torch.manual_seed(config.seed)  # a head that is not in the checkpoint starts at random
+        model = task.prepare(self.source.folder, train.features)
+        prepared = time.perf_counter() - started
+        fits = preflight.find_micro_batch(task, model, train.features, config, accelerator, self.precision)
+        trainer = self._trainer(model, train.features, validation, fits)
+        progress = trainer.run()
+        self._settle(trainer.model, validation)
+        if accelerator.is_main_process:
+            self._save_model(trainer.model)
+            seconds = {
+                "seconds_with_evaluation": trainer.earlier_seconds + time.perf_counter() - started,
+                "seconds_before_first_step": prepared,
+            }
+            self._write_manifest(trainer, progress, fits, seconds, arguments)
+        accelerator.wait_for_everyone()
+
+    def _encoded(self, split: str) -> Encoded:
+        """The split's rows, and their features in a memory-mapped file."""
+        return Encoded(self.data.splits[split], encode_split(self.task, self.data, split, self.source))
+
+    def _trainer(self, model: nn.Module, train: Dataset, validation: Encoded, fits: MicroBatch) -> Trainer:
+        """The trainer, once all processes agree on where to go on from and the run's folder is open."""
+        task, config, accelerator = self.task, self.task.config, self.accelerator
+        identity = {**config.identity(), "data": self.data.fingerprint, "model_source": self.source.reference}
+        trainer = Trainer(
+            task, model, train, validation, config, accelerator, self.run.folder, fits.micro_batch_size, identity
+        )
+        accelerator.wait_for_everyone()  # rank 0 writes nothing before all have found their checkpoint
+        if is_main_process():
+            self.run.open(config)
+        accelerator.wait_for_everyone()
+        device = describe(accelerator.device)["device"]
+        preflight.show(trainer, self.source.reference, fits, self.precision, device)
+        start_tracker(accelerator, config, task.project)
+        return trainer
+
+    def _settle(self, model: nn.Module, validation: Encoded) -> None:
+        """Find the task's settings with the trained model, which answers in the precision that it will be served in."""
+        predictor = Predictor(self.task, model)
+
+        def ask(rows: Dataset) -> Outputs:
+            features = validation.features if rows is validation.rows else encoded(self.task.encode, rows)
+            return predictor.outputs(features, len(rows), self.accelerator, "settling")
+
+        self.task.settings |= self.task.settle(ask, validation.rows)
+
+    def _save_model(self, model: nn.Module) -> None:
+        """Write the model into the run's folder, whole or not at all."""
+        with whole_folder(self.run.model) as draft, written_with_safetensors(draft):
+            self.task.save(model, draft)
+            save_settings(self.task, draft)
+
+    def _write_manifest(
+        self,
+        trainer: Trainer,
+        progress: Progress,
+        fits: MicroBatch,
+        seconds: dict[str, float],
+        arguments: Sequence[str],
+    ) -> None:
+        """Write down what the saved model was made of, and what the training took."""
+        accelerator, config, source = self.accelerator, self.task.config, self.source
+        hardware = describe(accelerator.device)
+        training = {
+            "seconds": progress.seconds,
+            "waiting_share": progress.seconds_waiting / progress.seconds if progress.seconds else None,
+            **seconds,
+            "steps": progress.step,
+            "best_step": progress.best_step,
+            "best_validation_loss": progress.best_loss,
+            "examples": progress.examples,
+            "train_rows": len(self.data.splits["train"]),
+            "validation_rows": len(self.data.splits["validation"]),
+            "examples_per_second": progress.examples / progress.seconds if progress.seconds else None,
+            "peak_memory_bytes": peak_memory_bytes(accelerator.device),
+            "processes": accelerator.num_processes,
+            "micro_batch_size": fits.micro_batch_size,
+            "precision": self.precision.name,
+            "precision_reason": self.precision.reason,
+            "seed": config.seed,
+            "device": hardware["device"],
+        }
+        model = {
+            "reference": source.reference,
+            "origin": source.origin,
+            "licence": source.licence,
+            "weights_sha256": weights_sha256(self.run),
+            "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+        }
+        manifest = {
+            **provenance(config),
+            "hardware": hardware,
+            "training": training,
+            "command": command_line(self.task.project, arguments),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "model": model,
+            "data": describe_data(self.data),
+        }
+        write_json(self.run.manifest, manifest)
+
+
+def evaluate_again(folder: Path) -> Run:
+    """Redo the evaluation of a run from its saved model, and write its report and its card again."""
+    quiet_libraries()
+    run = Run(folder)
+    predictor = Predictor.load(folder)
+    task = predictor.task
+    source = pretrained(task.config.model, task.config.revision)
+    data = task.data()
+    before = read_json(run.manifest)["data"]["fingerprint"]
+    changed = [name for name, digest in before.items() if data.fingerprint.get(name) != digest]
+    # Missing splits are made from the training rows: from others, the test split could hold rows that were trained on.
+    if learned_from := [name for name in changed if name in ("train", "validation", "extra")]:
+        names = " and ".join(learned_from)
+        raise UserError(
+            f"the {names} rows are not those that {folder} was made with: give it the data of its run, or train anew."
+        )
+    if changed:
+        names = ", ".join(changed)
+        say(f"warning: other rows than the last time are measured on ({names}); manifest and report name those.")
+    measure(run, data, predictor, source.folder)
+    write_pages(run)
+    return run
+
+
+def encode_split(task: Task, data: Data, split: str, source: Pretrained) -> Dataset:
+    """The split's features in a memory-mapped file, named by what they are made of."""
+    rows = data.splits[split]
+    options = [task.config.identity(), task.settings, len(rows)]
+    made_of = [data.fingerprint, split, source.reference, options, _encoder(task, source.folder)]
+    name = new_sha256(json.dumps(made_of, default=str, sort_keys=True).encode()).hexdigest()[:32]
+    folder = cache_folder() / "features"
+    folder.mkdir(exist_ok=True)
+    return encoded(task.encode, rows, folder / f"{name}.arrow")
+
+
+def _encoder(task: Task, folder: Path) -> dict[str, str]:
+    """The sha256 of what decides how rows become features: the code that encodes, the tokenizer or image processor.
+
+    The code is every module of the kit that the task's module imports, wherever it stands, and the project's folder.
+    """
+    module = sys.modules[type(task).__module__]
+    project = sorted(Path(str(module.__file__)).parent.glob("*.py"))
+    code = [*used_modules(type(task).__module__).values(), *project]
+    files = [*code, *(file for pattern in ("*.json", "*.txt", "*.model") for file in folder.glob(pattern))]
+    return {str(file): sha256(file) for file in dict.fromkeys(files)}
+
+
+def check_batch(task: Task, config: Config) -> None:
+    """Raise UserError where accumulation or several processes would change an example's negatives."""
+    if task.loss_is_sum:
+        return
+    if config.micro_batch_size not in (None, config.global_batch_size):
+        raise UserError(
+            "--micro_batch_size would change the negatives in a batch: leave it out, or make it the global batch size."
+        )
+    if (config.processes or int(os.environ.get("WORLD_SIZE", "1"))) > 1:
+        raise UserError("several processes would change the negatives in a batch: start one process.")
+
+
+def say_findings(data: Data) -> None:
+    """Print the warnings of the checks."""
+    for finding in data.findings:
+        say(f"{finding.severity}: {finding}")
+
+
+def check_tracker(config: Config) -> None:
+    """Raise UserError where the tracker is not installed: whoever only loads the run later has no need of it."""
+    if config.tracker != "none" and importlib.util.find_spec(config.tracker) is None:
+        command = "pip install -c constraints.txt -e '.[trackers]'"
+        raise UserError(f"--tracker {config.tracker} is not installed: `{command}` brings it.")
+
+
+def start_tracker(accelerator: Accelerator, config: Config, project: str) -> None:
+    """Send the curves to a tracker, too."""
+    from accelerate.tracking import filter_trackers
+
+    if config.tracker != "none":
+        folder = Run.of(config, project).folder
+        accelerator.project_configuration.set_directories(str(folder))
+        accelerator.log_with = filter_trackers(config.tracker, str(folder))
+        plain = {key: value for key, value in config.identity().items() if isinstance(value, int | float | str | bool)}
+        accelerator.init_trackers(project, config=plain)
+
+
+def command_line(project: str, arguments: Sequence[str]) -> str:
+    """The command that makes the run again."""
+    import shlex
+
+    return shlex.join(["accelerate", "launch", f"projects/{project}/train.py", *arguments])

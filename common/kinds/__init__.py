@@ -1,0 +1,1 @@
+"""What all projects of one kind of task share."""

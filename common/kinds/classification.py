@@ -1,0 +1,245 @@
+"""What every classification shares: one label of several for each input, whatever the input is."""
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from common.data.features import column
+from common.data.splits import Data
+from common.evaluation import baselines, slices
+from common.evaluation.baselines import FrozenEncoder, Vectors
+from common.kinds.classification_checks import labels_of
+from common.metrics import calibration, classification
+from common.models.heads import new_head, start_head
+from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
+
+CONFUSED = 20
+# Confusion matrices of more classes cannot be read; the most confused pairs are listed for all.
+MATRIX_CLASSES = 30
+# Labels that the model card names one by one.
+NAMED = 20
+
+
+class Classification(Task):
+    """A task whose model gives logits, (b, c): its loss is the cross-entropy, its scores are accuracy and macro-F1."""
+
+    metrics = (Metric("accuracy", exact=True), Metric("macro_f1", title="macro-F1"))
+    auto_class: ClassVar[str]  # of transformers
+    simple_vectors: ClassVar[str]  # name of the baseline that knows no pretrained model
+    processor: Any
+
+    @property
+    def labels(self) -> list[str]:
+        """The model's classes in order."""
+        labels: list[str] = self.settings["labels"]
+        return labels
+
+    def data(self) -> Data:
+        data = self.load_data()
+        self.settings["labels"] = labels_of(data)
+        return data
+
+    @abstractmethod
+    def load_data(self) -> Data:
+        """The checked and split rows."""
+
+    # Model
+
+    def prepare(self, source: Path, train: Dataset) -> nn.Module:
+        model = self.adapt(new_head(self._auto(), source, self.labels, self.config.pretrained))
+        if self.config.start_head and self.config.pretrained:
+            start_head(self, model, train, column(train, "labels"), len(self.labels), seed=self.config.seed)
+        return model
+
+    def adapt(self, model: Any) -> nn.Module:
+        """Change what the architecture needs before the head is started."""
+        adapted: nn.Module = model
+        return adapted
+
+    def load(self, folder: Path) -> nn.Module:
+        model: nn.Module = self._auto().from_pretrained(folder, trust_remote_code=False)
+        return model
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        model.save_pretrained(folder)  # type: ignore[operator]
+        self.processor.save_pretrained(folder)
+
+    def _auto(self) -> Any:
+        import transformers
+
+        return getattr(transformers, self.auto_class)
+
+    def head(self, model: nn.Module) -> tuple[str, ...]:
+        base = str(model.base_model_prefix)  # transformers' name of the module that was pretrained
+        parameters = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
+        if base not in parameters:  # CLIP and its like call the picture's half otherwise than the whole
+            base = max(parameters, key=lambda name: parameters[name])
+        return tuple(f"{name}." for name in parameters if name != base)
+
+    # Learning and answering
+
+    @abstractmethod
+    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
+        """(b, c) what the model gives for a batch."""
+
+    def class_ids(self, rows: Mapping[str, list[Any]]) -> dict[str, list[int]]:
+        """The column `labels` of features, from the references of their rows; nothing for rows without."""
+        if "reference" not in rows:
+            return {}
+        number = {label: index for index, label in enumerate(self.labels)}
+        return {"labels": [number[label] for label in rows["reference"]]}
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        return self._loss(self.logits(model, batch), batch)
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[NDArray[np.float32]]:
+        return list(self.logits(model, batch).float().cpu().numpy())
+
+    def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[NDArray[np.float32]]]:
+        logits = self.logits(model, batch)
+        return self._loss(logits, batch), list(logits.float().cpu().numpy())
+
+    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        smoothing = self.config.label_smoothing
+        return nn.functional.cross_entropy(logits.float(), batch["labels"], label_smoothing=smoothing, reduction="sum")
+
+    def finish(self, rows: Rows, outputs: Outputs) -> list[Prediction]:
+        return self._answers([of_row[0].tolist() for of_row in outputs])
+
+    def _answers(self, logits: list[list[float]]) -> list[Prediction]:
+        """Labels with calibrated confidence; logits are rounded first, so predictions.jsonl holds all that decides."""
+        if not logits:
+            return []
+        rounded = [[float(f"{value:.6g}") for value in row] for row in logits]
+        probabilities = calibration.probabilities(np.asarray(rounded), self.settings.get("temperature", 1.0))
+        threshold = self.settings.get("threshold", 0.0)
+        answers = []
+        for row, best, confidence in zip(rounded, probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True):
+            confidence = round(float(confidence), 6)
+            answers.append(Prediction(self.labels[best], confidence, confidence >= threshold, {"logits": row}))
+        return answers
+
+    def settle(self, ask: Callable[[Dataset], Outputs], validation: Dataset) -> dict[str, Any]:
+        """The temperature, and the confidence from which on an answer is sure."""
+        logits = np.asarray([of_row[0] for of_row in ask(validation)], dtype=np.float64)
+        references = np.asarray(self.class_ids({"reference": list(validation["reference"])})["labels"])
+        temperature = round(calibration.fit_temperature(logits, references), 6)
+        confidence = calibration.probabilities(logits, temperature).max(axis=1)
+        threshold = calibration.answer_threshold(confidence, logits.argmax(axis=1) == references)
+        return {"temperature": temperature, "threshold": round(threshold, 6)}
+
+    def probabilities(self, prediction: Prediction) -> dict[str, float]:
+        """The calibrated probability of every label."""
+        row = calibration.probabilities(np.asarray([prediction.details["logits"]]), self.settings["temperature"])[0]
+        return dict(zip(self.labels, row.tolist(), strict=True))
+
+    # Evidence
+
+    def statistics(self, predictions: list[Prediction], references: list[Any]) -> Any:
+        return classification.statistics(*self._numbers(predictions, references), len(self.labels))
+
+    def score(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        return classification.score(sums)
+
+    def compute_metrics(self, predictions: list[Prediction], references: list[Any]) -> dict[str, float]:
+        from common.metrics.classification_modules import Accuracy, MacroF1
+
+        predicted, true = self._numbers(predictions, references)
+        found: dict[str, float] = {}
+        for module in (Accuracy(), MacroF1()):
+            found |= module.compute(predictions=predicted, references=true) or {}
+        return found
+
+    def _numbers(
+        self, predictions: list[Prediction], references: list[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        number = {label: index for index, label in enumerate(self.labels)}
+        predicted = np.asarray([number[prediction.value] for prediction in predictions], dtype=np.int64)
+        return predicted, np.asarray([number[reference] for reference in references], dtype=np.int64)
+
+    def sections(self, records: list[dict[str, Any]]) -> dict[str, Any]:
+        answers = [Prediction.from_json(record["prediction"]) for record in records]
+        predicted, true = self._numbers(answers, [record["reference"] for record in records])
+        logits = np.asarray([answer.details["logits"] for answer in answers], dtype=np.float64)
+        summary = calibration.summary(logits, true, self.settings["temperature"])
+        return {
+            "calibration": {**summary, "threshold": self.settings["threshold"]},
+            "confusion": self._confusion(predicted, true),
+            "classes": {"classes": classification.per_class(predicted, true, self.labels)},
+        }
+
+    def _confusion(self, predicted: NDArray[np.int64], true: NDArray[np.int64]) -> dict[str, Any]:
+        """The most confused pairs; for few classes the whole matrix, (reference, prediction)."""
+        wrong = predicted != true
+        count = Counter(zip(true[wrong].tolist(), predicted[wrong].tolist(), strict=True)).most_common(CONFUSED)
+        pairs = [{"reference": self.labels[t], "prediction": self.labels[p], "examples": n} for (t, p), n in count]
+        if len(self.labels) > MATRIX_CLASSES:
+            return {"pairs": pairs}
+        matrix = np.zeros((len(self.labels), len(self.labels)), dtype=np.int64)
+        np.add.at(matrix, (true, predicted), 1)
+        return {"pairs": pairs, "labels": self.labels, "matrix": matrix.tolist()}
+
+    def same(self, old: Prediction, new: Prediction, tolerance: float) -> bool:
+        """An answer follows from its logits, and no probability has moved by more than the tolerance."""
+        if not old.details:
+            return bool(old.value == new.value)
+        (stated,) = self._answers([old.details["logits"]])
+        if stated != old:
+            return False
+        both = np.asarray([old.details["logits"], new.details["logits"]])
+        one, two = calibration.probabilities(both, self.settings["temperature"])
+        first, second = np.sort(one)[::-1][:2]
+        if old.value != new.value:
+            return bool(first - second <= tolerance)
+        return bool(np.abs(one - two).max() <= tolerance)  # NaN fails
+
+    def about(self) -> str:
+        labels = self.labels
+        rest = f" and {len(labels) - NAMED // 2} more (in `config.json`)"
+        named = ", ".join(labels) if len(labels) <= NAMED else ", ".join(labels[: NAMED // 2]) + rest
+        return f"It knows {len(labels)} labels: {named}."
+
+    def slices(self, rows: Dataset, train: Dataset) -> dict[str, list[str]]:
+        by_frequency = slices.by_frequency(rows, train, self.labels, "label")
+        return {"label": list(rows["reference"]), **by_frequency, **slices.by_column(rows)}
+
+    # Baselines
+
+    @abstractmethod
+    def make_vectors(self, inputs: list[Any]) -> Vectors:
+        """The vectors of the baseline that knows no pretrained model, made from the training inputs."""
+
+    @abstractmethod
+    def load_vectors(self, folder: Path) -> Vectors:
+        """What those vectors saved."""
+
+    @abstractmethod
+    def load_encoder(self, source: Path) -> nn.Module:
+        """The pretrained model as it came, for the frozen encoder's vectors."""
+
+    @abstractmethod
+    def encoder_vectors(self, encoder: Any, batch: Batch) -> Tensor:
+        """(b, d) what the pretrained model makes of a batch."""
+
+    def _frozen(self, source: Path) -> FrozenEncoder:
+        return FrozenEncoder(self, self.load_encoder(source), self.encoder_vectors)
+
+    def baselines(self, data: Data, source: Path) -> dict[str, Baseline]:
+        made = {
+            self.simple_vectors: self.make_vectors,
+            "frozen_encoder_logistic_regression": lambda _: self._frozen(source),
+        }
+        return baselines.fit_baselines(self, data, made)
+
+    def load_baseline(self, folder: Path) -> Baseline:
+        def load_vectors(kind: str, folder: Path) -> Vectors:
+            return self._frozen(folder / "encoder") if kind == FrozenEncoder.kind else self.load_vectors(folder)
+
+        return baselines.load(folder, load_vectors)

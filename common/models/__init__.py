@@ -1,0 +1,1 @@
+"""Pretrained weights → a model ready to train."""

@@ -1,0 +1,305 @@
+"""Numbers in a project's README come from projects/NAME/results/*.json, through `kit results NAME`."""
+
+import json
+import re
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common.reporting import wording
+from common.run import Run, for_visitors
+from common.system.errors import UserError, nearest
+from common.system.files import read_json, write_json, write_text
+
+NOTHING = "Nothing is measured yet."
+BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MEASURED = re.compile(r"^# measured:.*$", re.MULTILINE)
+SEED = re.compile(r"(.+)-seed(\d+)$")
+
+
+def keep_results(run: Path, project: Path) -> Path:
+    """Copy a run's results beside its project, without the inputs and the paths of this machine, and return the file.
+
+    Raises UserError where the run is not finished, or is one of another project.
+    """
+    if not Run(run).results.exists():
+        raise UserError(f"{run} holds no results: give the folder of a finished run.")
+    results = for_visitors(read_json(Run(run).results))
+    if results["project"] != project.name:
+        other = results["project"]
+        raise UserError(
+            f"{run} is a run of {other}, not of {project.name}: `kit results {other} --add {run}` keeps it."
+        )
+    for row in [*results["worst_errors"], *results["examples_to_try"]]:
+        for text_of_the_data in ("input", "reference", "prediction"):
+            row.pop(text_of_the_data, None)
+    target = project / "results" / f"{run.name}.json"
+    target.parent.mkdir(exist_ok=True)
+    write_json(target, results)
+    return target
+
+
+def write_readme(project: Path, only_check: bool = False) -> str:
+    """Fill the READMEs' `<!-- results: NAME -->` blocks and the YAML files' `# measured:` lines; say what changed.
+
+    Raises UserError where a block has an unknown name, or, with `only_check`, where a README is behind.
+    """
+    readmes = sorted(project.rglob("README.md"))
+    if not readmes:
+        known = [folder.name for folder in project.parent.iterdir() if (folder / "README.md").exists()]
+        raise UserError(
+            f"there is no project {project.name!r}{nearest(project.name, known)}: there is {', '.join(sorted(known))}."
+        )
+    content = {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((project / "results").glob("*.json"), key=lambda path: path.stem)
+    }
+
+    def fill(match: re.Match[str]) -> str:
+        if match[2] not in TABLES:
+            raise UserError(
+                f"a README of {project.name} asks for an unknown table {match[2]!r}: there is {', '.join(TABLES)}."
+            )
+        try:
+            table = TABLES[match[2]](content)
+        except KeyError:  # its file is not among the results
+            table = NOTHING
+        return f"{match[1]}\n{table}\n\n{match[3]}"
+
+    texts = {readme: (text := readme.read_text(encoding="utf-8"), BLOCK.sub(fill, text)) for readme in readmes}
+    for file in sorted(project.glob("*.yaml")):
+        if file.stem in content:
+            text = file.read_text(encoding="utf-8")
+            texts[file] = (text, MEASURED.sub(_measured(content[file.stem]), text))
+    changed = {file: after for file, (before, after) in texts.items() if after != before}
+    if changed and only_check:
+        names = ", ".join(str(file) for file in changed)
+        raise UserError(f"{names} does not show what the results say: run `kit results {project.name}`.")
+    for file, after in changed.items():
+        write_text(file, after)
+    names = ", ".join(str(file.relative_to(project)) for file in changed)
+    return (
+        f"{names} written from {len(content)} result files"
+        if changed
+        else f"{len(readmes)} READMEs agree with {len(content)} result files"
+    )
+
+
+def _measured(result: wording.Results) -> str:
+    """The line of a YAML file that says what it takes and reaches."""
+    training, kind = result["training"], wording.primary(result)
+    score = wording.with_interval(result["metrics"][result["primary_metric"]], kind)
+    minutes, memory = training["seconds_with_evaluation"] / 60, training["peak_memory_bytes"] / 2**30
+    cost = f"training {minutes:.1f} min, {memory:.1f} GiB, on {training['device']} ({training['precision']})"
+    return f"# measured: {kind['title']} {score} on {result['examples']:,} test rows; {cost}"
+
+
+def _runs(content: dict[str, Any]) -> dict[str, wording.Results]:
+    return {name: value for name, value in content.items() if "primary_metric" in value}
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def runs_table(content: dict[str, Any]) -> str:
+    """Each run on its test split, and on its out-of-domain sets; a column for each baseline that any run has."""
+    runs = _runs(content)
+    if not runs:
+        return NOTHING
+    titles = {name: wording.baseline_short(result, name) for result in runs.values() for name in result["baselines"]}
+    metrics = {wording.heading(wording.primary(result)) for result in runs.values()}
+    rows = []
+    for run_name, result in runs.items():
+        metric, kind = result["primary_metric"], wording.primary(result)
+        for part_name, part in wording.parts(result).items():
+            scores = [
+                wording.number(part["baselines"][name][metric], kind) if name in part["baselines"] else ""
+                for name in titles
+            ]
+            model = wording.with_interval(part["metrics"][metric], kind)
+            if len(metrics) > 1:
+                model = f"{wording.heading(kind)}: {model}"
+            comparison = part["comparison"]
+            against = f"{wording.difference(comparison, kind)}, {wording.p_value(comparison['p_value'])}"
+            rows.append([f"{run_name}: {part_name}", f"{part['examples']:,}", model, *scores, against])
+    model_column = f"fine-tuned ({metrics.pop()})" if len(metrics) == 1 else "fine-tuned"
+    return _table(["run: test set", "rows", model_column, *titles.values(), "against the best baseline"], rows)
+
+
+def seeds_table(content: dict[str, Any]) -> str:
+    """Runs that differ only in their seed, each beside its best baseline, and their mean and standard deviation."""
+    seeds = {name: result for name, result in _runs(content).items() if SEED.match(name)}
+    columns = _seed_columns(list(seeds.values()))
+    groups: dict[str, dict[str, wording.Results]] = {}
+    for name, result in seeds.items():
+        run, seed = SEED.findall(name)[0]
+        groups.setdefault(run, {})[seed] = result
+    rows = []
+    for run, results in groups.items():
+        rows += [
+            [f"{run}, seed {seed}", *(cell(result) for cell in columns.values())] for seed, result in results.items()
+        ]
+        if len(results) > 1:
+            spread = _mean_and_deviation(list(results.values()))
+            rows.append([f"**{run}, mean ± sd**", f"**{spread}**", *[""] * (len(columns) - 1)])
+    return _table(["run", *columns], rows)
+
+
+def _seed_columns(results: list[wording.Results]) -> dict[str, Callable[[wording.Results], str]]:
+    """The columns of the table of seeds that these runs can fill: {head: cell of a run}."""
+    metrics = {wording.heading(wording.primary(result)) for result in results}
+    baselines = {wording.baseline_short(result, result["comparison"]["against"]) for result in results}
+    columns: dict[str, Callable[[wording.Results], str]] = {
+        f"test {metrics.pop()}" if len(metrics) == 1 else "test": lambda result: _seed_score(result["metrics"], result),
+        baselines.pop() if len(baselines) == 1 else "best baseline": lambda result: _seed_score(
+            result["baselines"][result["comparison"]["against"]], result
+        ),
+    }
+    if all("only_model_right" in result["comparison"] for result in results):
+        columns["only one right"] = lambda result: "{only_model_right} : {only_baseline_right}".format(
+            **result["comparison"]
+        )
+    exact = all(result["comparison"]["test"] == "exact McNemar" for result in results)
+    columns["McNemar p" if exact else "p"] = lambda result: f"{result['comparison']['p_value']:.2g}"
+    columns["training"] = _minutes
+    return columns
+
+
+def _seed_score(metrics: dict[str, wording.Interval], result: wording.Results) -> str:
+    """The primary metric with a digit more than elsewhere: seeds are close to each other."""
+    interval, kind = metrics[result["primary_metric"]], wording.primary(result)
+    return wording.number(interval, kind, wording.digits(interval, kind) + 1)
+
+
+def _mean_and_deviation(results: list[wording.Results]) -> str:
+    kind, metric = wording.primary(results[0]), results[0]["primary_metric"]
+    scores = [result["metrics"][metric] for result in results]
+    values = [score["value"] for score in scores]
+    return wording.mean_and_deviation(values, kind, max(wording.digits(score, kind) for score in scores) + 1)
+
+
+def _minutes(result: wording.Results) -> str:
+    return f"{result['training']['seconds_with_evaluation'] / 60:.1f} min"
+
+
+def ablation_table(content: dict[str, Any]) -> str:
+    """What each part of the recipe brings, on validation rows."""
+    ablation = content["ablation"]
+    rows = [
+        [
+            name,
+            *[f"{score:.3f}" for score in variant["scores"]],
+            f"{statistics.mean(variant['scores']):.3f}",
+            f"{statistics.median(variant['seconds']):.0f} s",
+        ]
+        for name, variant in ablation["variants"].items()
+    ]
+    return f"{ablation['what']}\n\n" + _table(
+        ["recipe", *[f"seed {seed}" for seed in ablation["seeds"]], "mean", "training"], rows
+    )
+
+
+def speed_table(content: dict[str, Any]) -> str:
+    """Examples a second beside transformers.Trainer."""
+    speed = content["speed"]
+    rows = [
+        [
+            name,
+            *[f"{value:.1f}" for value in entry["examples_per_second"]],
+            f"**{statistics.median(entry['examples_per_second']):.1f}**",
+            f"{entry['ratio']:.2f}",
+        ]
+        for name, entry in speed["loops"].items()
+    ]
+    count = len(next(iter(speed["loops"].values()))["examples_per_second"])
+    table = _table(
+        ["loop", *[f"run {place + 1}" for place in range(count)], "median", "speed of the kit over this one's"], rows
+    )
+    return f"{speed['what']}\n\n{table}\n\nStarting the head costs {speed['head_start_seconds']:.1f} s on top, once."
+
+
+def checks_table(content: dict[str, Any]) -> str:
+    """Memory and resume, as measured."""
+    memory, kills = content["memory"], content["resume_kills"]
+    mib = {rows: entry["peak_anonymous_bytes"] / 2**20 for rows, entry in memory["runs"].items()}
+    rows = [
+        [
+            "peak anonymous memory, " + ", ".join(f"{int(n):,} rows" for n in mib),
+            ", ".join(f"{value:,.0f} MiB" for value in mib.values()) + f": ratio {memory['ratio']:.2f}",
+        ],
+        ["kills at random moments, bit-identical ends", f"{kills['kills']}, {kills['identical']}"],
+    ]
+    return _table(["what", "measured"], rows)
+
+
+def training_table(content: dict[str, Any]) -> str:
+    """What each run took, and how long its loop waited for data."""
+    rows = []
+    for name, result in _runs(content).items():
+        training = result["training"]
+        speed, waiting = f"{training['examples_per_second']:.0f}", wording.share(training["waiting_share"])
+        machine = f"{training['device']} ({training['precision']})"
+        rows.append([name, f"{training['train_rows']:,}", _minutes(result), speed, waiting, machine])
+    return _table(["run", "training rows", "training", "examples a second", "waiting for data", "on"], rows)
+
+
+def gpt_table(content: dict[str, Any]) -> str:
+    """The lesson's GPT beside that of transformers."""
+    gpt = content["gpt"]
+    rows = [
+        [name, f"{statistics.median(loop['tokens_per_second']):,.0f}", f"{loop['validation_loss']:.3f}"]
+        for name, loop in gpt["loops"].items()
+    ]
+    return f"{gpt['what']}\n\n" + _table(["model", "tokens a second, median", "validation loss"], rows)
+
+
+def demo_table(content: dict[str, Any]) -> str:
+    """What the demo costs beside Gradio alone."""
+    demo = content["demo"]
+    rows = [
+        [
+            name,
+            f"{figures['p50_ms']:.0f} ms",
+            f"{figures['requests_per_second_of_32']:.1f}",
+            f"{figures['p95_ms_of_32']:,.0f} ms",
+            f"{figures['errors']:.0f}",
+        ]
+        for name, figures in demo["medians"].items()
+    ]
+    table = _table(
+        [
+            "app",
+            "one visitor, median",
+            f"requests a second of {demo['clients']}",
+            f"95 % of {demo['clients']} within",
+            "errors",
+        ],
+        rows,
+    )
+    ours, trivial = (demo["measured"][name]["p50_ms"] for name in ("the demo", "the same app, no model"))
+    added = [one - other for one, other in zip(ours, trivial, strict=True)]
+    model = (
+        f"The model adds {statistics.median(added):.0f} ms to one request "
+        f"({min(added):.0f} to {max(added):.0f} in the rounds)."
+    )
+    throughput = (
+        f"{demo['clients']} visitors get {demo['throughput_of_trivial']:.2f} times the throughput of the app "
+        f"without a model, and {demo['throughput_of_pipeline']:.2f} times that of `Interface.from_pipeline`."
+    )
+    setting = f"On {demo['device']}, clients included; medians of {len(added)} rounds that take turns."
+    return f"{setting}\n\n{table}\n\n{model} {throughput}"
+
+
+TABLES = {
+    "runs": runs_table,
+    "seeds": seeds_table,
+    "ablation": ablation_table,
+    "speed": speed_table,
+    "checks": checks_table,
+    "demo": demo_table,
+    "training": training_table,
+    "gpt": gpt_table,
+}

@@ -1,0 +1,239 @@
+"""How results are said: numbers with their intervals, verdicts, sentences.
+
+A metric has a kind, its entry in results["metric_kinds"]: {"title", "unit", "higher_is_better", "exact"}.
+Only here is a share turned into percent, and only here does it matter whether higher or lower values are better.
+"""
+
+import math
+import re
+import statistics
+from typing import Any, Literal, TypeAlias
+
+Results: TypeAlias = dict[str, Any]
+Kind: TypeAlias = dict[str, Any]
+# {"value", "low", "high"}; low and high are None where there are too few groups.
+Interval: TypeAlias = dict[str, Any]
+# {"difference", "low", "high", "p_value", ...}: the model's metric minus the baseline's.
+Comparison: TypeAlias = dict[str, Any]
+
+# A difference whose p-value is not below this is called unclear.
+SIGNIFICANT = 0.05
+NO_INTERVAL = "too few groups for an interval"
+# Letters whose names begin with a vowel: an F1, an MRR.
+VOWEL_NAMES = "AEFHILMNORSX"
+
+
+def parts(results: Results) -> dict[str, Results]:
+    """Every test set by name: `test`, then the out-of-domain sets."""
+    return {"test": results, **results["out_of_domain"]}
+
+
+def primary(results: Results) -> Kind:
+    """The kind of the primary metric."""
+    return results["metric_kinds"][results["primary_metric"]]
+
+
+def baseline_title(results: Results, name: str) -> str:
+    """A baseline in a sentence: `words (TF-IDF) + logistic regression`."""
+    return results["baseline_titles"][name]["title"]
+
+
+def baseline_short(results: Results, name: str) -> str:
+    """A baseline in the head of a column: `words`."""
+    return results["baseline_titles"][name]["short"]
+
+
+# Numbers
+
+
+def share(value: float, decimals: int = 1) -> str:
+    """`4.2 %`, of something that is a share whatever the metric."""
+    return f"{100 * value:.{decimals}f} %"
+
+
+def scaled(value: float, kind: Kind) -> float:
+    """A value as it is plotted: shares in percent, numbers as they are."""
+    return 100 * value if kind["unit"] == "share" else value
+
+
+def number(interval: Interval, kind: Kind, decimals: int | None = None) -> str:
+    """The value alone: `86.0 %`, or `1.42`."""
+    return _formatted(interval, "value", kind, decimals)[0] + _unit(kind)
+
+
+def with_interval(interval: Interval, kind: Kind, note: str = "") -> str:
+    """`86.0 % (84.6 to 87.5)`, or `1.42 (1.31 to 1.53)`; `note` goes into the brackets, too."""
+    value, low, high = _formatted(interval, "value", kind)
+    inside = [f"{low} to {high}" if low else NO_INTERVAL, *([note] if note else [])]
+    return f"{value}{_unit(kind)} ({', '.join(inside)})"
+
+
+def difference(comparison: Comparison, kind: Kind) -> str:
+    """`+7.7 points (+5.9 to +9.5)`, or `-0.35 (-0.41 to -0.29)`."""
+    _, low, high = _formatted(comparison, "difference", kind, sign="+")
+    return f"{difference_alone(comparison, kind)} ({f'{low} to {high}' if low else NO_INTERVAL})"
+
+
+def difference_alone(comparison: Comparison, kind: Kind) -> str:
+    """`+7.7 points`, or `-0.35`."""
+    return _formatted(comparison, "difference", kind, sign="+")[0] + (" points" if kind["unit"] == "share" else "")
+
+
+def compact(interval: Interval, kind: Kind, bounds: bool = True) -> str:
+    """Where a head or an axis says the unit: `88.0 (86.5-89.4)`, or without bounds `88.0`."""
+    value, low, high = _formatted(interval, "value", kind)
+    between = ".." if low.startswith("-") else "-"
+    return f"{value} ({low}{between}{high})" if low and bounds else value
+
+
+def compact_difference(comparison: Comparison, kind: Kind) -> str:
+    """Where a head says the unit: `+7.7 (+5.9..+9.5)`."""
+    value, low, high = _formatted(comparison, "difference", kind, sign="+")
+    return f"{value} ({low}..{high})" if low else value
+
+
+def p_value(value: float) -> str:
+    """`p = 0.012`, or `p < 0.001`."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def mean_and_deviation(values: list[float], kind: Kind, digits: int) -> str:
+    """`93.92 ± 0.24 %`, of the same metric in several runs."""
+    mean, deviation = (scaled(value, kind) for value in (statistics.mean(values), statistics.stdev(values)))
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f}{_unit(kind)}"
+
+
+def digits(interval: Interval, kind: Kind, key: str = "value") -> int:
+    """The decimals that an interval is written with: one for percent, what its size asks for otherwise."""
+    if kind["unit"] == "share":
+        return 1
+    return _decimals([interval[name] for name in (key, "low", "high") if interval[name] is not None])
+
+
+def _formatted(
+    interval: Interval, key: str, kind: Kind, decimals: int | None = None, sign: str = ""
+) -> tuple[str, str, str]:
+    """Value, low and high with the same decimals, without a unit; low and high are empty where there is no interval."""
+    decimals = digits(interval, kind, key) if decimals is None else decimals
+    value, low, high = (
+        "" if interval[name] is None else f"{scaled(interval[name], kind):{sign},.{decimals}f}"
+        for name in (key, "low", "high")
+    )
+    return value, low, high
+
+
+def _unit(kind: Kind) -> str:
+    return " %" if kind["unit"] == "share" else ""
+
+
+def _decimals(values: list[float]) -> int:
+    """Decimals for about three significant digits, and as many as it takes to tell the ends of an interval apart."""
+    finite = [value for value in values if math.isfinite(value)]
+    size = max(map(abs, finite), default=0.0)
+    if size == 0:
+        return 2
+    decimals = 2 - math.floor(math.log10(size)) - (size < 1)
+    half_width = (max(finite) - min(finite)) / 2
+    if half_width > 0:
+        decimals = max(decimals, -math.floor(math.log10(half_width)))
+    return min(max(decimals, 0), 8)
+
+
+# Names
+
+
+def heading(kind: Kind) -> str:
+    """A metric in the head of a column: `recall`, or `mean absolute error, lower is better`."""
+    return kind["title"] if kind["higher_is_better"] else f"{kind['title']}, lower is better"
+
+
+def axis(kind: Kind) -> str:
+    """A metric above numbers without a unit: `recall in %`, or `mean absolute error (lower is better)`."""
+    title = f"{kind['title']} in %" if kind["unit"] == "share" else kind["title"]
+    return title if kind["higher_is_better"] else f"{title} (lower is better)"
+
+
+def with_article(title: str) -> str:
+    """`a recall`, `an F1`, `an MRR`."""
+    first = re.split(r"[^A-Za-z]", title)[0]
+    spelled = len(first) == 1 or (first.isupper() and not re.search("[AEIOU]", first))
+    vowel = title[:1].upper() in VOWEL_NAMES if spelled else title[:1].lower() in tuple("aeiou")
+    return f"{'an' if vowel else 'a'} {title}"
+
+
+def shown(value: Any) -> str:
+    """An input, a reference or an answer as text: a word as it is, a list with semicolons, fields by name."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {shown(child)}" for name, child in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(shown, value)) or "(nothing)"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.{_decimals([value])}f}".rstrip("0").rstrip(".") if value % 1 else f"{value:.0f}"
+    return "(no answer)" if value is None or value == "" else str(value)
+
+
+# Verdicts and sentences
+
+
+def verdict(comparison: Comparison, kind: Kind) -> Literal["better", "worse", "unclear"]:
+    """What can be said of the model against a baseline: something only where interval and test agree."""
+    if comparison["low"] is None or comparison["p_value"] >= SIGNIFICANT:
+        return "unclear"
+    if comparison["low"] <= 0 <= comparison["high"]:
+        return "unclear"
+    return "better" if (comparison["low"] > 0) == kind["higher_is_better"] else "worse"
+
+
+def clearly_worse(interval: Interval, value: float, kind: Kind) -> bool:
+    """Whether a whole interval is worse than a value."""
+    if interval["low"] is None:
+        return False
+    return interval["high"] < value if kind["higher_is_better"] else interval["low"] > value
+
+
+def how_bad(interval: Interval, kind: Kind) -> float:
+    """A key that sorts the worst first."""
+    return interval["value"] if kind["higher_is_better"] else -interval["value"]
+
+
+def achieves(interval: Interval, kind: Kind, rows: str) -> str:
+    """What a model does on some rows: `gets 86.0 % (...) of those right`, `reaches an F1 of ... on those`."""
+    if not kind["higher_is_better"]:
+        return f"has {with_article(kind['title'])} of {with_interval(interval, kind, 'lower is better')} on {rows}"
+    if kind["exact"] and kind["unit"] == "share":
+        return f"gets {with_interval(interval, kind)} of {rows} right"
+    return f"reaches {with_article(kind['title'])} of {with_interval(interval, kind)} on {rows}"
+
+
+def sentence(results: Results) -> str:
+    """The result in one sentence, the unfavourable ones said as plainly."""
+    kind, comparison = primary(results), results["comparison"]
+    name = baseline_title(results, comparison["against"])
+    compared = {"better": "beats", "worse": "loses to", "unclear": "is not clearly better than"}[
+        verdict(comparison, kind)
+    ]
+    achieved = achieves(results["metrics"][results["primary_metric"]], kind, f"{results['examples']:,} test examples")
+    return (
+        f"The fine-tuned model {achieved} and {compared} the best baseline ({name}): "
+        f"{difference(comparison, kind)}, {p_value(comparison['p_value'])}."
+    )
+
+
+def elsewhere(results: Results) -> str:
+    """How it does out of domain, in one sentence; empty without out-of-domain sets."""
+    kind = primary(results)
+    sets: dict[str, list[str]] = {"better": [], "unclear": [], "worse": []}
+    for name, part in results["out_of_domain"].items():
+        comparison = part["comparison"]
+        sets[verdict(comparison, kind)].append(f"{name} ({difference_alone(comparison, kind)})")
+    words = {"better": "better on", "unclear": "not clearly different on", "worse": "worse on"}
+    clauses = [f"{words[found]} {' and '.join(names)}" for found, names in sets.items() if names]
+    return f"Out of domain, compared with the best baseline there, it is {', '.join(clauses)}." if clauses else ""
+
+
+def sampled(results: Results) -> str:
+    """Of how many test rows the near-duplicates are known, where not of all."""
+    looked_up = results["data"].get("looked_up", {}).get("test", results["examples"])
+    return f" (near-duplicates were looked for among {looked_up:,} of them)" if looked_up < results["examples"] else ""

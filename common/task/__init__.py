@@ -1,0 +1,1 @@
+"""What a project has to say, and how projects are found."""

@@ -1,0 +1,1 @@
+"""The loop that fine-tunes every project's model, and what it writes down."""

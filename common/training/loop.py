@@ -1,0 +1,299 @@
+"""The one loop that fine-tunes every project's model.
+
+    for each step of the global plan:
+        take this process's micro-batches, forward, backward, clip, step, log, evaluate, checkpoint
+
+Loss is normalised by the items of the whole global step, randomness belongs to the micro-batch, and the
+learning rate is a function of the step. So the number of processes and the size of the micro-batches do
+not change what is learned, and no random state needs saving: a killed run resumes exactly.
+
+One exception: with `pretrained: false` BatchNorm learns statistics, and it takes them from the micro-batches.
+So these depend on how a step is cut, and with several processes they are those of rank 0's micro-batches.
+"""
+
+import contextlib
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import send_to_device
+from datasets import Dataset
+from torch import Tensor, nn
+
+from common import inference
+from common.config import Config
+from common.data.features import Encoded, by_row, column
+from common.data.plan import Indices, Plan, Slot, deal
+from common.data.prefetch import Prefetch
+from common.system.errors import UserError
+from common.system.hardware import reuse_freed_memory
+from common.system.progress import bar, say
+from common.system.signals import Signals, noted
+from common.task.contract import Batch, Task
+from common.training import checkpoint, distributed, stops
+from common.training.log import Log, forget_after, record
+from common.training.optimizer import make_optimizer, schedule, set_learning_rate, train_mode, unfreeze
+from common.training.resume import Progress, checkpoint_to_resume, go_back_to
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The steps after `first` up to `last`, in which the same weights are trained: with `frozen` the head alone."""
+
+    first: int
+    last: int
+    frozen: bool
+
+
+@dataclass
+class Trainer:
+    """One training: `Trainer(...).run()` leaves the best weights in `model` and says how it went.
+
+    Checkpoints are written at each evaluation and every `checkpoint_every` steps.
+
+    Args:
+        task: what is particular to the project.
+        model: on any device, ready to train; what requires a gradient is trained, and is what checkpoints hold.
+        train: encoded features.
+        validation: rows with their features; where there are none the last weights are the best.
+        config: the options.
+        accelerator: device, precision, processes.
+        folder: the run's folder, for metrics.jsonl and checkpoints/.
+        micro_batch_size: examples in one forward pass of one process.
+        identity: what a checkpoint must have been made with to be resumed from.
+
+    Attributes:
+        source: the checkpoint that `run` will go on from; a wrong one is refused before anything is written.
+        earlier_seconds: wall time of the sessions before this one, up to the checkpoint that was resumed from.
+    """
+
+    task: Task
+    model: nn.Module
+    train: Dataset
+    validation: Encoded
+    config: Config
+    accelerator: Accelerator
+    folder: Path
+    micro_batch_size: int
+    identity: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.plan = Plan(column(self.train, "length"), config.global_batch_size, config.seed, config.group_by_length)
+        self.total_steps = self.plan.steps_per_epoch * config.epochs
+        if config.max_steps:
+            self.total_steps = min(self.total_steps, config.max_steps)
+        self.prepared = self.model
+        self.optimizer: Any = None  # as accelerate wraps it
+        self.trainable = checkpoint.trainable(self.model)
+        self.progress = Progress()
+        self.started, self.earlier_seconds = time.perf_counter(), 0.0
+        self.stages = self._stages()
+        self.checkpoints = self.folder / "checkpoints"
+        self.metrics = self.folder / "metrics.jsonl"
+        self.source = checkpoint_to_resume(config.resume, self.checkpoints, self.identity)
+
+    def run(self) -> Progress:
+        """Train to the end (or to the early stop), then load the best weights.
+
+        Raises UserError on a loss that is not finite, Interrupted after SIGTERM or Ctrl-C.
+        """
+        if self.accelerator.device.type == "cpu":
+            reuse_freed_memory()
+        resumed = self._resume()
+        with noted() as signals:
+            for stage in self.stages:
+                # A run that was stopped by patience and resumed has nothing left to do.
+                if self.progress.step < stage.last and not self.progress.finished:
+                    self._prepare(stage, resumed)
+                    if not resumed and stage.first == 0 and len(self.validation):
+                        # The pretrained model with its head started is a candidate for the best model, too.
+                        self._evaluate()
+                        self._commit()
+                    self._train(signals)
+        if self.progress.best_step != self.progress.step:
+            checkpoint.load_weights(self._path(self.progress.best_step), self.model, self.trainable)
+        self.prepared, self.optimizer = self.model, None
+        distributed.let_go(self.accelerator)
+        return self.progress
+
+    def _train(self, signals: Signals) -> None:
+        """The loop over the steps of a stage."""
+        state, config = self.progress, self.config
+        log = Log(self.accelerator, self.metrics, config.log_every, state, self._describe, self._not_finite)
+        batches = Prefetch(self._micro_batches, self.plan.steps(state.step, self.stage.last), config.data_workers)
+        with bar() as progress_bar, stops.out_of_memory(state, self.micro_batch_size, config.resume):
+            bar_task = progress_bar.add_task("training", total=self.total_steps, completed=state.step)
+            for step, batch, micro_batches in batches:
+                loss, norm, stop = self._step(step, micro_batches, signals)
+                state.step = step
+                state.seconds_waiting += batches.taken()
+                state.examples += len(batch)
+                log.add(step, loss, norm, self.total_steps)
+                progress_bar.update(bar_task, completed=step)
+
+                if self._is_due(config.evaluate_every or self.plan.steps_per_epoch):
+                    log.write()
+                    self._evaluate()
+                    state.finished = step == self.total_steps or self._is_impatient()
+                    if len(self.validation) or config.checkpoint_every:
+                        self._commit()
+                    log.restart_clock()
+                elif stop or (config.checkpoint_every and self._is_due(config.checkpoint_every)):
+                    log.write()
+                    self._commit()
+                if state.finished:
+                    break
+                if stop:
+                    raise stops.interrupted(stop, state, self.total_steps, self.checkpoints, config.resume)
+            log.write()
+
+    def _micro_batches(self, planned: tuple[int, Indices]) -> tuple[int, Indices, list[tuple[Slot, Batch]]]:
+        """A step of the plan with this process's micro-batches; their augmentation depends on epoch and example."""
+        step, batch = planned
+        epoch = (step - 1) // self.plan.steps_per_epoch
+        slots = deal(batch, self.micro_batch_size, self.accelerator.process_index, self.accelerator.num_processes)
+        return step, batch, [(slot, self.task.collate(self.train[slot.indices], epoch)) for slot in slots]
+
+    def _step(self, step: int, micro_batches: list[tuple[Slot, Batch]], signals: Signals) -> tuple[Tensor, Tensor, int]:
+        """One optimizer step over this process's part of a global batch.
+
+        Returns the step's loss per item over all processes and the gradient's norm (both on the device),
+        and the number of the signal that any process received (0 for none).
+        """
+        accelerator = self.accelerator
+        local = sum(slot.weight * self.task.items(micro_batch) for slot, micro_batch in micro_batches)
+        items, stop = distributed.over_processes(accelerator, local, signals.received)
+        set_learning_rate(self.optimizer, self.rate(step))
+
+        loss_sum = torch.zeros((), device=accelerator.device)
+        for index, (slot, micro_batch) in enumerate(micro_batches):
+            # Random weights have no statistics to keep; but one example has none to give, and an empty slot no weight.
+            keep = self.config.pretrained or slot.weight == 0 or len(slot.indices) == 1
+            train_mode(self.prepared, keep_statistics=keep)
+            is_last = index == len(micro_batches) - 1
+            with contextlib.nullcontext() if is_last else accelerator.no_sync(self.prepared):
+                loss = self._loss_sum(step, slot, micro_batch)
+                # DDP averages the gradients over the processes; the factor makes it a sum again.
+                accelerator.backward(loss * (accelerator.num_processes / items))
+            loss_sum += loss.detach()
+        norm = accelerator.clip_grad_norm_(self.prepared.parameters(), self.config.gradient_clip or math.inf)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if accelerator.num_processes == 1:
+            stop = signals.received  # also one that came during the step
+        return distributed.summed(accelerator, loss_sum) / items, norm, stop
+
+    def _loss_sum(self, step: int, slot: Slot, micro_batch: Batch) -> Tensor:
+        """The micro-batch's summed loss, its randomness drawn from (seed, step, number in the global step)."""
+        torch.manual_seed(int(np.random.SeedSequence([self.config.seed, step, slot.number]).generate_state(1)[0]))
+        return self.task.loss(self.prepared, send_to_device(micro_batch, self.accelerator.device)) * slot.weight
+
+    def rate(self, step: int) -> float:
+        """Factor on the peak learning rates in a step: every stage warms up and decays anew."""
+        return schedule(step - self.stage.first, self.stage.last - self.stage.first, self.config)
+
+    def _evaluate(self) -> None:
+        """The loss that is trained, on the validation rows, and the primary metric; remembers the best step."""
+        state, task, accelerator = self.progress, self.task, self.accelerator
+        distributed.share_buffers(accelerator, self.model)
+        if not len(self.validation):
+            state.best_step = state.step
+            return
+        rows, features = self.validation.rows, self.validation.features
+        given = {"process": accelerator.process_index, "processes": accelerator.num_processes}
+        outputs = inference.run(task, self.model, features, accelerator.device, **given, with_loss=True)
+        if not math.isfinite(outputs.loss) and state.step:
+            raise stops.diverged(outputs.loss, state, self.checkpoints)
+        state.note(outputs.loss)
+        predictions = task.finish(rows, by_row(outputs.values, features, len(rows)))
+        metric = task.metrics[0].name
+        score = float(task.score(task.statistics(predictions, list(rows["reference"])).sum(axis=0))[metric])
+        line = {"step": state.step, "validation_loss": outputs.loss, f"validation_{metric}": score}
+        record(accelerator, self.metrics, line)
+        best = "  (best so far)" if state.best_step == state.step else ""
+        where = f"step {state.step:>6} of {self.total_steps}"
+        say(f"{where}   validation loss {outputs.loss:.4f}   {metric} {score:.4f}{best}")
+
+    def _commit(self) -> None:
+        """Write a checkpoint, then remove those that neither it nor the one before needs."""
+        accelerator, state = self.accelerator, self.progress
+        state.wall_seconds = self.earlier_seconds + time.perf_counter() - self.started
+        tensors = checkpoint.tensors_of(self.model, distributed.inner(self.optimizer), self.trainable)
+        if accelerator.is_main_process:
+            before = checkpoint.newest_step(self.checkpoints, below=state.step)
+            scaler = accelerator.scaler.state_dict() if accelerator.scaler else {}
+            content = {"progress": asdict(state), "identity": self.identity, "scaler": scaler}
+            checkpoint.commit(self.checkpoints, state.step, tensors, content)
+            keep = {state.step, state.best_step}
+            if before is not None:
+                keep |= {before, checkpoint.read_state(self._path(before))["progress"]["best_step"]}
+            checkpoint.prune(self.checkpoints, keep)
+        accelerator.wait_for_everyone()
+
+    def _resume(self) -> Path | None:
+        """Take weights and progress from the checkpoint to resume from; returns it as it stands in this folder."""
+        source, accelerator = self.source, self.accelerator
+        if source is None:
+            if accelerator.is_main_process:
+                self.metrics.unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
+            return None
+        state = checkpoint.read_state(source)
+        checkpoint.load_weights(source, self.model, self.trainable)
+        self.progress = Progress(**state["progress"])
+        self.earlier_seconds = self.progress.wall_seconds
+        own = go_back_to(source, self.progress, self.checkpoints, accelerator)
+        if accelerator.is_main_process:
+            forget_after(self.metrics, self.progress.step)
+        if accelerator.scaler and state["scaler"]:
+            accelerator.scaler.load_state_dict(state["scaler"])
+        say(f"going on from {source}" + (", which is the end of the training" if self.progress.finished else ""))
+        return own
+
+    def _stages(self) -> list[Stage]:
+        """First the head alone, then everything, as the options say (Howard & Ruder 2018, section 3.3)."""
+        frozen = self.total_steps
+        if self.config.freeze != "backbone":
+            frozen = min(frozen, self.plan.steps_per_epoch * self.config.freeze_epochs)
+        stages = [Stage(0, frozen, frozen=True), Stage(frozen, self.total_steps, frozen=False)]
+        return [stage for stage in stages if stage.first < stage.last]
+
+    def _prepare(self, stage: Stage, resumed: Path | None) -> None:
+        """Make optimizer and model ready for a stage: DDP skips what was frozen when it wrapped the model."""
+        self.stage = stage
+        if self.progress.step == stage.first:
+            self.progress.evaluations_since_best = 0
+        self.model = distributed.bare(self.accelerator.unwrap_model(self.prepared))
+        self.accelerator.free_memory()
+        head = self.task.head(self.model)
+        unfreeze(self.model, self.trainable, head if stage.frozen else None)
+        optimizer = make_optimizer(self.model, head, self.config, self.accelerator.device.type)
+        self.prepared, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        self.model = self.accelerator.unwrap_model(self.prepared)
+        # A checkpoint at the end of a stage holds moments that the next one has no use for.
+        if resumed and stage.first < self.progress.step:
+            checkpoint.load_optimizer(resumed, self.model, distributed.inner(self.optimizer))
+
+    def _is_due(self, every: int) -> bool:
+        return self.progress.step % every == 0 or self.progress.step == self.total_steps
+
+    def _is_impatient(self) -> bool:
+        """Whether there is nothing more to hope for; a stage that another one follows is never cut short."""
+        patience = self.config.early_stopping_patience
+        return self.stage.last == self.total_steps and 0 < patience <= self.progress.evaluations_since_best
+
+    def _path(self, step: int) -> Path:
+        return checkpoint.path_of(self.checkpoints, step)
+
+    def _not_finite(self, step: int, what: str) -> UserError:
+        ids = self.train[self.plan.global_batch(step)]["id"]
+        return stops.not_finite(what, step, ids, self.progress, self.checkpoints)
+
+    def _describe(self, step: int) -> dict[str, float]:
+        """What metrics.jsonl says of a step beside its losses."""
+        return {"epoch": step / self.plan.steps_per_epoch, "learning_rate": self.config.learning_rate * self.rate(step)}

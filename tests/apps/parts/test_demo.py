@@ -1,0 +1,149 @@
+"""A demo of an invented task that is no classification: the score of an essay, a number without a confidence."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gradio as gr
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from apps.parts.demo import Demo
+from apps.parts.inputs import checked_text
+from apps.parts.server import launch
+from apps.parts.texts import TextQuestions
+from common.reporting.card import write_pages
+from common.run import Run
+from common.system.errors import UserError
+from common.task.contract import Prediction
+from tests.common.reporting.synthetic import regression, write_run
+
+ESSAY = {"question": "Why?", "essay": "Because of the <b>weather</b>."}
+
+
+class EssayDemo(Demo):
+    """All that a project has to say: what is asked, how it is checked, and what a right answer is."""
+
+    arguments: ClassVar[dict[str, Any]] = {"question": str, "essay": str}
+    reference: ClassVar[str] = "score"
+
+    async def checked(self, given: Any) -> dict[str, str]:
+        return {name: checked_text(text) for name, text in given.items()}
+
+    def question_boxes(self) -> list[Any]:
+        return [gr.Textbox(label="The question"), gr.Textbox(label="The essay")]
+
+    def reference_box(self) -> gr.Number:
+        return gr.Number(label="The right score")
+
+    def checked_reference(self, given: Any, question: Any) -> float:
+        if not isinstance(given, int | float) or not 0 <= given <= 10:
+            raise UserError("Give the right score first: a number from 0 to 10.")
+        return float(given)
+
+
+class Mean:
+    """The baseline: always the mean."""
+
+    def predict(self, inputs: list[Any]) -> list[Prediction]:
+        return [Prediction(5.5) for _ in inputs]
+
+
+@dataclass
+class EssayTask:
+    """As much of a Task as a demo asks for."""
+
+    title: str = "Essay scoring"
+    settings: dict[str, Any] = field(default_factory=dict)
+    config: Any = None
+
+    def load_baseline(self, folder: Path) -> Mean:
+        return Mean()
+
+
+class Scorer:
+    """A Predictor without a model: the score is a tenth of the essay's length."""
+
+    def __init__(self, folder: Path | None = None):
+        self.task, self.folder = EssayTask(), folder
+
+    def predict(self, inputs: list[Any]) -> list[Prediction]:
+        return [Prediction(len(one if isinstance(one, str) else one["essay"]) / 10) for one in inputs]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    example = {"kind": "right", "id": "test:1", "input": ESSAY, "reference": 3.0, "prediction": 3.0}
+    run = write_run(tmp_path_factory.mktemp("essays") / "tiny", {**regression(), "examples_to_try": [example]})
+    write_pages(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def page(run: Run) -> Iterator[gr.Blocks]:
+    blocks = EssayDemo.build(Scorer(run.folder))  # type: ignore[arg-type]
+    launch(blocks, prevent_thread_lock=True, quiet=True)
+    yield blocks
+    blocks.close()
+
+
+def tabs(blocks: gr.Blocks) -> list[str]:
+    return [block.label for block in blocks.blocks.values() if isinstance(block, gr.Tab) and block.visible]
+
+
+def test_other_programs_get_the_number_beside_the_baselines(page: gr.Blocks) -> None:
+    client = Client(page.local_url, verbose=False)
+    answer = client.predict(**ESSAY, api_name="/predict")
+    assert answer.pop("milliseconds") >= 0
+    assert answer == {"value": 3.0, "confidence": None, "sure": True, "baseline": 5.5}
+    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/predict", "/correct"}
+
+
+def test_a_visitor_gets_the_number_beside_the_baselines(run: Run) -> None:
+    (answer,) = asyncio.run(EssayDemo(Scorer(run.folder)).ask(*ESSAY.values()))  # type: ignore[arg-type]
+    assert '<p class="label">3</p>' in answer and "Sure of it" not in answer
+    assert "always the mean of the training rows) says: 5.5" in answer
+    with pytest.raises(gr.Error, match="There is no text yet"):
+        asyncio.run(EssayDemo(Scorer()).ask("Why?", ""))  # type: ignore[arg-type]
+
+
+def test_its_page_has_the_tabs_that_it_fills(page: gr.Blocks) -> None:
+    assert tabs(page) == ["Try it", "How good is it?", "About"]
+    said = json.dumps(page.get_config_file())
+    assert "has a mean absolute error of 1.42 (1.31 to 1.53, lower is better)" in said
+    assert "right (3): question: Why?, essay: Because" in said
+    assert "it says that it is not sure" not in said
+
+
+def test_a_predictor_without_a_run_has_a_demo_too() -> None:
+    assert "was not measured" in json.dumps(EssayDemo.build(Scorer()).get_config_file())  # type: ignore[arg-type]
+
+
+def test_a_correction_is_a_row_to_train_on(page: gr.Blocks, run: Run) -> None:
+    client = Client(page.local_url, verbose=False)
+    assert "it is kept" in client.predict(**ESSAY, score=7, api_name="/correct")
+    with pytest.raises(AppError, match="a number from 0 to 10"):
+        client.predict(**ESSAY, score=11, api_name="/correct")
+    (line,) = (run.folder / "corrections.jsonl").read_text().splitlines()
+    assert json.loads(line) == {**ESSAY, "score": 7.0, "prediction": 3.0}
+
+
+class TitleDemo(TextQuestions):
+    """Questions are texts, answers are texts or numbers: nothing is left to say."""
+
+
+def test_questions_that_are_texts_come_with_a_file_of_them(tmp_path: Path) -> None:
+    demo = TitleDemo(Scorer())  # type: ignore[arg-type]
+    assert tabs(demo.blocks()) == ["Try it", "How good is it?", "Many at once", "About"]
+    (tmp_path / "many.csv").write_text("id,text\n1,0123456789\n2,01234\n")
+    file, shown = asyncio.run(demo.answer_file(str(tmp_path / "many.csv"), "text"))
+    assert Path(file.value["path"] if isinstance(file.value, dict) else file.value).read_text().split() == [
+        "id,text,answer",
+        "1,0123456789,1.0",
+        "2,01234,0.5",
+    ]
+    assert "<td>0.5</td>" in shown

@@ -1,0 +1,151 @@
+"""The model card."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from common.reporting.card import render_card, weak_slices
+from common.run import Run
+from common.system.files import read_json, without_paths, write_json
+from tests.common.reporting.synthetic import ACCURACY, ERROR
+
+HEADINGS = [
+    *("What it is for", "How good it is", "Where it fails"),
+    *("What it was trained on", "How it was trained", "How to use it"),
+]
+PLACEHOLDER = re.compile(r"\bNone\b|TODO|More Information|\{\{|\{%|lorem|placeholder|\bnan\b|\bN/A\b", re.IGNORECASE)
+
+
+def check_form(text: str) -> None:
+    """Every heading, each with a text; tables without holes; no placeholder."""
+    assert not PLACEHOLDER.search(text)
+    body = text.split("\n---\n", 1)[1]
+    assert re.findall(r"^## (.*)$", body, re.MULTILINE) == HEADINGS
+    assert re.findall(r"^#+ .*\n+(?=#)", body, re.MULTILINE) == [], "a heading without a text"
+    assert "\n\n\n" not in body
+    for table in re.findall(r"(?:^\|.*\|\n)+", body, re.MULTILINE):
+        assert len({line.count("|") for line in table.splitlines()}) == 1 and table.count("\n") >= 3, table
+    assert not re.findall(r"^\|[^|]", body.replace("\n|", ""), re.MULTILINE)
+
+
+def test_the_card_holds_the_numbers_and_no_placeholder(finished_run: Run) -> None:
+    text = finished_run.card.read_text(encoding="utf-8")
+    assert text == render_card(finished_run)
+    check_form(text)
+    results = read_json(finished_run.results)
+    assert f"{100 * results['metrics']['accuracy']['value']:.1f} %" in text
+    assert without_paths(results["command"]) in text and "--train_file train.csv" in text
+    assert str(finished_run.folder.parents[2]) not in text
+
+
+@pytest.mark.parametrize("project", ["classifier", "regression", "spans"])
+def test_it_speaks_of_the_metrics_that_there_are(pages: dict[str, Run], project: str) -> None:
+    text = pages[project].card.read_text(encoding="utf-8")
+    check_form(text)
+    said = {
+        "classifier": [
+            "| test | 2,014 | 86.4 % (84.9 to 87.9) | 86.1 % (84.5 to 87.7) | words (TF-IDF) + logistic regression |",
+            "expected calibration error on the test split 0.026",
+            "Below a confidence of 0.71, chosen on the validation split, it says that it is not sure.",
+            "It is sure of 80 % of the test rows, and gets 93.0 % (91.5 to 94.5) of those right.",
+            "- length = long: 80.0 % (78.5 to 81.5) on 649 rows",
+            "- on tweets, a baseline does better (-7.8 points (-9.3 to -6.3))",
+            "- typos in 10% of the words: 82.7 % (81.2 to 84.2); 8.0 % of the answers change",
+            "| a &#42;film&#42; &#124; of its &lt;time&gt; | negative | neutral: neither good nor bad | 0.98 |",
+            "on the others the accuracy is 86.3 %",
+        ],
+        "regression": [
+            "| test set | rows | mean absolute error, lower is better | rank correlation | best baseline |",
+            "| test | 2,014 | 1.42 (1.31 to 1.53) | 0.42 (0.39 to 0.45) | always the mean of the training rows |",
+            "95 % bootstrap intervals, by group.",
+            "Clearly worse than its mean absolute error of 1.42 (1.31 to 1.53)",
+            "- topic = school: 1.81",
+        ],
+        "spans": [
+            "reaches an F1 of 52.1 % (49.0 to 55.2) on 2,014 test examples and loses to",
+            "| use torch.nn here | start: 4, end: 9, label: API | (nothing) |",
+            "No slices of the test set were looked at.",
+            'pipeline("token-classification", model="model")("what a lovely film")',
+        ],
+    }
+    for part in said[project]:
+        assert part in text
+    if project == "regression":
+        assert (
+            set(re.findall(r"([\d.]+) %", text)) == {"95", "40.0"}
+            and " points" not in text
+            and "confidence" not in text
+        )
+
+
+def test_the_hub_reads_its_metadata(finished_run: Run, pages: dict[str, Run]) -> None:
+    data = ModelCard.load(finished_run.card).data
+    results = read_json(finished_run.results)
+    assert data.pipeline_tag == "text-classification" and data.library_name == "transformers"
+    measured = {(result.dataset_split, result.metric_name): result.metric_value for result in data.eval_results}
+    assert len(measured) == 4, "accuracy and macro-F1 of the test set and of the radio"
+    assert measured["test", "accuracy"] == round(results["metrics"]["accuracy"]["value"], 4)
+    assert measured["radio", "macro_f1"] == round(results["out_of_domain"]["radio"]["metrics"]["macro_f1"]["value"], 4)
+    types = {
+        result.metric_name: result.metric_type for result in ModelCard.load(pages["classifier"].card).data.eval_results
+    }
+    assert types == {"accuracy": "accuracy", "macro_f1": "f1"}
+    numbers = {
+        result.metric_name: result.metric_value for result in ModelCard.load(pages["regression"].card).data.eval_results
+    }
+    assert numbers == {"mean_absolute_error": 2.318, "rank_correlation": 0.11}, "as they are"
+
+
+def test_what_the_card_names_is_what_was_used(pages: dict[str, Run], tmp_path: Path) -> None:
+    """A file whose path looks like the id of a Hub data set is none, and random weights come from no model."""
+    run = Run(tmp_path / "tiny")
+    shutil.copytree(pages["classifier"].folder, run.folder)
+    manifest = read_json(run.manifest)
+    manifest["data"]["reference"], manifest["model"]["origin"] = "data/train.csv", "someone/model"
+    write_json(run.manifest, manifest)
+    data = ModelCard(render_card(run)).data
+    assert data.datasets is None and data.base_model == "someone/model"
+    write_json(
+        run.manifest, manifest | {"config": manifest["config"] | {"dataset": "data/train.csv", "pretrained": False}}
+    )
+    text = render_card(run)
+    data = ModelCard(text).data
+    assert data.datasets == ["data/train.csv"] and data.base_model is None
+    assert "From random weights, in the architecture of:" in text and "Pretrained model" not in text
+
+
+def test_limits_are_the_slices_that_are_clearly_worse() -> None:
+    def row(value: str, low: float, high: float) -> dict[str, object]:
+        return {
+            "slice": "length",
+            "value": value,
+            "examples": 50,
+            "metrics": {"m": {"value": (low + high) / 2, "low": low, "high": high}},
+        }
+
+    slices = [
+        row("fine", 0.85, 0.95),
+        row("weak", 0.6, 0.8),
+        row("weaker", 0.5, 0.7),
+        {"slice": "length", "value": "tiny", "examples": 2},
+    ]
+    slices.append(
+        {
+            "slice": "length",
+            "value": "few groups",
+            "examples": 40,
+            "metrics": {"m": {"value": 0.1, "low": None, "high": None}},
+        }
+    )
+    results = {
+        "primary_metric": "m",
+        "metric_kinds": {"m": ACCURACY},
+        "metrics": {"m": {"value": 0.9}},
+        "slices": slices,
+    }
+    assert [entry["value"] for entry in weak_slices(results)] == ["weaker", "weak"]
+    errors = results | {"metric_kinds": {"m": ERROR}, "metrics": {"m": {"value": 0.55}}}
+    assert [entry["value"] for entry in weak_slices(errors)] == ["fine", "weak"], "the largest error first"

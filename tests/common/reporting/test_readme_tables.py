@@ -1,0 +1,97 @@
+"""Tables of README files, for metrics of any kind."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.reporting.readme import keep_results, runs_table, seeds_table, write_readme
+from common.run import Run
+from common.system.errors import UserError
+from common.system.files import read_json, write_json
+from tests.common.reporting import synthetic
+from tests.common.reporting.synthetic import interval
+
+
+def cells(table: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+
+def test_a_table_of_runs_has_a_column_for_every_baseline(tmp_path: Path) -> None:
+    classifier = synthetic.classifier()
+    frozen = {"title": "the same encoder, frozen, + logistic regression", "short": "frozen"}
+    other = synthetic.classifier() | {"out_of_domain": {}, "baseline_titles": {"frozen": frozen}}
+    other["baselines"] = {"frozen": {metric: interval(0.78) for metric in other["metrics"]}}
+    table = cells(runs_table({"starter": classifier, "other": other, "speed": {"loops": {}}}))
+    assert table[0] == [
+        "run: test set",
+        "rows",
+        "fine-tuned (accuracy)",
+        "majority",
+        "words",
+        "frozen",
+        "against the best baseline",
+    ]
+    assert table[2] == [
+        "starter: test",
+        "2,014",
+        "86.4 % (84.9 to 87.9)",
+        "50.4 %",
+        "79.8 %",
+        "",
+        "+6.6 points (+4.7 to +8.5), p < 0.001",
+    ]
+    assert [row[0] for row in table[3:]] == ["starter: tweets", "starter: letters", "other: test"]
+    assert table[-1][3:6] == ["", "", "78.0 %"]
+    assert runs_table({}) == "Nothing is measured yet."
+
+
+def test_runs_of_different_metrics_each_name_theirs() -> None:
+    error = cells(runs_table({"essays": synthetic.regression()}))
+    assert error[0][2] == "fine-tuned (mean absolute error, lower is better)"
+    assert error[2] == ["essays: test", "2,014", "1.42 (1.31 to 1.53)", "1.77", "-0.35 (-0.41 to -0.29), p < 0.001"]
+    mixed = cells(runs_table({"essays": synthetic.regression(), "films": synthetic.classifier()}))
+    assert mixed[0][2] == "fine-tuned"
+    assert mixed[2][2] == "mean absolute error, lower is better: 1.42 (1.31 to 1.53)"
+
+
+def seeds(make: Any, metric: str, values: list[float], spread: float) -> dict[str, Any]:
+    runs = {}
+    for seed, value in enumerate(values, start=3):
+        runs[f"essays-seed{seed}"] = result = make()
+        result["metrics"][metric] = interval(value, spread)
+    return runs
+
+
+def test_seeds_of_an_exact_metric_have_mcnemars_test() -> None:
+    table = cells(seeds_table(seeds(synthetic.classifier, "accuracy", [0.9364, 0.9406, 0.9406], 0.01)))
+    assert table[0] == ["run", "test accuracy", "words", "only one right", "McNemar p", "training"]
+    assert table[2] == ["essays, seed 3", "93.64 %", "79.80 %", "266 : 141", "1e-09", "4.3 min"]
+    assert table[-1] == ["**essays, mean ± sd**", "**93.92 ± 0.24 %**", "", "", "", ""]
+
+
+def test_seeds_of_other_metrics_have_a_p_value() -> None:
+    table = cells(seeds_table(seeds(synthetic.regression, "mean_absolute_error", [1.42, 1.40], 0.11)))
+    assert table[0] == ["run", "test mean absolute error, lower is better", "mean", "p", "training"]
+    assert table[2] == ["essays, seed 3", "1.420", "1.770", "0.0005", "4.3 min"]
+    assert table[-1][1] == "**1.410 ± 0.014**"
+
+
+def test_results_are_kept_and_fill_the_readme(pages: dict[str, Run], tmp_path: Path) -> None:
+    project = tmp_path / "regression"
+    project.mkdir()
+    (project / "README.md").write_text("# Essays\n\n<!-- results: runs -->\n<!-- end -->\n", encoding="utf-8")
+    (project / "tiny.yaml").write_text("# measured: nothing yet\nepochs: 1\n", encoding="utf-8")
+    kept = keep_results(pages["regression"].folder, project)
+    assert kept == project / "results/tiny.json" and "input" not in read_json(kept)["worst_errors"][0]
+    with pytest.raises(UserError, match="does not show what the results say"):
+        write_readme(project, only_check=True)
+    assert write_readme(project) == "README.md, tiny.yaml written from 1 result files"
+    assert "| tiny: test | 2,014 | 1.42 (1.31 to 1.53) | 1.77 |" in (project / "README.md").read_text(encoding="utf-8")
+    assert (project / "tiny.yaml").read_text(encoding="utf-8") == (
+        "# measured: mean absolute error 1.42 (1.31 to 1.53) on 2,014 test rows; training 4.3 min, 2.0 GiB, "
+        "on a CPU, 2 cores (fp32)\nepochs: 1\n"
+    )
+    write_json(kept, synthetic.classifier())
+    with pytest.raises(UserError, match="is a run of regression, not of classifier"):
+        keep_results(pages["regression"].folder, tmp_path / "classifier")

@@ -1,0 +1,162 @@
+"""Numbers and sentences by the kind of the metric."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from common.reporting.wording import (
+    achieves,
+    axis,
+    clearly_worse,
+    compact,
+    compact_difference,
+    difference,
+    elsewhere,
+    number,
+    p_value,
+    parts,
+    sampled,
+    sentence,
+    shown,
+    verdict,
+    with_article,
+    with_interval,
+)
+from tests.common.reporting import synthetic
+from tests.common.reporting.synthetic import ACCURACY, CORRELATION, ERROR, F1, interval
+
+RESULTS = {
+    "examples": 2014,
+    "primary_metric": "accuracy",
+    "metric_kinds": {"accuracy": ACCURACY},
+    "baseline_titles": {"majority": {"title": "always the most frequent label", "short": "majority"}},
+    "metrics": {"accuracy": {"value": 0.864, "low": 0.849, "high": 0.878}},
+    "comparison": {"against": "majority", "difference": 0.066, "low": 0.046, "high": 0.084, "p_value": 1e-9},
+}
+
+
+def test_the_sentence_follows_the_interval_of_the_difference() -> None:
+    assert sentence(RESULTS) == (
+        "The fine-tuned model gets 86.4 % (84.9 to 87.8) of 2,014 test examples right and beats the best baseline "
+        "(always the most frequent label): +6.6 points (+4.6 to +8.4), p < 0.001."
+    )
+    unclear, worse = copy.deepcopy(RESULTS), copy.deepcopy(RESULTS)
+    unclear["comparison"] |= {"difference": 0.01, "low": -0.01, "high": 0.03, "p_value": 0.3}
+    worse["comparison"] |= {"difference": -0.06, "low": -0.08, "high": -0.04}
+    assert "is not clearly better than the best baseline" in sentence(unclear)
+    # Four of forty rows, and none the other way round: the interval of so few rows says more than the exact test.
+    unclear["comparison"] |= {"difference": 0.1, "low": 0.025, "high": 0.2, "p_value": 0.125}
+    assert "is not clearly better than the best baseline" in sentence(unclear)
+    assert "loses to the best baseline" in sentence(worse) and "-6.0 points (-8.0 to -4.0)" in sentence(worse)
+
+
+def test_a_metric_that_does_not_count_right_answers_is_named() -> None:
+    assert sentence(synthetic.regression()) == (
+        "The fine-tuned model has a mean absolute error of 1.42 (1.31 to 1.53, lower is better) on 2,014 test examples "
+        "and beats the best baseline (always the mean of the training rows): -0.35 (-0.41 to -0.29), p < 0.001."
+    )
+    partly = synthetic.classifier() | {"primary_metric": "macro_f1"}
+    assert "reaches a macro-F1 of 86.1 % (84.5 to 87.7) on 2,014 test examples and beats" in sentence(partly)
+    error_rate = ACCURACY | {"title": "error rate", "higher_is_better": False}
+    rows = "2,014 test examples"
+    expected = f"has an error rate of 2.0 % (1.5 to 2.5, lower is better) on {rows}"
+    assert achieves(interval(0.02, 0.005), error_rate, rows) == expected
+    assert achieves(interval(31.2, None), F1 | {"title": "BLEU", "unit": "number"}, rows) == (
+        f"reaches a BLEU of 31.2 (too few groups for an interval) on {rows}"
+    )
+
+
+def test_out_of_domain_sets_are_sorted_by_their_verdict() -> None:
+    assert elsewhere(synthetic.classifier()) == (
+        "Out of domain, compared with the best baseline there, it is not clearly different on letters (+1.1 points), "
+        "worse on tweets (-7.8 points)."
+    )
+    assert elsewhere({**RESULTS, "out_of_domain": {}}) == ""
+    assert list(parts(synthetic.classifier())) == ["test", "tweets", "letters"]
+
+
+def test_lower_is_better_turns_the_verdict_around() -> None:
+    lower = synthetic.compared("mean", "error", -0.35, 0.06, 0.001)
+    higher = synthetic.compared("mean", "error", 0.35, 0.06, 0.001)
+    assert [verdict(lower, ERROR), verdict(higher, ERROR)] == ["better", "worse"]
+    assert [verdict(lower, CORRELATION), verdict(higher, CORRELATION)] == ["worse", "better"]
+    assert verdict(lower | {"low": None, "high": None}, ERROR) == "unclear", "no interval promises nothing"
+    assert verdict(lower | {"p_value": 0.05}, ERROR) == "unclear"
+    assert verdict(lower | {"high": 0.0}, ERROR) == "unclear"
+    assert clearly_worse(interval(1.81, 0.1), 1.42, ERROR) and not clearly_worse(interval(1.2, 0.1), 1.42, ERROR)
+    assert clearly_worse(interval(0.3, 0.1), 0.42, CORRELATION) and not clearly_worse(
+        interval(0.5, None), 0.9, CORRELATION
+    )
+
+
+def test_shares_are_percent_with_one_decimal() -> None:
+    share = {"value": 0.9, "low": 0.85, "high": 0.945}
+    assert with_interval(share, ACCURACY) == "90.0 % (85.0 to 94.5)"
+    assert number(share, ACCURACY) == "90.0 %" and number(share, ACCURACY, 2) == "90.00 %"
+    assert difference({"difference": -0.001, "low": -0.02, "high": 0.018}, ACCURACY) == "-0.1 points (-2.0 to +1.8)"
+    assert with_interval(interval(0.9, None), ACCURACY) == "90.0 % (too few groups for an interval)"
+    assert compact(share, ACCURACY) == "90.0 (85.0-94.5)" and compact(share, ACCURACY, bounds=False) == "90.0"
+    assert (p_value(0.0004), p_value(0.0321)) == ("p < 0.001", "p = 0.032")
+
+
+@pytest.mark.parametrize(
+    ("value", "spread", "expected"),
+    [
+        (0.42, 0.03, "0.42 (0.39 to 0.45)"),
+        (0.8561, 0.0065, "0.856 (0.850 to 0.863)"),
+        (1.42, 0.11, "1.42 (1.31 to 1.53)"),
+        (31.24, 1.5, "31.2 (29.7 to 32.7)"),
+        (142.31, 0.4, "142.3 (141.9 to 142.7)"),
+        (12_345.6, 250, "12,346 (12,096 to 12,596)"),
+        (-0.0042, 0.0003, "-0.0042 (-0.0045 to -0.0039)"),
+        (0.0, 0.0, "0.00 (0.00 to 0.00)"),
+        (float("inf"), None, "inf (too few groups for an interval)"),
+    ],
+)
+def test_numbers_are_written_as_they_are(value: float, spread: float | None, expected: str) -> None:
+    assert with_interval(interval(value, spread), CORRELATION) == expected
+    assert number(interval(value, spread), CORRELATION) == expected.split()[0]
+
+
+def test_differences_of_numbers_have_signs_and_no_points() -> None:
+    against = synthetic.compared("mean", "error", -0.35, 0.06, 0.001)
+    assert difference(against, ERROR) == "-0.35 (-0.41 to -0.29)"
+    assert difference(against | {"low": None, "high": None}, ERROR) == "-0.35 (too few groups for an interval)"
+    assert compact_difference(against, ERROR) == "-0.35 (-0.41..-0.29)"
+    assert compact(interval(-0.1, 0.05), CORRELATION) == "-0.10 (-0.15..-0.05)"
+
+
+def test_an_axis_says_unit_and_direction() -> None:
+    assert [axis(kind) for kind in (ACCURACY, ERROR)] == ["accuracy in %", "mean absolute error (lower is better)"]
+
+
+@pytest.mark.parametrize(
+    "title", ["an F1", "an MRR", "an error rate", "an exact match", "a recall", "a BLEU", "a ROUGE-L", "an R²"]
+)
+def test_titles_get_their_article(title: str) -> None:
+    assert with_article(title.split(maxsplit=1)[1]) == title
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("positive", "positive"),
+        (["ls -l", "dir"], "ls -l; dir"),
+        ([], "(nothing)"),
+        (None, "(no answer)"),
+        (9.5, "9.5"),
+        (1200.0, "1200"),
+        (0.0, "0"),
+        (7, "7"),
+        ([{"start": 4, "label": "API"}], "start: 4, label: API"),
+        ({"question": "Why?", "context": ["a", "b"]}, "question: Why?, context: a; b"),
+    ],
+)
+def test_answers_of_any_kind_can_be_read(value: Any, expected: str) -> None:
+    assert shown(value) == expected
+
+
+def test_how_many_rows_near_duplicates_were_looked_for_in() -> None:
+    assert sampled(synthetic.classifier()) == " (near-duplicates were looked for among 1,000 of them)"
+    assert sampled({"examples": 5, "data": {}}) == ""

@@ -1,0 +1,189 @@
+"""What a training asks before it begins, on which nothing is left behind; and when features are made anew."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from common import fine_tune as story
+from common.data.splits import Data
+from common.fine_tune import check_batch, check_tracker, encode_split, fine_tune
+from common.models.pretrained import Pretrained
+from common.run import Run
+from common.system.errors import UserError, exit_with_sentence
+from common.system.files import cache_folder
+from common.system.source import used_modules
+from common.training import checkpoint
+from projects.text_classification.config import TextClassificationConfig
+from projects.text_classification.task import TextClassification
+from tests.common.tiny import TinyClassifier, TinyConfig
+from tests.conftest import sentences, write_csv
+
+
+def test_a_tracker_that_is_missing_is_said_before_the_data_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr(TextClassification, "data", lambda _: pytest.fail("the data were read"))
+    options = ["--train_file", "a.csv", "--tracker", "wandb", "--output_dir", str(tmp_path / "runs")]
+    with pytest.raises(UserError, match="--tracker wandb is not installed: `pip install"):
+        fine_tune("text_classification", options)
+    assert list(tmp_path.iterdir()) == []
+    check_tracker(TextClassificationConfig(train_file="a.csv"))
+
+
+def test_an_output_folder_that_cannot_be_is_said_before_the_data_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(TextClassification, "data", lambda _: pytest.fail("the data were read"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as left:
+        exit_with_sentence(
+            lambda: fine_tune(
+                "text_classification", ["--train_file", "a.csv", "--output_dir", str(tmp_path / "file/runs")]
+            )
+        )
+    assert left.value.code == 2 and "a file stands where a folder is needed" in capsys.readouterr().err
+
+
+def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TextClassification, "data", lambda _: pytest.fail("the data were read"))
+    options = ["--train_file", "a.csv", "--run_name", "x", "--output_dir", str(tmp_path)]
+    with (
+        Run(tmp_path / "text_classification/x").alone(),
+        pytest.raises(UserError, match="is being trained by another process"),
+    ):
+        fine_tune("text_classification", options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_training_lets_the_run_go(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_csv(tmp_path / "good.csv", sentences(60))
+    options = [
+        "--model",
+        str(tiny_model),
+        "--train_file",
+        str(tmp_path / "good.csv"),
+        "--output_dir",
+        str(tmp_path / "runs"),
+        "--run_name",
+        "x",
+    ]
+    options += ["--epochs", "1", "--precision", "fp32"]
+    monkeypatch.setattr(
+        "common.fine_tune.Training.run_and_save", lambda *_: (_ for _ in ()).throw(UserError("stopped"))
+    )
+    with pytest.raises(UserError, match="stopped"):
+        fine_tune("text_classification", options)
+    assert not (tmp_path / "runs").exists()
+    monkeypatch.undo()
+    fine_tune("text_classification", options)
+    assert [path.name for path in (tmp_path / "runs/text_classification").iterdir()] == ["x"]
+
+
+def test_a_checkpoint_of_another_run_is_refused_before_anything_is_written(tiny_model: Path, tmp_path: Path) -> None:
+    write_csv(tmp_path / "good.csv", sentences(60))
+    model = torch.nn.Linear(2, 2)
+    tensors = checkpoint.tensors_of(model, torch.optim.AdamW(model.parameters()), checkpoint.trainable(model))
+    theirs = checkpoint.commit(tmp_path / "theirs", 1, tensors, {"progress": {}, "identity": {"epochs": 3}})
+    options = [
+        "--model",
+        str(tiny_model),
+        "--train_file",
+        str(tmp_path / "good.csv"),
+        "--output_dir",
+        str(tmp_path / "runs"),
+        "--run_name",
+        "x",
+    ]
+    with pytest.raises(UserError, match="step-000001 belongs to a run with another configuration"):
+        fine_tune("text_classification", [*options, "--epochs", "1", "--precision", "fp32", "--resume", str(theirs)])
+    assert not (tmp_path / "runs").exists()
+
+
+class InBatchNegatives(TinyClassifier):
+    loss_is_sum = False
+
+
+@pytest.mark.parametrize(
+    ("options", "world", "sentence"),
+    [
+        ({"micro_batch_size": 8}, "1", "--micro_batch_size would change the negatives in a batch: leave it out"),
+        ({"processes": 2}, "1", "several processes would change the negatives in a batch: start one process"),
+        ({}, "2", "several processes would change the negatives in a batch: start one process"),
+    ],
+)
+def test_a_loss_over_the_whole_batch_is_not_cut(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, int], world: str, sentence: str
+) -> None:
+    """Neither by accumulation nor by processes, whoever launched them."""
+    monkeypatch.setenv("WORLD_SIZE", world)
+    config = TinyConfig(train_file="none", **options)
+    with pytest.raises(UserError, match=sentence):
+        check_batch(InBatchNegatives(config), config)
+    check_batch(TinyClassifier(config), config)
+
+
+@pytest.mark.parametrize("options", [{}, {"micro_batch_size": 32}, {"processes": 1}])
+def test_a_loss_over_the_whole_batch_is_trained_in_one_piece(options: dict[str, int]) -> None:
+    config = TinyConfig(train_file="none", **options)
+    check_batch(InBatchNegatives(config), config)
+
+
+def test_a_cut_batch_is_refused_before_the_data_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TextClassification, "data", lambda _: pytest.fail("the data were read"))
+    monkeypatch.setattr(TextClassification, "loss_is_sum", False)
+    options = ["--train_file", "a.csv", "--micro_batch_size", "4", "--output_dir", str(tmp_path / "runs")]
+    with pytest.raises(UserError, match="would change the negatives"):
+        fine_tune("text_classification", options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def ready(tiny_model: Path, tmp_path: Path) -> tuple[TextClassification, Data, Pretrained]:
+    write_csv(tmp_path / "train.csv", sentences(60))
+    task = TextClassification(TextClassificationConfig(train_file=str(tmp_path / "train.csv")))
+    data = task.data()
+    task.load_processor(tiny_model)
+    return task, data, Pretrained(tiny_model, "model", "model")
+
+
+def cached() -> int:
+    return len(list((cache_folder() / "features").glob("*.arrow")))
+
+
+def test_features_are_named_by_every_module_that_encodes(
+    ready: tuple[TextClassification, Data, Pretrained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change of common's code is one of the project's code, too."""
+    task, data, source = ready
+    modules = used_modules(TextClassification.__module__)
+    encoding = ("common.kinds.classification", "common.data.features", "common.task.contract")
+    assert {*encoding, "projects.text_classification.task"} <= modules.keys()
+    assert not any(name.startswith(("apps.", "common.reporting", "common.cli")) for name in modules)
+    copies = {}
+    for name, file in modules.items():
+        copies[name] = tmp_path / f"{name}.py"
+        copies[name].write_bytes(file.read_bytes())
+    monkeypatch.setattr(story, "used_modules", lambda *_: copies)
+
+    def made_anew() -> bool:
+        before = cached()
+        encode_split(task, data, "train", source)
+        return cached() > before
+
+    assert made_anew() and not made_anew()
+    for name in encoding:
+        copies[name].write_text(copies[name].read_text() + "\n")
+        assert made_anew() and not made_anew(), name
+
+
+def test_features_are_named_by_what_decides_them(ready: tuple[TextClassification, Data, Pretrained]) -> None:
+    task, data, source = ready
+    first = encode_split(task, data, "train", source)
+    before = cached()
+    assert encode_split(task, data, "train", source)[:] == first[:] and cached() == before
+    task.settings["labels"] = task.settings["labels"][::-1]
+    turned = encode_split(task, data, "train", source)
+    assert cached() == before + 1, "a setting that the references are encoded with"
+    assert turned["labels"][:] == [2 - label for label in first["labels"]]
