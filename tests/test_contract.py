@@ -127,10 +127,19 @@ def picture_rows(folder: Path) -> list[str]:
     return ["--image_folder", str(folder / "pictures")]
 
 
+def entity_rows(folder: Path) -> list[str]:
+    from tests.projects.token_classification.rows import weather_reports
+
+    file = folder / "entities.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in weather_reports(90)), encoding="utf-8")
+    return ["--train_file", str(file)]
+
+
 # A few rows for each project, and the fixture that is its pretrained model.
 TINY = {
     "image_classification": (picture_rows, "tiny_image_model"),
     "text_classification": (text_rows, "tiny_model"),
+    "token_classification": (entity_rows, "tiny_model"),
 }
 
 

@@ -1,0 +1,311 @@
+"""Windows, tags, decoding, scores: each against a plain way to say the same."""
+
+import importlib
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.config import parse
+from common.data.features import by_row, in_memory
+from common.metrics import spans
+from common.predictor import Predictor
+from common.run import Run
+from common.system.files import read_json
+from common.task.contract import Prediction
+from common.task.projects import load_task_class
+from common.verify import verify
+
+from .conftest import PROJECT
+from .rows import weather_reports
+
+TASK = load_task_class(PROJECT)
+
+
+def module(name: str) -> Any:
+    return importlib.import_module(f"projects.{PROJECT}.{name}")
+
+
+@pytest.fixture(scope="module")
+def task(tiny_model: Path) -> Any:
+    task = TASK(parse(TASK.config_class, ["--train_file", "none", "--max_length", "16", "--stride", "8"]))
+    task.settings = {"types": ["food", "weather"], "seen": []}
+    task.load_processor(tiny_model)
+    return task
+
+
+def long_row(words: int) -> dict[str, Any]:
+    """A text of so many words, every tenth of which is an entity."""
+    text, entities = "", []
+    for number in range(words):
+        word = "rain" if number % 10 == 0 else "the"
+        if word == "rain":
+            entities.append({"start": len(text), "end": len(text) + 4, "label": "weather"})
+        text += word + " "
+    return {"text": text.strip(), "reference": entities}
+
+
+def encoded(task: Any, rows: list[dict[str, Any]]) -> Any:
+    return in_memory(task.encode, {name: [row[name] for row in rows] for name in ("text", "reference")})
+
+
+def test_every_word_of_a_text_of_2000_words_is_predicted_exactly_once(task: Any) -> None:
+    rows = [long_row(2_000), long_row(3)]
+    features = encoded(task, rows)
+    assert max(features["length"]) <= 16 and len(features) > 150
+    outputs = [
+        (np.asarray(words, dtype=np.int64).reshape(-1, 3), np.eye(5, dtype=np.float32)[tags] * 9)
+        for words, tags in zip(features["words"], features["tags"], strict=True)
+    ]
+    answers = task.finish({}, by_row(outputs, features, len(rows)))
+    for answer, row in zip(answers, rows, strict=True):
+        assert answer.value == row["reference"]
+    words, _ = module("windows").best_windows(by_row(outputs, features, 2)[0])
+    assert len(words) == 2_000 and (np.diff(words[:, 0]) > 0).all()
+
+
+def test_a_word_is_read_where_it_stands_furthest_from_an_edge(task: Any) -> None:
+    features = encoded(task, [long_row(40)])
+    inner = [
+        (np.asarray(words).reshape(-1, 3), np.full((len(words), 5), index, dtype=np.float32))
+        for index, words in enumerate(features["words"])
+    ]
+    _, chosen = module("windows").best_windows(inner)
+    taken = chosen[:, 0].astype(int)
+    for word, window in enumerate(taken):
+        margins = {}
+        for index, (words, _) in enumerate(inner):
+            place = np.flatnonzero(words[:, 2] == word)
+            if len(place):
+                before = np.inf if index == 0 else place[0]
+                after = np.inf if index == len(inner) - 1 else len(words) - 1 - place[0]
+                margins[index] = min(before, after)
+        assert margins[window] == max(margins.values())
+
+
+@pytest.mark.parametrize("words", [1, 2, 13, 14, 15, 16, 40])
+@pytest.mark.parametrize("stride", [1, 4, 13])
+def test_windows_cover_all_tokens_and_fit(words: int, stride: int) -> None:
+    first = list(range(0, 2 * words, 2))  # two tokens each
+    cuts = module("windows").windows_of(first, 2 * words, 14, stride)
+    assert all(cut.last_token - cut.first_token <= 14 for cut in cuts)
+    assert sorted({word for cut in cuts for word in range(cut.first_word, cut.last_word)}) == list(range(words))
+    assert {cut.first_token for cut in cuts} <= set(first)
+
+
+def test_a_word_longer_than_a_window_loses_no_other_word() -> None:
+    cuts = module("windows").windows_of([0, 2, 60], 62, 14, 4)
+    assert sorted({word for cut in cuts for word in range(cut.first_word, cut.last_word)}) == [0, 1, 2]
+    assert all(cut.last_token - cut.first_token <= 14 for cut in cuts)
+
+
+def test_only_the_first_token_of_a_word_carries_its_tag_and_unknown_parts_none(task: Any) -> None:
+    row = {
+        "text": "rain soup the",
+        "reference": [{"start": 0, "end": 4, "label": "weather"}, {"start": 5, "end": 9, "label": None}],
+    }
+    features = encoded(task, [row])
+    assert features["tags"] == [[3, -100, 0]]
+    batch = task.collate({name: features[name] for name in features.columns})
+    assert task.items(batch) == 2
+    assert batch["labels"].tolist() == [[-100, 3, -100, 0, -100]]
+
+
+def test_a_text_without_a_token_has_no_entity(task: Any) -> None:
+    features = in_memory(task.encode, {"text": ["", "​", "rain"]})
+    outputs = [(np.asarray(w).reshape(-1, 3), np.zeros((len(w), 5), np.float32)) for w in features["words"]]
+    assert [answer.value for answer in task.finish({}, by_row(outputs, features, 3))] == [[], [], []]
+
+
+def brute_force(logits: np.ndarray) -> float:
+    """The score of the best tags among all that follow the rules."""
+    import itertools
+
+    words, tags = logits.shape
+    allowed = [
+        path
+        for path in itertools.product(range(tags), repeat=words)
+        if all(t == 0 or t % 2 == 1 or (i and path[i - 1] in (t, t - 1)) for i, t in enumerate(path))
+    ]
+    return max(sum(logits[i, t] for i, t in enumerate(path)) for path in allowed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_decoding_is_the_best_of_all_allowed_tags(seed: int) -> None:
+    logits = np.random.default_rng(seed).normal(size=(5, 5))
+    path = spans.decode(logits)
+    assert all(t == 0 or t % 2 == 1 or (i and path[i - 1] in (t, t - 1)) for i, t in enumerate(path))
+    assert sum(logits[i, t] for i, t in enumerate(path)) == pytest.approx(brute_force(logits))
+
+
+def test_strict_and_lenient_reading_differ_where_an_entity_begins_with_i() -> None:
+    tags = [2, 2, 0, 1, 4, 3, 4]  # I-a I-a O B-a I-b B-b I-b
+    assert spans.spans_of(tags) == [(3, 4, 0), (5, 7, 1)]
+    assert spans.spans_of(tags, lenient=True) == [(0, 2, 0), (3, 4, 0), (4, 5, 1), (5, 7, 1)]
+
+
+def test_scores_are_those_of_the_evaluate_module(task: Any) -> None:
+    random = np.random.default_rng(0)
+
+    def any_entities() -> list[dict[str, Any]]:
+        starts = np.sort(random.choice(10, size=random.integers(0, 4), replace=False))
+        return [{"start": int(s) * 5, "end": int(s) * 5 + 4, "label": str(random.choice(task.types))} for s in starts]
+
+    references = [any_entities() for _ in range(50)]
+    answers = [r if random.random() < 0.5 else any_entities() for r in references]
+    predictions = [Prediction(value) for value in answers]
+    scores = task.score(np.asarray(task.statistics(predictions, references).sum(axis=0)))
+    by_module = task.compute_metrics(predictions, references)
+    assert set(by_module) == {"f1", "precision", "recall"}
+    for name, value in by_module.items():
+        assert float(scores[name]) == pytest.approx(value, abs=1e-12)
+
+
+def test_what_touches_an_unknown_part_is_not_scored(task: Any) -> None:
+    reference = [{"start": 0, "end": 4, "label": "weather"}, {"start": 10, "end": 14, "label": None}]
+    found = [reference[0], {"start": 10, "end": 14, "label": "food"}]
+    sums = task.statistics([Prediction(found)], [reference]).sum(axis=0)
+    assert float(task.score(np.asarray(sums))["f1"]) == 1.0
+
+
+@pytest.mark.slow
+def test_the_run_has_evidence_and_is_verified(finished_entity_run: Run) -> None:
+    results = read_json(finished_entity_run.results)
+    assert results["metrics"]["f1"]["value"] > 0.4
+    assert {"entities", "false_alarms"} <= results["sections"].keys()
+    assert set(results["baselines"]) == {
+        "gazetteer",
+        "usual_tags",
+        "shapes_logistic_regression",
+        "frozen_encoder_logistic_regression",
+    }
+    page = finished_entity_run.report.read_text(encoding="utf-8")
+    assert "Entity by entity" in page and "false alarms for every 100" in page
+    assert not [check for check in verify(finished_entity_run.folder) if check.differences]
+
+
+@pytest.mark.slow
+def test_a_change_of_an_answer_is_found(finished_entity_run: Run, tmp_path: Path) -> None:
+    import shutil
+
+    copy = Run(tmp_path / "copy")
+    shutil.copytree(finished_entity_run.folder, copy.folder)
+    lines = copy.predictions.read_text(encoding="utf-8").splitlines()
+    record = next(json.loads(line) for line in lines if json.loads(line)["prediction"]["value"])
+    number = next(i for i, line in enumerate(lines) if json.loads(line)["id"] == record["id"])
+    record["prediction"]["value"][0]["label"] = {"food": "weather", "weather": "food"}[
+        record["prediction"]["value"][0]["label"]
+    ]
+    lines[number] = json.dumps(record)
+    copy.predictions.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    failed = [check.name for check in verify(copy.folder) if check.differences]
+    assert "answers of the model and the kept baseline" in failed
+
+
+@pytest.mark.slow
+def test_baselines_answer_the_same_after_saving(finished_entity_run: Run, tmp_path: Path) -> None:
+    predictor = Predictor.load(finished_entity_run.folder)
+    task = predictor.task
+    data = task.data()
+    texts = list(data.splits["test"]["text"])
+    for name, baseline in task.baselines(data, Path(task.config.model)).items():
+        folder = tmp_path / name
+        folder.mkdir()
+        baseline.save(folder)
+        assert task.load_baseline(folder).predict(texts) == baseline.predict(texts), name
+
+
+@pytest.mark.slow
+def test_transformers_pipeline_gives_the_same_entities(finished_entity_run: Run) -> None:
+    """Where no I begins an entity the pipeline, without constraints, reads the same; its spans are our lenient ones."""
+    from transformers import pipeline
+
+    predictor = Predictor.load(finished_entity_run.folder)
+    find = pipeline("token-classification", model=str(finished_entity_run.model), aggregation_strategy="first")
+    texts = [row["text"] for row in weather_reports(60, seed=3)]
+    same = 0
+    for text, answer in zip(texts, predictor.predict(texts), strict=True):
+        theirs = [{"start": e["start"], "end": e["end"], "label": e["entity_group"]} for e in find(text)]
+        assert theirs == answer.details["lenient"]
+        same += theirs == answer.value
+    assert same > 50
+
+
+def test_perturbed_texts_keep_the_places_of_their_entities() -> None:
+    rows = weather_reports(30)
+    reference = [row["spans"] for row in rows]
+    changed = module("evidence").perturbed(_as_dataset(rows), seed=0)
+    for name, texts in changed.items():
+        for text, row, entities in zip(texts, rows, reference, strict=True):
+            assert len(text) == len(row["text"])
+            if "typos" in name:
+                assert all(text[e["start"] : e["end"]] == row["text"][e["start"] : e["end"]] for e in entities)
+    typos = next(texts for name, texts in changed.items() if "typos" in name)
+    assert sum(text != row["text"] for text, row in zip(typos, rows, strict=True)) > 20
+
+
+def _as_dataset(rows: list[dict[str, Any]]) -> Any:
+    return {"text": [row["text"] for row in rows], "reference": [row["spans"] for row in rows]}
+
+
+def test_masked_entities_depend_on_seed_epoch_and_row_alone(tiny_model: Path) -> None:
+    options = ["--train_file", "none", "--mask_entities", "0.9"]
+    task: Any = TASK(parse(TASK.config_class, options))
+    task.settings = {"types": ["food", "weather"], "seen": []}
+    task.load_processor(tiny_model)
+    task.tokenizer = SimpleNamespace(pad_token_id=0, mask_token_id=1)
+    ids, tags = [2, 9, 9, 9, 3], [0, 3, 4]
+    features = {"id": ["train:1"], "input_ids": [ids], "first_tokens": [[1, 2, 3]], "words": [[[0, 1, 0]] * 3]}
+    features |= {"tags": [tags], "length": [5]}
+    task.around = [2], [3]
+    one, again, other = (task.collate(features, epoch)["input_ids"].tolist() for epoch in (0, 0, None))
+    assert one == again and other == [ids]
+    assert {tuple(row) for row in one} <= {(2, 9, 1, 1, 3), (2, 9, 9, 9, 3)}
+
+
+def uncased_tokenizer(signs: str) -> Any:
+    """A fast tokenizer that makes letters small and knows each letter and some signs."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = ["[PAD]", "[UNK]", *letters, *("##" + letter for letter in letters), *signs]
+    model = models.WordPiece({word: index for index, word in enumerate(words)}, unk_token="[UNK]")
+    backend = Tokenizer(model)
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]", pad_token="[PAD]", model_max_length=64)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("a cat", "a cat"),
+        ("a Cat", "a §cat"),
+        ("GPU", "¶gpu"),
+        ("DataLoader in PyTorch", "§data§loader in §py§torch"),
+        ("I", "§i"),
+        ("", ""),
+    ],
+)
+def test_capitals_are_seen_and_offsets_stay_those_of_the_text(tmp_path: Path, text: str, read: str) -> None:
+    from transformers import AutoTokenizer
+
+    marked = module("capitals").with_capitals(uncased_tokenizer("§¶"))
+    encoding = marked(text, return_offsets_mapping=True)
+    tokens = marked.convert_ids_to_tokens(encoding["input_ids"])
+    assert "".join(tokens).replace("##", "") == read.replace(" ", "")
+    for token, (start, end) in zip(tokens, encoding["offset_mapping"], strict=True):
+        assert token in "§¶" or text[start:end].lower() == token.removeprefix("##")
+    marked.save_pretrained(tmp_path)
+    again = AutoTokenizer.from_pretrained(tmp_path)
+    assert again(text)["input_ids"] == encoding["input_ids"]
+    assert module("capitals").with_capitals(again) is again, "the signs are added once"
+
+
+def test_a_vocabulary_without_the_signs_is_left_as_it_is() -> None:
+    tokenizer = uncased_tokenizer("")
+    assert module("capitals").with_capitals(tokenizer) is tokenizer
