@@ -20,6 +20,7 @@ from torch import nn
 
 from common.config import Config, parse
 from common.data.features import Encoded, encoded
+from common.data.findings import stop_on_errors
 from common.data.splits import Data
 from common.evaluation.measure import measure
 from common.evaluation.records import describe_data, weights_sha256
@@ -97,6 +98,7 @@ class Training:
         with accelerator.main_process_first():
             train, validation = (self._encoded(split) for split in ("train", "validation"))
         self.data.findings.extend(task.check_features(train.features))
+        stop_on_errors(self.data.findings)
         say_findings(self.data)
         torch.manual_seed(config.seed)  # a head that is not in the checkpoint starts at random
         model = task.prepare(self.source.folder, train.features)

@@ -79,8 +79,8 @@ class Drawn:
             first, last = min(moved[start], len(text)), min(moved[end], len(text))
             first += len(text[first:last]) - len(text[first:last].lstrip())
             last -= len(text[first:last]) - len(text[first:last].rstrip())
-            # `3200kelvin` is one word: a span takes all of it.
-            while last < len(text) and text[last - 1].isalnum() and text[last].isalnum():
+            # `3200kelvin` and `80°` are one word: a span takes all of it.
+            while last < len(text) and text[last - 1].isalnum() and (text[last].isalnum() or text[last] == "°"):
                 last += 1
             if first < last:
                 spans.append((first, last, name))

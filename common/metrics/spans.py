@@ -19,15 +19,6 @@ def tag_names(types: Sequence[str]) -> list[str]:
     return ["O", *(f"{prefix}-{name}" for name in types for prefix in "BI")]
 
 
-def tags_of(spans: Sequence[Span], length: int) -> NDArray[np.int64]:
-    """(length,) tag ids of spans that do not overlap."""
-    tags = np.zeros(length, np.int64)
-    for first, last, kind in spans:
-        tags[first] = 2 * kind + 1
-        tags[first + 1 : last] = 2 * kind + 2
-    return tags
-
-
 def decode(logits: NDArray[Any]) -> NDArray[np.int64]:
     """(words,) the most probable tags of (words, tags) logits in which I only follows B or I of its type.
 
@@ -92,13 +83,6 @@ def score(sums: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     """Micro-averaged f1, precision and recall of (..., 3 x types) sums over rows -> (...) each."""
     whole = np.asarray(sums, dtype=np.float64)
     right, predicted, true = np.moveaxis(whole.reshape(*whole.shape[:-1], -1, 3).sum(axis=-2), -1, 0)
-    return _scores(right, predicted, true)
-
-
-def score_by_type(sums: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-    """The same for each type: (..., 3 x types) -> (..., types)."""
-    whole = np.asarray(sums, dtype=np.float64)
-    right, predicted, true = np.moveaxis(whole.reshape(*whole.shape[:-1], -1, 3), -1, 0)
     return _scores(right, predicted, true)
 
 

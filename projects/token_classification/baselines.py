@@ -18,7 +18,7 @@ from common.models.heads import probe
 from common.system.files import read_json, write_json, written_with_safetensors
 from common.task.contract import Baseline, Prediction, Task
 
-from .entities import Entity, entities_at, known
+from .entities import Entity, entities_at, known, tags_at
 from .head import labelled_words, word_vectors
 from .windows import best_windows
 
@@ -135,7 +135,7 @@ class Shapes(Baseline):
         """Fitted on the words of these rows whose tags are known."""
         texts, tags = list(rows["text"]), []
         for text, reference in zip(texts, rows["reference"], strict=True):
-            tags += _tags_of(words_of(text), reference, types)
+            tags += tags_at([(start, end) for start, end, _ in words_of(text)], reference, types)[0]
         known_tags = np.asarray(tags)
         weight, bias = np.zeros((2 * len(types) + 1, SHAPE_FEATURES), np.float32), np.full(2 * len(types) + 1, -30.0)
         fitted = regression.fit(_shapes(texts)[known_tags >= 0], known_tags[known_tags >= 0], SHAPE_STRENGTH)
@@ -159,19 +159,6 @@ class Shapes(Baseline):
         write_json(folder / DESCRIPTION, {"kind": "shapes", "types": self.types})
         with written_with_safetensors(folder):
             save_file({"weight": self.weight, "bias": np.asarray(self.bias)}, folder / WEIGHTS)
-
-
-def _tags_of(words: list[tuple[int, int, str]], reference: list[Entity], types: list[str]) -> list[int]:
-    """The tag of each word; -1 where it is not known."""
-    tags = [0] * len(words)
-    for entity in reference:
-        inside = [
-            index for index, (start, end, _) in enumerate(words) if start < entity["end"] and end > entity["start"]
-        ]
-        for position, index in enumerate(inside):
-            known_tag = entity["label"] and 2 * types.index(entity["label"]) + 1 + (position > 0)
-            tags[index] = known_tag or -1
-    return tags
 
 
 def _shapes(texts: list[str]) -> Any:

@@ -14,6 +14,8 @@ from common.metrics.spans import Span
 
 Entity = dict[str, Any]  # start and end (characters, end excluded), label; a label of None: not known, not scored
 
+# The tag of a word whose tag is not known: PyTorch's loss leaves it out.
+IGNORED = -100
 # The prefixes of IOB1, IOB2, BIOES and BILOU, and what each does to the entity before it.
 BEGINS, CONTINUES, ENDS = "BSU", "IEL", "ESLU"
 
@@ -135,3 +137,24 @@ def entities_at(words: NDArray[np.int64], found: Sequence[Span], types: Sequence
         {"start": int(words[first, 0]), "end": int(words[last - 1, 1]), "label": types[kind]}
         for first, last, kind in found
     ]
+
+
+def tags_at(words: Any, reference: Sequence[Entity], types: Sequence[str]) -> tuple[list[int], int]:
+    """The tag of each word, `IGNORED` where none is known, given the (words, 2) character spans of the words.
+
+    Also how many entities begin or end within a word, or have no word at all.
+    """
+    starts, ends = np.asarray(words, dtype=np.int64).reshape(-1, 2).T
+    tags = np.zeros(len(starts), np.int64)
+    cut = 0
+    for entity in reference:
+        inside = np.flatnonzero((starts < entity["end"]) & (ends > entity["start"]))
+        if entity["label"] is None:
+            tags[inside] = IGNORED
+        elif not len(inside):
+            cut += 1
+        else:
+            tags[inside] = 2 * types.index(entity["label"]) + 2
+            tags[inside[0]] -= 1
+            cut += bool(starts[inside[0]] < entity["start"] or ends[inside[-1]] > entity["end"])
+    return tags.tolist(), cut

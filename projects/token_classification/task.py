@@ -21,11 +21,9 @@ from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, R
 
 from .capitals import with_capitals
 from .config import TokenClassificationConfig
-from .entities import Entity, entities_at, known, scored, surface_hash
+from .entities import IGNORED, Entity, entities_at, known, scored, surface_hash, tags_at
 from .evidence import by_entities, entity_sections, perturbed
 from .windows import Window, best_windows, windows_of
-
-IGNORED = -100
 
 
 class TokenClassification(Task):
@@ -91,7 +89,7 @@ class TokenClassification(Task):
         for row in range(len(texts)):
             encoding = tokens.encodings[row]
             words, first = _words(encoding)
-            row_tags, row_cut = self._tags(words, references[row]) if references else ([], 0)
+            row_tags, row_cut = tags_at(words, references[row], self.types) if references else ([], 0)
             before, after = self.around
             for window in windows_of(first, len(encoding.ids), self.window - len(before + after), self.config.stride):
                 ids = [*before, *encoding.ids[window.first_token : window.last_token], *after]
@@ -106,31 +104,12 @@ class TokenClassification(Task):
                 cut.append(row_cut)
         return features if references is None else {**features, "tags": tags, "cut": cut}
 
-    def _tags(self, words: list[tuple[int, int]], reference: list[Entity]) -> tuple[list[int], int]:
-        """The tag of each word, `IGNORED` where none is known, and how many entities begin or end within a word."""
-        tags = np.zeros(len(words), np.int64)
-        number = {name: index for index, name in enumerate(self.types)}
-        starts, ends = np.asarray(words, dtype=np.int64).reshape(-1, 2).T
-        cut = 0
-        for entity in reference:
-            inside = (
-                np.flatnonzero((starts < entity["end"]) & (ends > entity["start"])) if words else np.zeros(0, np.int64)
-            )
-            if not len(inside):
-                continue
-            if entity["label"] is None:
-                tags[inside] = IGNORED
-                continue
-            tags[inside] = 2 * number[entity["label"]] + 2
-            tags[inside[0]] -= 1
-            cut += bool(starts[inside[0]] < entity["start"] or ends[inside[-1]] > entity["end"])
-        return tags.tolist(), cut
-
     def check_features(self, features: Dataset) -> list[Finding]:
         where, found = "the training rows", []
         first = np.unique(column(features, "row"), return_index=True)[1]  # one window of each text
         if len(cut := first[np.flatnonzero(column(features, "cut")[first])]):
-            problem, remedy = "entities that begin or end within a word", "let them take whole words"
+            problem = "entities that begin or end within a word, or have no word"
+            remedy = "let them take whole words"
             found.append(Finding("error", where, row_names(features, cut), problem, remedy))
         windows = np.bincount(column(features, "row"))
         if (windows > 1).any():
@@ -269,7 +248,7 @@ class TokenClassification(Task):
         outputs = ask(validation)
         for windows, reference in zip(outputs, validation["reference"], strict=True):
             words, of_row = best_windows(windows)
-            tags = np.asarray(self._tags([(int(a), int(b)) for a, b in words], reference)[0], dtype=np.int64)
+            tags = np.asarray(tags_at(words, reference, self.types)[0], dtype=np.int64)
             logits.append(of_row[tags != IGNORED])
             true.append(tags[tags != IGNORED])
         temperature = calibration.fit_temperature(np.concatenate(logits).astype(np.float64), np.concatenate(true))

@@ -309,3 +309,30 @@ def test_capitals_are_seen_and_offsets_stay_those_of_the_text(tmp_path: Path, te
 def test_a_vocabulary_without_the_signs_is_left_as_it_is() -> None:
     tokenizer = uncased_tokenizer("")
     assert module("capitals").with_capitals(tokenizer) is tokenizer
+
+
+def test_an_entity_without_a_word_is_counted_like_one_that_cuts_a_word() -> None:
+    words = [(0, 3), (6, 9)]
+    for entity, tags in (
+        ({"start": 4, "end": 5, "label": "weather"}, [0, 0]),
+        ({"start": 6, "end": 8, "label": "weather"}, [0, 3]),
+    ):
+        assert module("entities").tags_at(words, [entity], ["food", "weather"]) == (tags, 1)
+    assert module("entities").tags_at(words, [{"start": 4, "end": 9, "label": None}], ["food"]) == ([0, -100], 0)
+
+
+def test_an_entity_that_takes_no_whole_word_stops_the_run_with_its_row(tiny_model: Path, tmp_path: Path) -> None:
+    from common.fine_tune import fine_tune
+    from common.system.errors import UserError
+
+    rows = weather_reports(60)
+    rows[0] = {"text": "the raining day", "spans": [{"start": 4, "end": 8, "label": "weather"}]}
+    parts = {"train": rows, "validation": weather_reports(20, seed=1), "test": weather_reports(20, seed=2)}
+    options = ["--model", str(tiny_model), "--output_dir", str(tmp_path / "runs")]
+    for split, part in parts.items():
+        file = tmp_path / f"{split}.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in part), encoding="utf-8")
+        options += [f"--{split}_file", str(file)]
+    with pytest.raises(UserError, match=r"row 1: entities that begin or end within a word, or have no word"):
+        fine_tune(PROJECT, options)
+    assert not (tmp_path / "runs" / PROJECT / "default").exists()
