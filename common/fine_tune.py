@@ -23,12 +23,12 @@ from common.data.features import Encoded, encoded
 from common.data.findings import stop_on_errors
 from common.data.splits import Data
 from common.evaluation.measure import measure
-from common.evaluation.records import describe_data, weights_sha256
+from common.evaluation.records import describe_data
 from common.models.pretrained import Pretrained, pretrained
 from common.predictor import Predictor, save_settings
 from common.reporting.card import write_pages
 from common.reporting.terminal import print_results
-from common.run import Run, provenance
+from common.run import Run, provenance, weights_sha256
 from common.system.errors import UserError
 from common.system.files import cache_folder, read_json, sha256, whole_folder, write_json, written_with_safetensors
 from common.system.hardware import Precision, describe, make_accelerator, peak_memory_bytes, use_all_cores
@@ -261,7 +261,9 @@ def check_batch(task: Task, config: Config) -> None:
 
 
 def say_findings(data: Data) -> None:
-    """Print the warnings of the checks."""
+    """Print what was read and left out, and the warnings of the checks."""
+    for line in data.account:
+        say(line)
     for finding in data.findings:
         say(f"{finding.severity}: {finding}")
 

@@ -5,13 +5,22 @@ concerns. Nothing is dropped.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from datasets import Dataset
 
-from common.data.tables import Problems
 from common.system.errors import UserError
+
+
+@dataclass
+class Problems:
+    """Row numbers, or names of files, by what is wrong with them."""
+
+    rows: dict[str, list[Any]] = field(default_factory=dict)
+
+    def add(self, problem: str, row: int | str) -> None:
+        self.rows.setdefault(problem, []).append(row)
 
 
 @dataclass(frozen=True)

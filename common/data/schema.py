@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,7 +11,9 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from common.data import tables
-from common.data.findings import Finding, check_row_problems
+from common.data.findings import Finding, Problems, check_row_problems
+from common.data.looks import look, whole_number
+from common.data.tally import Tally
 from common.system.errors import UserError
 from common.system.files import cache_folder
 from common.system.progress import track
@@ -20,7 +22,7 @@ from common.system.progress import track
 Convert = Callable[..., Any]
 # The number of a row in its file, or the name of its own file.
 RowName: TypeAlias = int | str
-RowSource: TypeAlias = Iterator[tuple[RowName, tables.Row | tables.RowProblem]]
+RowSource: TypeAlias = Iterator[tuple[RowName, tables.Item]]
 
 # (split, index of its row, index of the training row that is nearly the same).
 NearPair: TypeAlias = tuple[str, int, int]
@@ -64,6 +66,7 @@ class Schema:
         near: finds rows that are nearly the same; None where nothing is looked up.
         answer: what a reference is called in messages, such as `category`.
         stratify: the canonical column whose values the made splits are stratified by; None for random groups.
+        counted: what checked rows hold, to be said beside their number: by its plural, how many there are.
         checks: of the rows as they were read; errors stop the run.
         checks_after_split: of the splits as they are trained and measured on, out-of-domain sets included.
     """
@@ -74,6 +77,7 @@ class Schema:
     near: FindNear | None = None
     answer: str = "reference"
     stratify: str | None = None
+    counted: Callable[[Dataset], dict[str, int]] = field(default=lambda rows: {})
     checks: tuple[Check, ...] = ()
     checks_after_split: tuple[Check, ...] = ()
 
@@ -100,8 +104,13 @@ def canonical(columns: dict[str, Column]) -> dict[str, Column]:
 
 
 def group_cell(value: Any) -> str:
-    """The name of a group; empty for an empty cell."""
-    return "" if value is None or value != value else str(value).strip()
+    """The name of a group; empty for an empty cell.  Names that look the same are one, and 1.0 is 1.
+
+    Raises RowProblem on a cell that holds no name.
+    """
+    if isinstance(value, list | dict | bytes):
+        raise tables.RowProblem("a group or slice that is a list, an object or bytes (give a name or a number)")
+    return "" if value is None or value != value else whole_number(look(str(value)).strip())
 
 
 def slice_cell(value: Any) -> str:
@@ -128,14 +137,15 @@ def arrow_schema(columns: dict[str, Column]) -> pa.Schema:
 
 def read_split(
     split: str, name: str, source: RowSource, columns: dict[str, Column], findings: list[Finding]
-) -> tuple[Dataset, str]:
+) -> tuple[Dataset, str, Tally]:
     """One split as a memory-mapped data set with `id` and the canonical `columns`.
 
     Every cell goes through its column's `convert`; the problems of rows that fail are added to `findings`, so that all
-    of them stop the run together. Returns the data set and the sha256 over its rows.
+    of them stop the run together. Returns the data set, the sha256 over its rows, and what the source held.
     """
-    problems = tables.Problems()
-    good_rows = _good_rows(split, track(source, f"reading {name}"), columns, problems)
+    problems, tally = Problems(), Tally(name)
+    rows_only = tally.without_no_rows(track(source, f"reading {name}"))
+    good_rows = _good_rows(split, rows_only, columns, problems)
     first = next(good_rows, None)
     if first is None:
         check_row_problems(name, problems, findings)
@@ -144,11 +154,16 @@ def read_split(
     rows = itertools.chain([first], good_rows)
     file, digest = tables.write_table(rows, arrow_schema(columns), cache_folder() / "tables")
     check_row_problems(name, problems, findings)
-    return Dataset.from_file(str(file)), digest
+    read = Dataset.from_file(str(file))
+    tally.rows = len(read)
+    return read, digest, tally
 
 
 def _good_rows(
-    split: str, source: RowSource, columns: dict[str, Column], problems: tables.Problems
+    split: str,
+    source: Iterator[tuple[RowName, tables.Row | tables.RowProblem]],
+    columns: dict[str, Column],
+    problems: Problems,
 ) -> Iterator[tables.Row]:
     """The canonical rows; what is wrong with others goes to `problems`."""
     for name, row in source:

@@ -1,6 +1,6 @@
 """Where rows come from: the files, the Hub data set or the starter that the options name, not yet checked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,11 +10,15 @@ from datasets import ClassLabel, Dataset, Image, LargeList, List
 from common.config import Config
 from common.data import tables
 from common.data.findings import Finding
+from common.data.looks import look, spelled
+from common.data.parquet import as_text
 from common.data.schema import Column, RowSource, canonical, group_cell, slice_cell
 from common.system.errors import UserError, nearest
 from common.system.files import sha256
 
 SPLITS = ("train", "validation", "test")
+# What `save_to_disk` writes beside the rows of one split, and of several.
+SAVED_TO_DISK = ("state.json", "dataset_dict.json")
 
 
 class Reader(Protocol):
@@ -23,8 +27,8 @@ class Reader(Protocol):
     def column_names(self, path: Path) -> list[str]:
         """The columns of a file."""
 
-    def rows(self, path: Path) -> RowSource:
-        """(row number, row) of each row, or its problem."""
+    def read(self, path: Path, columns: Sequence[str] | None = None) -> RowSource:
+        """(row number, row) of each row, or its problem; what is no row, too. Other columns need not be read."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ def from_files(config: Config, columns: dict[str, Column], reader: Reader = tabl
             reason = "nothing can be measured on rows that were trained on"
             raise UserError(f"{path} is given for {same[0]} and for {split}: {reason}; leave one out.")
         files[split] = Path(path)
-    rows = {split: (str(file), reader.rows(file)) for split, file in files.items()}
+    needed = sources_of(columns)
+    rows = {split: (str(file), reader.read(file, needed)) for split, file in files.items()}
     return Sources(
         home={split: rows[split] for split in home},
         out_of_domain={split: rows[split] for split in out_of_domain},
@@ -98,7 +103,19 @@ def from_files(config: Config, columns: dict[str, Column], reader: Reader = tabl
 def _same_content(left: Path, right: Path) -> bool:
     if left.resolve() == right.resolve():
         return True
-    return left.stat().st_size == right.stat().st_size and sha256(left) == sha256(right)
+    sizes = [[part.stat().st_size for part in _parts(path)] for path in (left, right)]
+    return sizes[0] == sizes[1] and all(
+        sha256(one) == sha256(other) for one, other in zip(_parts(left), _parts(right), strict=True)
+    )
+
+
+def _parts(path: Path) -> list[Path]:
+    return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+
+
+def sources_of(columns: dict[str, Column]) -> list[str]:
+    """The names of all columns that are read."""
+    return list(dict.fromkeys(source for column in columns.values() for source in column.sources))
 
 
 def file_columns(path: Path, columns: dict[str, Column], reader: Reader = tables) -> None:
@@ -116,6 +133,11 @@ def check_columns(where: str, present: list[str], columns: dict[str, Column]) ->
     for source, option in ((source, column.option) for column in columns.values() for source in column.sources):
         if source not in present:
             remedy = f"name the right one with {option}" if option else "rename one of them"
+            if same := [name for name in present if look(name) == look(source)]:
+                raise UserError(
+                    f"{where} has a column {spelled(same[0])}, which looks like {spelled(source)} and is not the same: "
+                    f"rename it, or {remedy}."
+                )
             raise UserError(
                 f"{where} has no column {source!r}{nearest(source, present)}: "
                 f"its columns are {', '.join(map(repr, present))}; {remedy}."
@@ -167,8 +189,14 @@ def from_hub(config: Config, columns: dict[str, Column]) -> Sources:
         ):
             remedy = "it is left out, and such a split is made from the training rows"
             findings.append(Finding("warning", names.pop(split), [], f"no row has a {column}", remedy))
-    home = {split: (name, hub_rows(loaded[split])) for split, name in names.items()}
+    needed = sources_of(columns)
+    home = {split: (name, hub_rows(_only(loaded[split], needed))) for split, name in names.items()}
     return Sources(home, {}, columns, reference, findings=findings)
+
+
+def _only(rows: Dataset, needed: list[str]) -> Dataset:
+    """The columns that are needed: Python may be unable to hold a cell of another one."""
+    return rows.select_columns([column for column in rows.column_names if column in needed])
 
 
 def _hidden(rows: Dataset, column: str) -> bool:
@@ -183,7 +211,8 @@ def hub_rows(rows: Dataset) -> RowSource:
             rows = rows.cast_column(column, Image(decode=False))
     readers = {column: read for column, feature in rows.features.items() if (read := _class_names(feature))}
     for number, row in enumerate(rows, start=1):
-        yield number, row | {column: read(row[column]) for column, read in readers.items()}
+        named = {column: read(row[column]) for column, read in readers.items()}
+        yield number, {column: as_text(value) for column, value in row.items()} | named
 
 
 def _class_names(feature: Any) -> Callable[[Any], Any] | None:
@@ -197,17 +226,21 @@ def _class_names(feature: Any) -> Callable[[Any], Any] | None:
 
 def load_hub_dataset(config: Config) -> tuple[dict[str, Dataset], str]:
     """The splits of a Hub data set, and its id with the commit that was read."""
-    from datasets import load_dataset
+    from datasets import DatasetDict, load_dataset, load_from_disk
+    from datasets.exceptions import DatasetsError
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     assert config.dataset
     revision = config.dataset_revision
     try:
+        if any((Path(config.dataset) / name).is_file() for name in SAVED_TO_DISK):
+            saved = load_from_disk(config.dataset)
+            return dict(saved) if isinstance(saved, DatasetDict) else {"train": saved}, config.dataset
         if revision is None and not Path(config.dataset).exists():
             revision = HfApi().dataset_info(config.dataset).sha
         loaded = load_dataset(config.dataset, revision=revision)
-    except (OSError, ValueError, HfHubHTTPError, OfflineModeIsEnabled) as error:
+    except (OSError, ValueError, DatasetsError, HfHubHTTPError, OfflineModeIsEnabled) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         remedy = "check the id, or give your own rows with --train_file"
         raise UserError(f"the data set {config.dataset!r} cannot be loaded ({reason}): {remedy}.") from error

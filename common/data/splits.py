@@ -18,7 +18,8 @@ from common.data.checks import check_few_groups, check_groups
 from common.data.duplicates import SAMPLE, check_duplicates, key_hashes
 from common.data.findings import Finding, row_names, stop_on_errors
 from common.data.schema import Column, RowSource, Schema, read_split
-from common.data.sources import SPLITS, Sources, file_columns
+from common.data.sources import SPLITS, Sources, file_columns, sources_of
+from common.data.tally import Tally, split_line
 from common.system.errors import UserError
 
 
@@ -35,6 +36,8 @@ class Data:
         leaked: of each split the ids of rows that are, nearly or exactly, in train, too.
         looked_up: of each split how many rows were looked up among the training rows for near-duplicates.
         terms: licence and source of the data where they are known.
+        tallies: what each source held.
+        names: what each split is called in findings.
     """
 
     splits: dict[str, Dataset]
@@ -45,6 +48,14 @@ class Data:
     leaked: dict[str, list[str]] = field(default_factory=dict)
     looked_up: dict[str, int] = field(default_factory=dict)
     terms: str = ""
+    tallies: list[Tally] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def account(self) -> list[str]:
+        """What was read of each source and what was left out, and where its rows have gone."""
+        splits = {**self.splits, **self.out_of_domain}
+        return [*map(str, self.tallies), split_line(self.tallies, {split: len(rows) for split, rows in splits.items()})]
 
     @property
     def tests(self) -> dict[str, Dataset]:
@@ -60,10 +71,13 @@ class _Read:
     names: dict[str, str] = field(default_factory=dict)
     fingerprint: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    tallies: list[Tally] = field(default_factory=list)
 
-    def add(self, split: str, name: str, source: RowSource, columns: dict[str, Column]) -> None:
+    def add(self, split: str, name: str, source: RowSource, columns: dict[str, Column], schema: Schema) -> None:
         self.names[split] = name
-        self.rows[split], self.fingerprint[split] = read_split(split, name, source, columns, self.findings)
+        self.rows[split], self.fingerprint[split], tally = read_split(split, name, source, columns, self.findings)
+        tally.counted = schema.counted(self.rows[split])
+        self.tallies.append(tally)
 
 
 def load_splits(config: Config, sources: Sources, schema: Schema) -> Data:
@@ -92,6 +106,8 @@ def load_splits(config: Config, sources: Sources, schema: Schema) -> Data:
         leaked={split: sorted(ids) for split, ids in leaked.items()},
         looked_up={split: min(len(rows), SAMPLE) if schema.near else 0 for split, rows in splits.items()},
         terms=sources.terms,
+        tallies=read.tallies,
+        names=names,
     )
 
 
@@ -99,7 +115,7 @@ def _read_sources(sources: Sources, schema: Schema) -> _Read:
     """The rows of the sources, checked as they are."""
     read = _Read(findings=list(sources.findings))
     for split, (name, source) in {**sources.home, **sources.out_of_domain}.items():
-        read.add(split, name, source, sources.columns)
+        read.add(split, name, source, sources.columns, schema)
     stop_on_errors(read.findings)
     for check in (check_groups, *schema.checks):
         read.findings += check(read.rows, read.names)
@@ -112,7 +128,7 @@ def _read_extra(config: Config, schema: Schema, sources: Sources, read: _Read) -
     path = Path(str(config.extra_train_file))
     columns = {key: column for key, column in schema.columns.items() if key != "group" and not key.startswith("slice ")}
     file_columns(path, columns, sources.reader)
-    read.add("extra", str(path), sources.reader.rows(path), columns)
+    read.add("extra", str(path), sources.reader.read(path, sources_of(columns)), columns, schema)
     stop_on_errors(read.findings)
     return read.rows["extra"]
 

@@ -4,46 +4,29 @@ Rows are counted from 1, without the header. Reading streams, so a million rows 
 ten thousand.
 """
 
-import contextlib
-import csv
-import gzip
 import hashlib
-import io
 import itertools
 import json
 import os
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.data import delimited, parquet
+from common.data.streams import Item, NoRow, Row, RowProblem, open_text, streamed, text_lines
 from common.system.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow
 
-Row = dict[str, Any]
+__all__ = ["FORMATS", "Item", "NoRow", "Row", "RowProblem", "column_names", "read", "rows", "write_table"]
 
 FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 CHUNK = 10_000
-# What reading a damaged file raises, zipped or not.
-DAMAGED = (OSError, EOFError, zlib.error)
-csv.field_size_limit(10_000_000)
-
-
-@dataclass
-class Problems:
-    """Row numbers, or names of files, by what is wrong with them."""
-
-    rows: dict[str, list[Any]] = field(default_factory=dict)
-
-    def add(self, problem: str, row: int | str) -> None:
-        self.rows.setdefault(problem, []).append(row)
-
-
-class RowProblem(Exception):
-    """One row cannot be read; the rows after it can."""
+# The delimiters that are looked for; the first one is taken where a header has none.
+DELIMITERS = {".csv": ",;\t|", ".tsv": "\t"}
+# Characters of a JSON file, which cannot be read row by row.
+LARGEST_JSON = 200_000_000
 
 
 def format_of(path: Path) -> str:
@@ -57,24 +40,30 @@ def format_of(path: Path) -> str:
     return suffixes[-1]
 
 
-def column_names(path: Path) -> list[str]:
-    """The columns of a file; for JSON those of its first row."""
+def files_of(path: Path) -> list[Path]:
+    """The file, or the parts of a folder that is called like a Parquet file.
+
+    Raises UserError where there is none.
+    """
+    if path.is_dir():
+        if path.suffix.lower() != ".parquet":
+            raise UserError(f"{path} is a folder: give one file of rows, or a folder of parts called ….parquet.")
+        return parquet.parts(path)
     if not path.is_file():
         raise UserError(f"there is no file {path}: check the path (you are in {Path.cwd()}).")
-    if format_of(path) in (".csv", ".tsv"):
-        with _open_text(path) as file:
-            return next(_csv_records(path, file), [])
-    if format_of(path) == ".parquet":
-        import pyarrow.parquet
+    return [path]
 
-        with _open_binary(path) as file:
-            try:
-                return list(pyarrow.parquet.read_schema(file).names)
-            except (pyarrow.ArrowException, *DAMAGED) as error:
-                raise UserError(f"{path} is no Parquet file ({error}): save it again.") from error
-    for _, row in rows(path):
-        return [] if isinstance(row, RowProblem) else list(row)
-    return []
+
+def column_names(path: Path) -> list[str]:
+    """The columns of a file; for JSON those of its first row."""
+    files_of(path)
+    kind = format_of(path)
+    if kind in DELIMITERS:
+        return delimited.header(path, DELIMITERS[kind])
+    if kind == ".parquet":
+        return parquet.columns_of(path)
+    first = next((row for _, row in rows(path)), {})
+    return list(first) if isinstance(first, dict) else []
 
 
 def rows(path: Path) -> Iterator[tuple[int, Row | RowProblem]]:
@@ -82,12 +71,17 @@ def rows(path: Path) -> Iterator[tuple[int, Row | RowProblem]]:
 
     Raises UserError where the file as a whole cannot be read on, naming the row or the line.
     """
+    return ((number, item) for number, item in read(path) if not isinstance(item, NoRow))
+
+
+def read(path: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[int, Item]]:
+    """What `rows` gives, and the lines that are no rows.  Columns beside the given ones need not be read."""
     kind = format_of(path)
-    if kind in (".csv", ".tsv"):
-        return _csv_rows(path)
+    if kind in DELIMITERS:
+        return delimited.read(path, DELIMITERS[kind])
     if kind == ".jsonl":
         return _jsonl_rows(path)
-    return enumerate(_json_rows(path) if kind == ".json" else _parquet_rows(path), start=1)
+    return enumerate(_json_rows(path) if kind == ".json" else parquet.rows(path, columns), start=1)
 
 
 def write_table(rows_: Iterator[Row], schema: "pyarrow.Schema", folder: Path) -> tuple[Path, str]:
@@ -118,97 +112,56 @@ def as_json(row: Row) -> str:
     return json.dumps(row, ensure_ascii=False, default=str)
 
 
-def _open_binary(path: Path) -> Any:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-
-
-def _open_text(path: Path) -> Any:
-    return io.TextIOWrapper(_open_binary(path), encoding="utf-8-sig", newline="")
-
-
-def _streamed(path: Path, read: Callable[[], Any], row: int) -> Any:
-    """Call `read`; turn what breaks a whole file into a sentence that names the row, or the line."""
-    try:
-        return read()
-    except UnicodeDecodeError as error:
-        # The text is decoded ahead of the rows: the row that is read is not the one that is wrong.
-        where, byte = f"{path}, line {_bad_line(path)}", f"byte 0x{error.object[error.start]:02x}"
-        raise UserError(f"{where}: {byte} is no UTF-8: save the file with the encoding UTF-8.") from error
-    except csv.Error as error:
-        raise UserError(f"{path}, row {row}: {error}: check the quotation marks from this row on.") from error
-    except DAMAGED as error:
-        raise UserError(f"{path}, row {row}: the file cannot be read on ({error}): is it damaged?") from error
-
-
-def _bad_line(path: Path) -> int:
-    """The number of the first line that is no UTF-8."""
-    number = 1
-    with _open_binary(path) as file, contextlib.suppress(UnicodeDecodeError, *DAMAGED):
-        for line in file:
-            line.decode()
-            number += 1
-    return number
-
-
-def _csv_records(path: Path, file: Any) -> Iterator[list[str]]:
-    """The records of an open CSV or TSV file, the header first; blank lines are left out."""
-    delimiter = "\t" if format_of(path) == ".tsv" else ","
-    header_line = _streamed(path, file.readline, 0)
-    if delimiter == "," and "," not in header_line and ";" in header_line:
-        delimiter = ";"
-    reader = csv.reader(itertools.chain([header_line], file), delimiter=delimiter, strict=True)
-    number = 0
-    while (record := _streamed(path, lambda: next(reader, None), number)) is not None:
-        if record:
-            yield record
-            number += 1
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, Row | RowProblem]]:
-    with _open_text(path) as file:
-        records = _csv_records(path, file)
-        header = next(records, [])
-        for number, record in enumerate(records, start=1):
-            if len(record) == len(header):
-                yield number, dict(zip(header, record, strict=True))
-            else:
-                remedy = "put texts with commas into quotation marks"
-                yield number, RowProblem(f"not {len(header)} cells like the header ({remedy})")
-
-
-def _jsonl_rows(path: Path) -> Iterator[tuple[int, Row | RowProblem]]:
-    with _open_text(path) as file:
+def _jsonl_rows(path: Path) -> Iterator[tuple[int, Item]]:
+    with open_text(path) as file:
         number = 0
-        while line := _streamed(path, file.readline, number + 1):
+        for line in text_lines(path, file):
             if not line.strip():
+                yield number, NoRow("blank")
                 continue
             number += 1
             try:
-                row = json.loads(line)
-            except ValueError:
-                row = None
+                row = json.loads(line, object_pairs_hook=_object)
+            except (ValueError, RecursionError) as error:
+                yield number, _json_problem(error)
+                continue
             yield number, row if isinstance(row, dict) else RowProblem("not a JSON object (write one {...} a line)")
 
 
 def _json_rows(path: Path) -> Iterator[Row | RowProblem]:
-    with _open_text(path) as file:
-        try:
-            content = json.loads(_streamed(path, file.read, 1))
-        except ValueError as error:
-            raise UserError(f"{path} is no JSON ({error}): for one object a line, name it .jsonl.") from error
+    with open_text(path) as file:
+        text = streamed(path, lambda: file.read(LARGEST_JSON + 1), 1)
+    if len(text) > LARGEST_JSON:
+        raise UserError(f"{path} is longer than {LARGEST_JSON:,} characters: save it as .jsonl, one object a line.")
+    try:
+        content = json.loads(text, object_pairs_hook=_object)
+    except DoubledKey as error:
+        raise UserError(f"{path}: an object has {error}: write each key once.") from error
+    except RecursionError as error:
+        raise UserError(f"{path} is nested too deeply to be rows: is it the right file?") from error
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON ({error}): for one object a line, name it .jsonl.") from error
     if not isinstance(content, list):
         raise UserError(f"{path} must hold a list of objects: [{{...}}, {{...}}].")
     for row in content:
         yield row if isinstance(row, dict) else RowProblem("not a JSON object (write {...})")
 
 
-def _parquet_rows(path: Path) -> Iterator[Row | RowProblem]:
-    import pyarrow
-    import pyarrow.parquet
+class DoubledKey(ValueError):
+    """A JSON object has a key twice: one of its values would be lost."""
 
-    with _open_binary(path) as file:
-        try:
-            for batch in pyarrow.parquet.ParquetFile(file).iter_batches(batch_size=CHUNK):
-                yield from batch.to_pylist()
-        except (pyarrow.ArrowException, *DAMAGED) as error:
-            raise UserError(f"{path} is no Parquet file ({error}): save it again.") from error
+
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise DoubledKey(f"two values for {next(key for key in keys if keys.count(key) > 1)!r}")
+    return made
+
+
+def _json_problem(error: Exception) -> RowProblem:
+    if isinstance(error, DoubledKey):
+        return RowProblem(f"{error} (write each key once)")
+    if isinstance(error, RecursionError):
+        return RowProblem("JSON that is nested too deeply to be a row (correct or remove it)")
+    return RowProblem("not a JSON object (write one {...} a line)")

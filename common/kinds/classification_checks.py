@@ -7,11 +7,14 @@ from typing import Any
 from datasets import Dataset
 
 from common.config import Config
-from common.data.duplicates import normalised
 from common.data.findings import Finding, row_names, shortened
+from common.data.looks import is_blank, look, rough_look, sharing, spelled
 from common.data.schema import Column, FindNear, Schema, grouping_columns
 from common.data.splits import Data
 from common.data.tables import RowProblem
+
+# Labels that a message names.
+SHOWN = 3
 
 
 def label_columns(config: Config, label_column: str) -> dict[str, Column]:
@@ -29,6 +32,7 @@ def label_schema(columns: dict[str, Column], key: tuple[str, ...], noun: str, ne
         near,
         answer="label",
         stratify="reference",
+        counted=lambda rows: {"labels": len(rows.unique("reference"))},
         checks=(check_labels,),
         checks_after_split=(check_labels_left,),
     )
@@ -44,16 +48,18 @@ def labels_of(data: Data) -> list[str]:
 
 
 def label_cell(value: Any) -> str:
-    """A label as text; 3.0 is 3.  Raises RowProblem on an empty cell or a list."""
-    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+    """A label as text; 3.0 is 3.  Raises RowProblem on an empty cell or one that holds no label."""
+    if value is None or value != value or (isinstance(value, str) and is_blank(value)):
         raise RowProblem("an empty label (fill in or remove these rows)")
     if isinstance(value, list | dict):
         raise RowProblem("a label that is a list or an object (give one label a row)")
+    if isinstance(value, bytes):
+        raise RowProblem("a label of bytes that are no UTF-8 (save the column as text in UTF-8)")
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def check_labels(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[Finding]:
-    """Labels that occur once, labels that training never sees, labels that differ only by case or blanks.
+    """Labels that look the same, that occur once, that training never sees, that differ only by case, width or blanks.
 
     `names` says which file each split is.
     """
@@ -62,16 +68,34 @@ def check_labels(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
         problem = f"every row has the label {next(iter(counts))!r}"
         yield Finding("error", names["train"], [], problem, "give rows of at least two labels")
     yield from _single_labels(splits["train"], names["train"], counts)
-    by_form: dict[str, set[str]] = {}
-    for label in counts:
-        by_form.setdefault(normalised(label), set()).add(label)
-    for forms in by_form.values():
-        if len(forms) > 1:
-            problem = f"labels that differ only by case or blanks ({shortened(sorted(forms))})"
-            yield Finding("warning", names["train"], [], problem, "write them alike if they mean the same")
+    yield from _twice_written(splits["train"], names["train"], counts)
     for split, unseen, rows in _unseen_labels(splits):
-        problem = f"labels that no training row has ({shortened(unseen)})"
-        yield Finding("error", names[split], rows, problem, "add training rows of these labels, or remove these rows")
+        problem = f"labels that no training row has ({_beside_known(unseen, set(counts))})"
+        remedy = "write them as the training rows do, add training rows of these labels, or remove these rows"
+        yield Finding("error", names[split], rows, problem, remedy)
+
+
+def _twice_written(train: Dataset, name: str, counts: Counter[str]) -> Iterator[Finding]:
+    """Labels that are probably one: an error where they look the same, a warning where they nearly do."""
+    for forms in sharing(counts, look):
+        most = max(forms, key=lambda form: counts[form])
+        rarer = [index for index, label in enumerate(train["reference"]) if label in forms and label != most]
+        problem = f"labels that look the same ({', '.join(map(spelled, sorted(forms)))})"
+        remedy = f"write them like the others, {most!a}"
+        yield Finding("error", name, row_names(train, rarer), problem, remedy)
+    for forms in sharing({look(label): 0 for label in counts}, rough_look):
+        problem = f"labels that differ only by case, blanks, width or .0 ({', '.join(map(spelled, sorted(forms)))})"
+        yield Finding("warning", name, [], problem, "write them alike if they mean the same")
+
+
+def _beside_known(unseen: list[str], known: set[str]) -> str:
+    """The first unseen labels, each with the training label that it may be."""
+    by_form = {rough_look(label): label for label in sorted(known)}
+    listed = []
+    for label in unseen[:SHOWN]:
+        similar = by_form.get(rough_look(label))
+        listed.append(f"{spelled(label)}, but {spelled(similar)} is one" if similar else repr(label))
+    return ", ".join(listed) + (", ..." if len(unseen) > SHOWN else "")
 
 
 def _single_labels(train: Dataset, name: str, counts: Counter[str]) -> Iterator[Finding]:

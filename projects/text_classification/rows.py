@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from common.data.duplicates import near_texts
+from common.data.looks import is_blank
 from common.data.schema import Column
 from common.data.sources import from_options
 from common.data.splits import Data, load_splits
@@ -25,8 +26,10 @@ def load_rows(config: "TextClassificationConfig") -> Data:
 
 def text_cell(value: Any) -> str:
     """A text as it is.  Raises RowProblem on an empty cell or one that holds no text."""
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if value is None or (isinstance(value, str) and is_blank(value)):
         raise RowProblem("an empty text (fill in or remove these rows)")
+    if isinstance(value, bytes):
+        raise RowProblem("a text cell with bytes that are no UTF-8 (save the column as text in UTF-8)")
     if not isinstance(value, str):
         wrong = f"a text cell that holds {type(value).__name__}, not text"
         raise RowProblem(f"{wrong} (is it the right column? Name it with --text_column)")

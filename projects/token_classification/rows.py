@@ -1,7 +1,7 @@
 """Where the rows come from: CoNLL files, tables with tokens or with spans, a Hub id, or a starter."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -9,6 +9,7 @@ from datasets import Dataset
 
 from common.data.duplicates import near_texts
 from common.data.findings import Finding, row_names
+from common.data.looks import look, rough_look, sharing, spelled
 from common.data.schema import Column, Schema, grouping_columns
 from common.data.sources import from_options
 from common.data.splits import Data, load_splits
@@ -35,6 +36,7 @@ def load_rows(config: "TokenClassificationConfig") -> Data:
         noun="text",
         near=near_texts("text"),
         answer="annotation",
+        counted=_counted,
         checks=(check_types,),
         checks_after_split=(check_types_left,),
     )
@@ -58,8 +60,14 @@ def types_in(rows: Dataset) -> Counter[str]:
     )
 
 
+def _counted(rows: Dataset) -> dict[str, int]:
+    """How many entities rows have, and of how many types."""
+    types = types_in(rows)
+    return {"entities": sum(types.values()), "types": len(types)}
+
+
 def check_types(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[Finding]:
-    """No entity at all, types that occur once, and types that training never sees."""
+    """No entity at all, types that are written in two ways, that occur once, and that training never sees."""
     train = types_in(splits["train"])
     if not train:
         remedy = "is it the right column? Name it with --tags_column or --spans_column"
@@ -69,8 +77,15 @@ def check_types(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[F
         yield Finding(
             "warning", names["train"], [], f"types that occur once ({_short(once)})", "add rows, or merge them"
         )
+    for forms in sharing(sorted(train), look):
+        problem = f"types that look the same ({', '.join(map(spelled, forms))})"
+        yield Finding("error", names["train"], [], problem, "write them alike")
+    for forms in sharing(sorted({look(label) for label in train}), rough_look):
+        problem = f"types that differ only by case, blanks or width ({', '.join(map(spelled, forms))})"
+        yield Finding("warning", names["train"], [], problem, "write them alike if they mean the same")
     for split, problem, rows in _unseen_types(splits):
-        yield Finding("error", names[split], rows, problem, "add training rows of these types, or remove these rows")
+        remedy = "write them as the training rows do, add training rows of these types, or remove these rows"
+        yield Finding("error", names[split], rows, problem, remedy)
 
 
 def check_types_left(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[Finding]:
@@ -90,7 +105,18 @@ def _unseen_types(splits: dict[str, Dataset]) -> Iterator[tuple[str, str, list[i
                 for index, entities in enumerate(rows["reference"])
                 if any(entity["label"] in unseen for entity in entities)
             ]
-            yield split, f"types that no training row has ({_short(sorted(unseen))})", row_names(rows, found)
+            yield split, f"types that no training row has ({_beside_known(unseen, train)})", row_names(rows, found)
+
+
+def _beside_known(unseen: Iterable[str], train: Iterable[str]) -> str:
+    """The first unseen types, with the training type that one may be."""
+    by_form = {rough_look(label): label for label in sorted(train)}
+    return _short(
+        [
+            f"{spelled(label)}, but {spelled(similar)} is one" if (similar := by_form.get(rough_look(label))) else label
+            for label in sorted(unseen)
+        ]
+    )
 
 
 def _short(names: list[str], shown: int = 3) -> str:

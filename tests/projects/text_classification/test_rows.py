@@ -229,7 +229,7 @@ def test_contradictory_and_confusable_labels_are_warned_of(tmp_path: Path) -> No
     data = load(tmp_path, GOOD + "the same words,food\nthe same words,music\nmore rain,Weather\nmore wind,Weather\n")
     texts = " ".join(map(str, data.findings))
     assert "rows 61, 62: equal texts with different labels" in texts
-    assert "labels that differ only by case or blanks ('Weather', 'weather')" in texts
+    assert "labels that differ only by case, blanks, width or .0 ('Weather', 'weather')" in texts
 
 
 def test_missing_splits_are_made_stratified_and_always_the_same(tmp_path: Path) -> None:
