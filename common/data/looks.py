@@ -39,7 +39,8 @@ def whole_number(text: str) -> str:
 
 def spelled(text: str) -> str:
     """A text in quotation marks, and how it is written where another one may look the same."""
-    return repr(text) if text.isascii() else f"{text!r} = {text!a}"
+    shown, exact = repr(text), ascii(text)
+    return shown if shown == exact else f"{shown} = {exact}"
 
 
 def sharing(names: Iterable[str], form: Callable[[str], str]) -> list[list[str]]:

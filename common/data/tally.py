@@ -35,16 +35,17 @@ class Tally:
         holds = " and ".join(_number(count, noun) for noun, count in self.counted.items())
         parts = [f"{self.name}: {_number(self.rows, 'rows')}{f' with {holds}' if holds else ''}"]
         for unit in sorted({unit for unit, _ in self.no_rows}):
-            reasons = {why: count for (of, why), count in self.no_rows.items() if of == unit}
+            reasons = {why: count for (of, why), count in self.no_rows.most_common() if of == unit}
             left_out = sum(reasons.values())
-            listed = ", ".join(f"{count:,} {why}" for why, count in sorted(reasons.items()))
+            listed = ", ".join(f"{count:,} {why}" for why, count in reasons.items())
             parts.append(f"not rows: {left_out:,} of {self.rows + left_out:,} {unit} ({listed})")
         return "; ".join(parts if self.no_rows else [*parts, "nothing left out"])
 
 
 def _number(count: int, plural: str) -> str:
-    """`1 row`, `2,000 rows`."""
-    return f"{count:,} {plural.removesuffix('s') if count == 1 else plural}"
+    """`1 row`, `1 entity`, `2,000 rows`."""
+    singular = f"{plural.removesuffix('ies')}y" if plural.endswith("ies") else plural.removesuffix("s")
+    return f"{count:,} {singular if count == 1 else plural}"
 
 
 def split_line(tallies: list[Tally], splits: dict[str, int]) -> str:

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import re
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.data import tables
+from common.data.tally import Tally
 from common.system.errors import UserError
 
 ROWS = [{"text": "one, two", "label": "a"}, {"text": 'say "hello"', "label": "b"}, {"text": "two\nlines", "label": "ü"}]
@@ -93,6 +95,90 @@ def test_any_bytes_give_rows_or_one_sentence(tmp_path: Path, content: bytes) -> 
             assert isinstance(row, tables.RowProblem) or list(row) == ["text", "label"]
     except UserError as error:
         assert re.search(r"any\.csv, (row|line) \d", str(error)) and "\n" not in str(error)
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (f'{{"text": {DEEP}}}', "nested too deeply"),
+        (DEEP, "nested too deeply"),
+        ('{"text": "a", "text": "b"}', "two values for 'text'"),
+        ('{"text": {"a": 1, "a": 2}}', "two values for 'a'"),
+        ('{"n": ' + "9" * 5_000 + "}", "not a JSON object"),
+        ("[1]", "not a JSON object"),
+        ('{"text": "\\ud8', "not a JSON object"),
+    ],
+)
+def test_a_line_that_is_no_row_is_one_problem(tmp_path: Path, line: str, said: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'{{"text": "one"}}\n\n{line}\n{{"text": "three"}}\n')
+    first, problem, third = (row for _, row in tables.rows(path))
+    assert first == {"text": "one"} and third == {"text": "three"}
+    assert isinstance(problem, tables.RowProblem) and said in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (DEEP, "nested too deeply"),
+        ('[{"a": 1, "a": 2}]', "two values for 'a'"),
+        ("[" + "9" * 5_000 + "]", "is no JSON"),
+    ],
+)
+def test_json_that_holds_no_rows_is_one_sentence(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=said):
+        list(tables.rows(path))
+
+
+@pytest.mark.parametrize("kind", [".csv", ".tsv", ".jsonl", ".json"])
+def test_a_small_file_that_unzips_into_an_endless_line_is_refused(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.data.streams.LONGEST_LINE", 1_000_000)
+    monkeypatch.setattr("common.data.tables.LARGEST_JSON", 1_000_000)
+    path = tmp_path / f"rows{kind}.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(b"text\n" if kind in (".csv", ".tsv") else b"")
+        for _ in range(200):
+            file.write(b"x" * 1_000_000)
+    tracemalloc.start()
+    with pytest.raises(UserError, match="longer than 1,000,000 characters"):
+        list(tables.rows(path))
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+
+
+CSV_LINES = 'sep=,\n\ntext,label\none,a\n\n"two\n\nlines",b\n'
+CSV_ACCOUNT = {"rows": 2, "header": 1, "blank": 2, "naming the delimiter": 1, "going on with a cell": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "lines"),
+    [
+        ("rows.csv", CSV_LINES, CSV_ACCOUNT),
+        ("rows.tsv", "text\tlabel\r\none\ta\r\n", {"rows": 1, "header": 1}),
+        ("rows.jsonl", '{"text": "one"}\n \n{"text": "two"}', {"rows": 2, "blank": 1}),
+    ],
+)
+def test_every_line_is_a_row_or_said_to_be_none(tmp_path: Path, name: str, content: str, lines: dict[str, int]) -> None:
+    path = tmp_path / name
+    path.write_bytes(content.encode())
+    tally = Tally(name)
+    tally.rows = len(list(tally.without_no_rows(tables.read(path))))
+    assert {"rows": tally.rows, **{why: count for (_, why), count in tally.no_rows.items()}} == lines
+    assert sum(lines.values()) == len(content.splitlines())
+
+
+def test_a_tally_reads_like_a_bill() -> None:
+    tally = Tally("train.csv", 2_000, {"labels": 3, "entities": 1})
+    assert str(tally) == "train.csv: 2,000 rows with 3 labels and 1 entity; nothing left out"
+    tally.no_rows.update({("lines", "header"): 1, ("lines", "blank"): 2})
+    assert str(tally).endswith("1 entity; not rows: 3 of 2,003 lines (2 blank, 1 header)")
 
 
 def test_a_table_is_named_by_its_content_and_streams(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -230,6 +231,174 @@ def test_contradictory_and_confusable_labels_are_warned_of(tmp_path: Path) -> No
     texts = " ".join(map(str, data.findings))
     assert "rows 61, 62: equal texts with different labels" in texts
     assert "labels that differ only by case, blanks, width or .0 ('Weather', 'weather')" in texts
+
+
+def with_labels(*pairs: tuple[str, str]) -> str:
+    """A file in which each of some labels is written in a second way in every fifth row of it."""
+    rows = sentences(60)
+    for number, row in enumerate(rows):
+        one, other = pairs[number % len(pairs)]
+        row["label"] = other if number % 5 == 0 else one
+    return "text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ("Café", "Cafe\u0301", r"'Cafe\u0301', 'Café' = 'Caf\xe9'"),
+        ("한", "\u1112\u1161\u11ab", r"\u1112\u1161\u11ab"),
+        ("positive", "positive\u200b", r"'positive', 'positive\u200b'"),
+        ("positive", "\ufeffpositive", r"\ufeffpositive"),
+        ("positive", "posi\u00adtive", r"posi\xadtive"),
+        ("שאלה", "שאלה\u200f", r"\u200f"),
+    ],
+)
+def test_labels_that_look_the_same_are_an_error_with_their_rows(
+    tmp_path: Path, one: str, other: str, said: str
+) -> None:
+    with pytest.raises(UserError, match=r"train.csv, rows 1, 11, 21, 31, 41 and 1 more: labels that look the") as error:
+        load(tmp_path, with_labels((one, other), ("other", "other")))
+    assert said in str(error.value) and f"write them like the others, {one!a}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("A1", "\uff21\uff11"), ("☺", "☺\ufe0f"), ("a b", "a\u00a0b"), ("1", "1.0"), ("Rain", "rain"), ("x", " x")],
+)
+def test_labels_that_nearly_look_the_same_are_warned_of(tmp_path: Path, one: str, other: str) -> None:
+    data = load(tmp_path, with_labels((one, other), ("other", "other")))
+    (found,) = [finding for finding in data.findings if "differ only" in finding.problem]
+    assert found.severity == "warning" and ascii(one) in found.problem and ascii(other) in found.problem
+    assert labels_of(data) == sorted([one, other, "other"])
+
+
+@pytest.mark.parametrize(("one", "other"), [("Café", "Cafe\u0301"), ("1", "1.0"), ("positive", "positive\u200b")])
+def test_a_label_of_the_test_rows_is_told_from_the_one_that_it_resembles(tmp_path: Path, one: str, other: str) -> None:
+    train = with_labels((one, one), ("other", "other"))
+    with pytest.raises(UserError) as error:
+        load(tmp_path, train, test=f"text,label\nrain again,{other}\nmore rain,other\n")
+    message = str(error.value)
+    assert "test.csv, row 1: labels that no training row has (" in message and "write them as the training" in message
+    assert f"{other!a}, but {one!r}" in message and f"{one!a} is one)" in message
+
+
+def test_a_column_whose_name_only_looks_right_is_told_from_the_right_one(tmp_path: Path) -> None:
+    for name, exact in (("text\u200b", r"'text\u200b'"), ("te\u00adxt", r"'te\xadxt'")):
+        with pytest.raises(UserError) as error:
+            load(tmp_path, GOOD.replace("text", name, 1))
+        assert f"has a column {exact}, which looks like 'text' and is not the same: rename it" in str(error.value)
+
+
+def test_texts_of_which_nothing_is_seen_are_empty(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="rows 61, 62: an empty text"):
+        load(tmp_path, GOOD + "\u200b,food\n\u00a0\ufeff,food\n")
+    with pytest.raises(UserError, match="row 61: an empty label"):
+        load(tmp_path, GOOD + "some words,\u200b\n")
+
+
+def test_groups_that_look_the_same_are_one_group(tmp_path: Path) -> None:
+    rows = [f"{row['text']},{row['label']},{n % 20}{'.0' if n > 30 else ''}\n" for n, row in enumerate(sentences(60))]
+    data = load(tmp_path, "text,label,user\n" + "".join(rows), group_column="user")
+    groups = [set(rows["group"]) for rows in data.splits.values()]
+    assert set().union(*groups) == {str(n) for n in range(20)} and sum(map(len, groups)) == 20
+
+
+def write_parquet(path: Path, **columns: object) -> Path:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    rows = sentences(60)
+    content = {"text": [row["text"] for row in rows], "label": [row["label"] for row in rows], **columns}
+    pyarrow.parquet.write_table(pa.table(content), path)
+    return path
+
+
+def test_bytes_of_parquet_are_the_texts_that_they_hold(tmp_path: Path) -> None:
+    rows = sentences(60)
+    path = write_parquet(
+        tmp_path / "rows.parquet",
+        text=[row["text"].encode() for row in rows],
+        label=[row["label"].encode() for row in rows],
+        user=[f"u{n % 20}".encode() for n in range(60)],
+    )
+    data = load_rows(TextClassificationConfig(train_file=str(path), group_column="user"))
+    assert labels_of(data) == ["food", "music", "weather"]
+    assert {text for split in data.splits.values() for text in split["text"]} == {row["text"] for row in rows}
+    assert {user for split in data.splits.values() for user in split["group"]} == {f"u{n}" for n in range(20)}
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ("text", "row 5: a text cell with bytes that are no UTF-8: save the column as text in UTF-8."),
+        ("label", "row 5: a label of bytes that are no UTF-8: save the column as text in UTF-8."),
+        ("user", "row 5: a group or slice that is a list, an object or bytes: give a name or a number."),
+    ],
+)
+def test_bytes_that_are_no_text_are_named_with_their_row(tmp_path: Path, column: str, said: str) -> None:
+    values = [b"some text"] * 60
+    values[4] = b"\xff\xfe"
+    path = write_parquet(tmp_path / "rows.parquet", **{"user": [b"u"] * 60, column: values})
+    with pytest.raises(UserError, match=re.escape(f"rows.parquet, {said}")):
+        load_rows(TextClassificationConfig(train_file=str(path), group_column="user"))
+
+
+def test_a_column_that_is_not_read_is_not_in_the_way(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    odd = pa.array([b"\xf6"] * 60, pa.binary()).view(pa.string())
+    path = write_parquet(tmp_path / "rows.parquet", city=odd, day=pa.array([2_932_897] * 60, pa.date32()))
+    assert labels_of(load_rows(TextClassificationConfig(train_file=str(path)))) == ["food", "music", "weather"]
+    for column, said in (("city", "byte 0xf6 is no UTF-8"), ("day", "out of range")):
+        with pytest.raises(UserError, match=rf"rows.parquet, rows 1, 2, .*column '{column}' .*{said}"):
+            load_rows(TextClassificationConfig(train_file=str(path), slice_columns=[column]))
+
+
+def test_a_folder_of_parts_is_one_file(tmp_path: Path) -> None:
+    folder = tmp_path / "spark.parquet"
+    folder.mkdir()
+    write_parquet(folder / "part-0.parquet")
+    config = TextClassificationConfig(train_file=str(folder))
+    one = load_rows(config)
+    assert (
+        sum(map(len, one.splits.values())) == 60
+        and one.account[0] == f"{folder}: 60 rows with 3 labels; nothing left out"
+    )
+    with pytest.raises(UserError, match="is given for train and for test"):
+        load_rows(TextClassificationConfig(train_file=str(folder), test_file=str(folder)))
+    with pytest.raises(UserError, match="is a folder: give one file of rows"):
+        load_rows(TextClassificationConfig(train_file=str(tmp_path)))
+
+
+@pytest.mark.parametrize("with_splits", [False, True])
+def test_what_save_to_disk_wrote_is_read(tmp_path: Path, with_splits: bool) -> None:
+    from datasets import Dataset, DatasetDict
+
+    rows = Dataset.from_list(sentences(60))
+    saved = DatasetDict({"train": rows, "test": rows.select(range(9))}) if with_splits else rows
+    saved.save_to_disk(str(tmp_path / "saved"))
+    data = load_rows(TextClassificationConfig(dataset=str(tmp_path / "saved")))
+    assert labels_of(data) == ["food", "music", "weather"] and data.reference == str(tmp_path / "saved")
+    assert len(data.splits["test"]) == (9 if with_splits else 12)
+
+
+def test_every_row_is_accounted_for(tmp_path: Path) -> None:
+    test = 'text,label\n\n"rain\nagain",weather\nmore soup,food\n'
+    (tmp_path / "extra.jsonl").write_text(
+        '{"text": "a kind of snow", "label": "hail"}\n{"text": "MORE soup", "label": "food"}\n'
+    )
+    data = load(tmp_path, GOOD, test=test, extra_train_file=str(tmp_path / "extra.jsonl"))
+    of_test = "not rows: 3 of 5 lines (1 header, 1 blank, 1 going on with a cell)"
+    assert data.account == [
+        f"{tmp_path / 'train.csv'}: 60 rows with 3 labels; not rows: 1 of 61 lines (1 header)",
+        f"{tmp_path / 'test.csv'}: 2 rows with 2 labels; {of_test}",
+        f"{tmp_path / 'extra.jsonl'}: 2 rows with 2 labels; nothing left out",
+        "64 rows in all: 55 train + 6 validation + 2 test + 1 left out of train, because they are measured on",
+    ]
+    for tally, file in zip(data.tallies, ("train.csv", "test.csv", "extra.jsonl"), strict=True):
+        lines = len((tmp_path / file).read_text().splitlines())
+        assert tally.rows + sum(tally.no_rows.values()) == lines
+    assert sum(tally.rows for tally in data.tallies) == sum(map(len, data.splits.values())) + 1
 
 
 def test_missing_splits_are_made_stratified_and_always_the_same(tmp_path: Path) -> None:
