@@ -5,111 +5,46 @@ nearest known one; pairs of options that cannot be are rejected here, before any
 """
 
 import dataclasses
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
-import jsonargparse
-import jsonargparse.typing
-from jsonargparse.typing import restricted_number_type
+from annotated_types import Ge, Gt, Le, Lt
 
-from common.system.errors import UserError, nearest
+from common.system.errors import UserError
 from common.system.files import write_text
+from common.system.options import help_text, options_of, read_arguments, read_yaml, to_yaml
 
-# Numbers within limits: the parser refuses others, --help shows the name, and a refusal says the docstring in words.
-# To mypy they are plain numbers.
-if TYPE_CHECKING:
-    PositiveInt = int
-    NonNegativeInt = int
-    Seed = int
-    PositiveFloat = float
-    NonNegativeFloat = float
-    OpenUnitInterval = float
-    From0Below1 = float
-    Above0UpTo1 = float
-else:
-    from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, OpenUnitInterval, PositiveFloat, PositiveInt
-
-    Seed = restricted_number_type(
-        "Seed", int, [(">=", 0), ("<", 2**32)], docstring="int restricted to be ≥0 and <2**32"
-    )
-    From0Below1 = restricted_number_type(
-        "From0Below1", float, [(">=", 0), ("<", 1)], docstring="float restricted to be ≥0 and <1"
-    )
-    Above0UpTo1 = restricted_number_type(
-        "Above0UpTo1", float, [(">", 0), ("<=", 1)], docstring="float restricted to be >0 and ≤1"
-    )
-
-IN_WORDS = {
-    "int restricted to be": "a whole number",
-    "float restricted to be": "a number",
-    "≥": "of at least ",
-    ">": "greater than ",
-    "≤": "at most ",
-    "<": "less than ",
-}
-
-
-def at_least(least: int) -> Any:
-    """The type of whole numbers that are not smaller than `least`."""
-    return restricted_number_type(f"AtLeast{least}", int, (">=", least), docstring=f"int restricted to be ≥{least}")
+PositiveInt: TypeAlias = Annotated[int, Gt(0)]
+NonNegativeInt: TypeAlias = Annotated[int, Ge(0)]
+Seed: TypeAlias = Annotated[int, Ge(0), Lt(2**32)]
+PositiveFloat: TypeAlias = Annotated[float, Gt(0)]
+NonNegativeFloat: TypeAlias = Annotated[float, Ge(0)]
+OpenUnitInterval: TypeAlias = Annotated[float, Gt(0), Lt(1)]
+From0Below1: TypeAlias = Annotated[float, Ge(0), Lt(1)]
+Above0UpTo1: TypeAlias = Annotated[float, Gt(0), Le(1)]
 
 
 @dataclass(frozen=True)
-class Config:
-    """The options that every project shares.
+class DataOptions:
+    """Data.
 
     Args:
-        model: pretrained model: `starter:NAME` (arrives by pip), a folder, or a Hub id.
-        revision: commit of the Hub model; without one the newest is looked up and recorded.
         dataset: `starter:NAME` (arrives by pip) or a Hub id.
         dataset_revision: commit of the Hub data set; without one the newest is looked up and recorded.
         train_file: your own rows: CSV, TSV, JSON, JSONL or Parquet, also gzipped.
         extra_train_file: rows that are added to the training split alone, such as a demo's corrections.jsonl.
         validation_file: rows to choose the checkpoint by; made from the training rows if missing.
         test_file: rows to measure on, touched once at the end; made from the training rows if missing.
-        out_of_domain_files: further test files from other places, NAME: PATH, measured beside the test split.
+        out_of_domain_files: further test files from other places, NAME=PATH, measured beside the test split.
         group_column: rows with the same value belong together: never on two sides of a split.
         slice_columns: columns whose values get a score of their own in the report.
         validation_fraction: share of the training rows that becomes the validation split if there is none.
         test_fraction: share of the rows that becomes the test split if there is none.
-        pretrained: false starts from random weights, to see what the pretrained ones are worth.
-        epochs: passes over the training rows.
-        max_steps: stop after so many optimizer steps, whatever `epochs` says; 0 for no limit.
-        learning_rate: peak rate of the pretrained weights.
-        head_learning_rate: peak rate of the new head; null for the same as `learning_rate`.
-        weight_decay: of the weight matrices; biases and norms have none.
-        scheduler: how the rate falls after the warm-up.
-        warmup: share of the steps in which the rate rises from zero.
-        gradient_clip: largest norm of the gradient; 0 for no clipping.
-        group_by_length: put examples of similar length into one batch, which saves padding.
-        freeze: `backbone` trains the head alone.
-        freeze_epochs: passes in which the head is trained alone before everything is.
-        layer_decay: factor on the learning rate from each layer to the one before it; 1 for the same everywhere.
-        global_batch_size: examples in one optimizer step, over all processes.
-        micro_batch_size: examples in one forward pass; null for the largest that fits.
-        precision: `auto` takes what is fast and safe on this hardware.
-        seed: decides batches, dropout, and the splits that are made.
-        evaluate_every: steps between evaluations on the validation split; 0 for once an epoch.
-        early_stopping_patience: evaluations without a better validation loss before stopping; 0 for never.
-        checkpoint_every: steps between checkpoints beside those at evaluations; 0 for none.
-        data_workers: threads that make batches ahead of the model; 0 for none.
-        log_every: steps between two lines of metrics.jsonl.
-        output_dir: where runs are kept.
-        run_name: folder of this run; null for the name of the YAML file.
-        resume: `auto` continues the run in the folder, `never` starts anew, a path names the checkpoint.
-        tracker: where curves are sent beside metrics.jsonl.
-        processes: number of processes that must be running; null for however many were launched.
     """
 
-    # The options that can name the training rows.
-    rows_from: ClassVar[tuple[str, ...]] = ("train_file", "dataset")
-
-    model: str = "starter:minilm-l6"
-    revision: str | None = None
     dataset: str | None = None
     dataset_revision: str | None = None
     train_file: str | None = None
@@ -122,35 +57,107 @@ class Config:
     validation_fraction: OpenUnitInterval = 0.1
     test_fraction: OpenUnitInterval = 0.2
 
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Model.
+
+    Args:
+        model: pretrained model: `starter:NAME` (arrives by pip), a folder, or a Hub id.
+        revision: commit of the Hub model; without one the newest is looked up and recorded.
+        pretrained: false starts from random weights, to see what the pretrained ones are worth.
+        freeze: `backbone` trains the head alone.
+        freeze_epochs: epochs in which the head is trained alone before everything is.
+    """
+
+    model: str = "starter:minilm-l6"
+    revision: str | None = None
     pretrained: bool = True
+    freeze: Literal["none", "backbone"] = "none"
+    freeze_epochs: NonNegativeInt = 0
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Training.
+
+    Args:
+        epochs: how many times the model sees every training row.
+        max_steps: stop after so many optimizer steps, whatever `epochs` says; 0 for no limit.
+        learning_rate: peak rate of the pretrained weights.
+        head_learning_rate: peak rate of the new head; null for the same as `learning_rate`.
+        layer_decay: factor on the learning rate from each layer to the one before it; 1 for the same everywhere.
+        scheduler: how the rate falls after the warm-up.
+        warmup: share of the steps in which the rate rises from zero.
+        weight_decay: of the weight matrices; biases and norms have none.
+        gradient_clip: largest norm of the gradient; 0 for no clipping.
+        global_batch_size: examples in one optimizer step, over all processes.
+        group_by_length: put examples of similar length into one batch, which saves padding.
+        evaluate_every: steps between evaluations on the validation split; 0 for once an epoch.
+        early_stopping_patience: evaluations without a better validation loss before stopping; 0 for never.
+        seed: decides batches, dropout, and the splits that are made.
+    """
+
     epochs: PositiveInt = 5
     max_steps: NonNegativeInt = 0
     learning_rate: PositiveFloat = 1e-4
     head_learning_rate: PositiveFloat | None = 1e-3
-    weight_decay: NonNegativeFloat = 0.01
+    layer_decay: Above0UpTo1 = 1.0
     scheduler: Literal["linear", "cosine", "constant"] = "linear"
     warmup: From0Below1 = 0.06
+    weight_decay: NonNegativeFloat = 0.01
     gradient_clip: NonNegativeFloat = 1.0
-    group_by_length: bool = True
-    freeze: Literal["none", "backbone"] = "none"
-    freeze_epochs: NonNegativeInt = 0
-    layer_decay: Above0UpTo1 = 1.0
-
     global_batch_size: PositiveInt = 32
-    micro_batch_size: PositiveInt | None = None
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    seed: Seed = 0
-
+    group_by_length: bool = True
     evaluate_every: NonNegativeInt = 0
     early_stopping_patience: NonNegativeInt = 5
-    checkpoint_every: NonNegativeInt = 0
+    seed: Seed = 0
+
+
+@dataclass(frozen=True)
+class HardwareOptions:
+    """Hardware.
+
+    Args:
+        precision: `auto` takes what is fast and safe on this hardware.
+        micro_batch_size: examples in one forward pass; null for the largest that fits.
+        processes: number of processes that train together; null for however many were launched.
+        data_workers: threads that make batches ahead of the model; 0 for none.
+    """
+
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    micro_batch_size: PositiveInt | None = None
+    processes: PositiveInt | None = None
     data_workers: NonNegativeInt = 1
-    log_every: PositiveInt = 10
+
+
+@dataclass(frozen=True)
+class BookkeepingOptions:
+    """Bookkeeping.
+
+    Args:
+        output_dir: where runs are kept.
+        run_name: folder of this run; without one it is named after the YAML file, or else after the rows.
+        resume: `auto` continues the run in the folder, `never` starts anew, a path names the checkpoint.
+        checkpoint_every: steps between checkpoints beside those at evaluations; 0 for none.
+        log_every: steps between two lines of metrics.jsonl.
+        tracker: where curves are sent beside metrics.jsonl.
+    """
+
     output_dir: str = "runs"
     run_name: str | None = None
     resume: str = "auto"
+    checkpoint_every: NonNegativeInt = 0
+    log_every: PositiveInt = 10
     tracker: Literal["none", "tensorboard", "trackio", "wandb"] = "none"
-    processes: PositiveInt | None = None
+
+
+@dataclass(frozen=True)
+class Config(BookkeepingOptions, HardwareOptions, TrainingOptions, ModelOptions, DataOptions):
+    """The options that every project shares."""
+
+    # The options that can name the training rows.
+    rows_from: ClassVar[tuple[str, ...]] = ("train_file", "dataset")
 
     def identity(self) -> dict[str, Any]:
         """The options that decide the weights and what is measured: a run and its checkpoints belong to one set.
@@ -178,55 +185,47 @@ def refuse_another(where: str, before: dict[str, Any], now: dict[str, Any]) -> N
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 
-def parse(config_class: type[AnyConfig], arguments: Sequence[str], program: str = "train.py") -> AnyConfig:
-    """The configuration that `arguments` describe.
+def parse(
+    config_class: type[AnyConfig], arguments: Sequence[str], program: str = "train.py", about: str = ""
+) -> AnyConfig:
+    """The configuration that `arguments` describe; `program` and `about` are for `--help`, which ends the program.
 
     Raises UserError on unknown options, wrong types, and pairs of options that cannot be.
     """
-    parser = jsonargparse.ArgumentParser(prog=program, exit_on_error=False, allow_abbrev=False)
-    parser.add_argument("--config", action="config", help="YAML file with any of the options below")
-    parser.add_class_arguments(config_class, as_group=False)
-    # `--debug` is looked up where errors are shown (common.errors).
-    arguments, yaml_file = _config_first([argument for argument in arguments if argument != "--debug"])
-    try:
-        values = parser.parse_args(arguments)
-    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(_one_sentence(str(error), config_class)) from error
-    options = {name: _plain(value) for name, value in values.as_dict().items()}
-    options.pop("config", None)
-    config = config_class(**options)
-    if config.run_name is None:
-        config = dataclasses.replace(config, run_name=Path(yaml_file).stem if yaml_file else "default")
+    arguments = [argument for argument in arguments if argument != "--debug"]  # common.system.errors looks for it
+    if {"-h", "--help"} & set(arguments):
+        print(help_text(program, about, config_class))
+        raise SystemExit(0)
+    options = options_of(config_class)
+    values, file = read_arguments(arguments, options)
+    if file is not None:
+        values = {"run_name": Path(file).stem, **read_yaml(Path(file), options), **values}
+    config = config_class(**values)
     check(config)
     return config
 
 
-def _plain(value: Any) -> Any:
-    """A restricted number as int or float: neither YAML nor a checkpoint takes the parser's own classes."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return int(value)
-    return float(value) if isinstance(value, float) else value
+def rows_name(config: Config) -> str:
+    """A name for a run on the rows of a configuration: `cafe` for my/cafe.csv.gz, `ag_news` for fancyzhx/ag_news."""
+    source = next(str(value) for name in config.rows_from if (value := getattr(config, name)))
+    path = Path(source.removeprefix("starter:").replace("\\", "/"))
+    name = path.name if path.name.strip(".") else path.resolve().name
+    if config.train_file == source:
+        name = Path(name.removesuffix(".gz")).stem
+    return name.lstrip(".") or "run"
 
 
 def check(config: Config) -> None:
     """Reject values and pairs of options that cannot be.  Raises UserError."""
-    _check_values(config)
+    _check_name(config)
     _check_rows(config)
     _check_pairs(config)
 
 
-def _check_values(config: Config) -> None:
-    """What the types of the options leave open."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if value is None and type(None) not in get_args(field.type):
-            raise UserError(f"--{field.name} must have a value, not null.")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"--{field.name} must be a number, not {value}.")
-    if config.run_name is not None and (
-        config.run_name.strip() in ("", ".", "..") or re.search(r"[/\\\0]", config.run_name)
-    ):
-        raise UserError(f"--run_name {config.run_name!r} is a folder's name, not a path: the path is --output_dir.")
+def _check_name(config: Config) -> None:
+    name = config.run_name
+    if name is not None and (name.strip() in ("", ".", "..") or re.search(r"[/\\\0]", name)):
+        raise UserError(f"--run_name {name!r} is a folder's name, not a path: the path is --output_dir.")
 
 
 def _check_rows(config: Config) -> None:
@@ -262,62 +261,13 @@ def _check_pairs(config: Config) -> None:
             f"--freeze_epochs {config.freeze_epochs} leaves none of --epochs {config.epochs} for the rest: "
             "`--freeze backbone` trains the head alone."
         )
-    if (config.freeze == "backbone" or config.freeze_epochs) and config.head_learning_rate is None:
-        raise UserError("the head is trained alone, and has no learning rate: give --head_learning_rate.")
 
 
 def save(config: Config, path: Path) -> None:
     """Write the resolved configuration, whole or not at all, as YAML that `--config` reads back."""
-    import yaml
-
-    write_text(path, yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True))
+    write_text(path, to_yaml(dataclasses.asdict(config)))
 
 
 def load(config_class: type[AnyConfig], path: Path) -> AnyConfig:
-    """Read what `save` wrote."""
+    """Read what `save` wrote.  Raises UserError where it is anything else than plain options."""
     return parse(config_class, ["--config", str(path)])
-
-
-def _config_first(arguments: list[str]) -> tuple[list[str], str | None]:
-    """Hoist `--config`: jsonargparse lets the later one win, and the command line is to win."""
-    for place, argument in enumerate(arguments):
-        if argument == "--config" and place + 1 < len(arguments):
-            rest = arguments[:place] + arguments[place + 2 :]
-            return ["--config", arguments[place + 1], *rest], arguments[place + 1]
-        if argument.startswith("--config="):
-            value = argument.removeprefix("--config=")
-            return ["--config", value, *arguments[:place], *arguments[place + 1 :]], value
-    return arguments, None
-
-
-def _one_sentence(message: str, config_class: type[Config]) -> str:
-    """jsonargparse's message in one sentence, with the nearest option's name where one was mistyped."""
-    names = [field.name for field in dataclasses.fields(config_class)]
-    if match := re.search(r"unrecognized arguments: (\S+)|Option '([^']+)' is not accepted", message):
-        option = (match[1] or match[2]).split("=")[0].lstrip("-")
-        if match[1] and not match[1].startswith("-"):
-            return f"unexpected argument {match[1]!r}: options are written --name value; --help lists them."
-        return f"unknown option --{option}{nearest(option, names)}: --help lists them all."
-    if match := re.search(r'Parser key "config": File does not exist: (.*)', message):
-        return f"there is no configuration file {match[1]}: check the path after --config."
-    if match := re.search(r'Parser key "([^"]+)":\s*(.*)', message, re.DOTALL):
-        detail = " ".join(match[2].replace("typing.", "").split())
-        if limited := re.search(r"Not of type (\w+): ", detail):
-            return f"--{match[1]} must be {_in_words(limited[1])}{_given(detail)}."
-        detail = re.sub(r"<class '(\w+)'>", r"\1", detail).rstrip(". ")
-        return f"--{match[1]} has a value of the wrong kind: {detail}."
-    return " ".join(message.split())
-
-
-def _in_words(type_name: str) -> str:
-    """What a restricted type of jsonargparse allows, from its docstring."""
-    words = getattr(jsonargparse.typing, type_name).__doc__
-    for short, long in IN_WORDS.items():
-        words = words.replace(short, long)
-    return words
-
-
-def _given(detail: str) -> str:
-    """', not …' with the value that jsonargparse's message about a restricted type holds, or nothing."""
-    match = re.search(r"Given value: (.*)", detail) or re.search(r"(\S+) (?:does not conform|not a)|'([^']*)'$", detail)
-    return f", not {match[1] or match[2]}" if match else ""

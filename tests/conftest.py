@@ -180,11 +180,13 @@ def finished_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         "--train_file",
         str(folder / "train.csv"),
         "--out_of_domain_files",
-        json.dumps({"radio": str(folder / "other.csv")}),
+        f"radio={folder / 'other.csv'}",
     ]
     options += [
         "--slice_columns",
-        "[source]",
+        "source",
+        "--validation_fraction",
+        "0.25",
         "--model",
         str(tiny_model),
         "--output_dir",
@@ -215,8 +217,10 @@ def finished_image_run(tiny_image_model: Path, tmp_path_factory: pytest.TempPath
         "tiny",
     ]
     options += [
+        "--validation_fraction",
+        "0.36",
         "--epochs",
-        "10",
+        "14",
         "--global_batch_size",
         "8",
         "--learning_rate",

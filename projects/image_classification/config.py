@@ -1,15 +1,11 @@
 """The options of this project."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import Annotated, ClassVar
 
-from common.config import at_least
+from annotated_types import Ge
+
 from common.kinds.classification_config import ClassificationConfig
-
-if TYPE_CHECKING:
-    AtLeast8 = int
-else:
-    AtLeast8 = at_least(8)
 
 
 @dataclass(frozen=True)
@@ -30,6 +26,6 @@ class ImageClassificationConfig(ClassificationConfig):
     model: str = "starter:efficientnet-lite0"
     image_folder: str | None = None
     image_column: str = "image"
-    image_size: AtLeast8 | None = None
+    image_size: Annotated[int, Ge(8)] | None = None
     augment: bool = True
     mirror: bool = False

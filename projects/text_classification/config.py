@@ -1,15 +1,11 @@
 """The options of this project."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from common.config import at_least
+from annotated_types import Ge
+
 from common.kinds.classification_config import ClassificationConfig
-
-if TYPE_CHECKING:
-    AtLeast3 = int
-else:
-    AtLeast3 = at_least(3)  # a token between the two that mark the ends
 
 
 @dataclass(frozen=True)
@@ -22,4 +18,4 @@ class TextClassificationConfig(ClassificationConfig):
     """
 
     text_column: str = "text"
-    max_length: AtLeast3 = 256
+    max_length: Annotated[int, Ge(3)] = 256

@@ -1,14 +1,11 @@
 """The options of this project."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from common.config import Config, From0Below1, at_least
+from annotated_types import Ge
 
-if TYPE_CHECKING:
-    AtLeast8 = int
-else:
-    AtLeast8 = at_least(8)
+from common.config import Config, From0Below1
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,8 @@ class TokenClassificationConfig(Config):
     tokens_column: str = "tokens"
     tags_column: str = "tags"
     conll_column: int = -1
-    max_length: AtLeast8 = 256
-    stride: AtLeast8 = 64
+    max_length: Annotated[int, Ge(8)] = 256
+    stride: Annotated[int, Ge(8)] = 64
     label_smoothing: From0Below1 = 0.0
     start_head: bool = True
     mark_capitals: bool = True
