@@ -2,39 +2,33 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset
+from datasets.config import DOWNLOADED_DATASETS_PATH
+from huggingface_hub.constants import HF_HUB_CACHE
 from numpy.typing import NDArray
 
 from common.data.findings import Finding, row_names
-from common.data.schema import Column, NearPair, RowSource, canonical
-from common.data.sources import SPLITS, Sources, from_options
+from common.data.schema import Column, NearPair, canonical
+from common.data.sources import from_options
 from common.data.splits import Data, load_splits
 from common.data.tables import RowProblem
 from common.kinds.classification_checks import label_columns, label_schema
-from common.system.errors import UserError
 from common.system.files import cache_folder, sha256, write_bytes
 
-from .pictures import FORMATS, SUFFIXES, PictureProblem, opened, peculiarities
+from .folders import from_folder
+from .pictures import FORMATS, PictureProblem, is_file, opened, peculiarities
 from .starter_data import STARTERS
 
 if TYPE_CHECKING:
     from .config import ImageClassificationConfig
 
-# What people call the folders of the splits.
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-}
 # What is kept of a picture, all of it as text: its path, its hashes, and what slices and findings are made of.
 PICTURE_COLUMNS = dict.fromkeys(("image", "sha256", "phash", "brightness", "side", "notes"), pa.string())
 # Bits of a perceptual hash along each side, and how many of all may differ between nearly equal pictures.
@@ -50,7 +44,7 @@ def load_rows(config: "ImageClassificationConfig") -> tuple[Data, Path]:
     group and slices; and the folder that the paths in the column `image` start from.
     """
     root = _root(config)
-    image = Column(config.image_column, "--image_column", picture_cell(root, _beside(config, root)), PICTURE_COLUMNS)
+    image = Column(config.image_column, "--image_column", PictureCell(root, _beside(config)), PICTURE_COLUMNS)
     columns = {"image": image, **label_columns(config, config.label_column)}
     named = config.dataset or config.train_file
     sources = from_options(config, columns, STARTERS) if named else from_folder(root, canonical(columns))
@@ -69,69 +63,39 @@ def _root(config: "ImageClassificationConfig") -> Path:
     return Path(config.image_folder) if config.image_folder else Path(str(config.train_file)).parent
 
 
-def _beside(config: "ImageClassificationConfig", root: Path) -> Path:
-    """Where the paths in a file of extra rows start: a demo's corrections.jsonl lies beside its folder of pictures."""
-    return Path(config.extra_train_file).parent if config.extra_train_file else root
+def _beside(config: "ImageClassificationConfig") -> list[Path]:
+    """Further folders that pictures may lie in.
 
-
-def from_folder(root: Path, columns: dict[str, Column]) -> Sources:
-    """One folder of pictures for each label, or such folders within `train`, `validation` and `test`.
-
-    Raises UserError where there are none.
+    A demo's corrections.jsonl lies beside its folder of pictures; a Hub data set names files of its own folder or of
+    the libraries' caches.
     """
-    if not root.is_dir():
-        where = f"you are in {Path.cwd()}"
-        raise UserError(f"there is no folder {root}: check the path after --image_folder ({where}).")
-    splits = _split_folders(root)
-    if not any(path.suffix.lower() in SUFFIXES for path in root.glob("**/*")):
-        remedy = "give a folder with one folder of pictures for each label"
-        raise UserError(f"{root} holds no pictures ({', '.join(SUFFIXES)}): {remedy}.")
-    home = {split: (str(splits[split]), _pictures(root, splits[split])) for split in SPLITS if split in splits}
-    return Sources(home, {}, columns, f"the pictures in {root}")
+    from_hub = config.dataset and not config.dataset.startswith("starter:")
+    hub = [Path(str(config.dataset)), Path(DOWNLOADED_DATASETS_PATH), Path(HF_HUB_CACHE)] if from_hub else []
+    return [*hub, *([Path(config.extra_train_file).parent] if config.extra_train_file else [])]
 
 
-def _split_folders(root: Path) -> dict[str, Path]:
-    """The folder of each split; where none is called like a split, all of `root` is train."""
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not _is_housekeeping(path.name))
-    splits = {split: path for path in folders if (split := SPLIT_FOLDERS.get(path.name.lower()))}
-    if splits and "train" not in splits:
-        problem = f"{root} has a folder {next(iter(splits.values())).name}, but none called train"
-        raise UserError(f"{problem}: add it, or give the folders of the labels alone.")
-    if splits and (other := [path.name for path in folders if path not in splits.values()]):
-        problem = f"{root} has folders of splits ({', '.join(sorted(splits))}) and others beside them ({other[0]})"
-        raise UserError(f"{problem}: move those elsewhere.")
-    return splits or {"train": root}
+@dataclass
+class PictureCell:
+    """Reads a picture's cell into `PICTURE_COLUMNS`.
 
+    The cell is a path below `root`, or else below a folder of `beside`; or a Hub row's content, which is kept in
+    `root`.
 
-def _pictures(root: Path, folder: Path) -> RowSource:
-    """The pictures in the folders of the labels; a file that is none is a row that cannot be read."""
-    for file in sorted(folder.rglob("*")):
-        name, is_picture = file.relative_to(root).as_posix(), file.suffix.lower() in SUFFIXES
-        if file.is_dir() or any(_is_housekeeping(part) for part in file.relative_to(root).parts):
-            continue
-        if file.parent == folder:
-            if is_picture:  # anything else, such as a licence, lies beside the rows
-                yield name, RowProblem("no folder that names the label (move it into the folder of its label)")
-        elif not is_picture:
-            yield name, RowProblem("no picture of a known format (remove it, or save it as PNG or JPEG)")
-        else:
-            yield name, {"image": name, "reference": file.relative_to(folder).parts[0]}
-
-
-def _is_housekeeping(name: str) -> bool:
-    """Whether a file or a folder is the work of a file manager and not of the user."""
-    return name.startswith(".") or name in ("Thumbs.db", "desktop.ini", "__MACOSX")
-
-
-def picture_cell(root: Path, beside: Path) -> Callable[[Any], dict[str, str]]:
-    """What reads a picture's cell into `PICTURE_COLUMNS`.
-
-    The cell is a path from `root`, or else from `beside`; or a Hub row's content, which is kept in `root`.
+    Attributes:
+        examples: of each problem the first path that has it, to be named for all.
     """
 
-    def read(value: Any) -> dict[str, str]:
-        name = _file_name(value, root, beside)
-        file = root / name
+    root: Path
+    beside: list[Path]
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.homes = [_plain(self.root), self.root.resolve()]
+        self.folders = [*self.homes, *map(_plain, self.beside)]
+
+    def __call__(self, value: Any) -> dict[str, str]:
+        name = self._name(value)
+        file = self.root / name
         try:
             picture, notes = opened(file, CHECKED_SIDE), peculiarities(file)
         except PictureProblem as problem:
@@ -146,20 +110,31 @@ def picture_cell(root: Path, beside: Path) -> Callable[[Any], dict[str, str]]:
             "notes": "; ".join(notes),
         }
 
-    return read
+    def _name(self, value: Any) -> str:
+        """The path from `root` of the picture that a cell names or brings.  Raises RowProblem where there is none."""
+        if isinstance(value, dict):
+            value = _kept(self.root, value["bytes"]) if isinstance(value.get("bytes"), bytes) else value.get("path")
+        if not isinstance(value, str) or not value.strip():
+            raise RowProblem("no path of a picture (is it the right column? Name it with --image_column)")
+        names = (value, value.replace("\\", "/"))  # a list that was made on Windows has backslashes
+        places = [(folder, _plain(folder / name)) for folder in self.folders for name in names]
+        places = [(folder, place) for folder, place in places if place.is_relative_to(folder)]
+        for folder, place in places:
+            if is_file(place):
+                if folder in self.homes:
+                    return place.relative_to(folder).as_posix()
+                return os.path.relpath(place.resolve(), self.root.resolve())
+        problem = "no picture of that name" if places else "a path that leads out of the folder of the pictures"
+        example = self.examples.setdefault(problem, value)
+        remedy = f"correct paths like {example!r}, which start from {self.root}, or remove them"
+        if not places:
+            remedy = f"which is {self.root}: name one that holds all, {example!r} too, with --image_folder"
+        raise RowProblem(f"{problem} ({remedy})")
 
 
-def _file_name(value: Any, root: Path, beside: Path) -> str:
-    """The path from `root` of the picture that a cell names or brings.  Raises RowProblem where there is none."""
-    if isinstance(value, dict):
-        value = _kept(root, value["bytes"]) if isinstance(value.get("bytes"), bytes) else value.get("path")
-    if not isinstance(value, str) or not value.strip():
-        raise RowProblem("no path of a picture (is it the right column? Name it with --image_column)")
-    if (root / value).is_file():
-        return value
-    if (beside / value).is_file():
-        return os.path.relpath(beside / value, root)
-    raise RowProblem(f"no picture of that name (check the paths, which start from {root})")
+def _plain(path: Path) -> Path:
+    """The path without `..`, whatever links there are."""
+    return Path(os.path.normpath(path.absolute()))
 
 
 def _size(file: Path) -> tuple[int, int]:

@@ -32,3 +32,16 @@ def bomb(side: int = 50_000) -> bytes:
         + chunk(b"IDAT", zlib.compress(b"\0"))
         + chunk(b"IEND", b"")
     )
+
+
+def short_strip(compression: str = "jpeg", mode: str = "RGB") -> bytes:
+    """A TIFF that says that it has 640 rows of pixels, and holds 16 of them."""
+    content = io.BytesIO()
+    Image.effect_noise((64, 16), 90).convert(mode).save(content, "TIFF", compression=compression)
+    tiff = bytearray(content.getvalue())
+    (start,) = struct.unpack_from("<I", tiff, 4)
+    for place in range(start + 2, start + 2 + 12 * tiff[start], 12):  # tag, type, count, value
+        tag, kind = struct.unpack_from("<HH", tiff, place)
+        if tag in (257, 278):  # the rows of the picture, and of a strip
+            struct.pack_into("<H" if kind == 3 else "<I", tiff, place + 8, 640)
+    return bytes(tiff)
