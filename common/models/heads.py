@@ -16,6 +16,8 @@ from torch import nn
 
 from common.inference import layer_inputs
 from common.models import regression
+from common.models.pretrained import load_model
+from common.system.progress import say
 from common.task.contract import Task
 
 # The head is started with a tenth of the best strength: small weights pass small gradients on to the pretrained
@@ -27,16 +29,18 @@ ROWS = 20_000
 
 
 def new_head(auto_class: Any, source: Path, classes: list[str], pretrained: bool) -> nn.Module:
-    """The model of the folder `source` with a head for these classes; without `pretrained` all weights are random."""
+    """The model of the folder `source` with a head for these classes; without `pretrained` all weights are random.
+
+    The kind of problem that the pretrained model was made for is forgotten: plain transformers would read the new head
+    by it, as independent yes or no, or as bare numbers.
+    """
     from transformers import AutoConfig
 
     names = dict(enumerate(classes))
-    options = {"id2label": names, "label2id": {name: number for number, name in names.items()}}
+    label2id = {name: number for number, name in names.items()}
+    options: dict[str, Any] = {"id2label": names, "label2id": label2id, "problem_type": None}
     if pretrained:
-        model: nn.Module = auto_class.from_pretrained(
-            source, ignore_mismatched_sizes=True, trust_remote_code=False, **options
-        )
-        return model
+        return load_model(auto_class, source, complete=False, ignore_mismatched_sizes=True, **options)
     config = AutoConfig.from_pretrained(source, trust_remote_code=False, **options)
     model = auto_class.from_config(config, trust_remote_code=False)
     for module in model.modules():
@@ -54,11 +58,15 @@ def start_head(
     """Set the head's weights so that the untrained model answers like a regression on its own features.
 
     `model` ends in a linear layer with one output per class; `train` are features and `targets` their (f,) class ids,
-    of which at most `ROWS` are used. A model whose last layer reads one vector per token is left as it is.
+    of which at most `ROWS` are used. A model whose last layer reads one vector per token is left as it is, and so is
+    one with more outputs than a regression can have.
     """
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
     head = [module for module in linear if module.out_features == classes][-1]
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(train))[:ROWS])
+    if not regression.is_affordable(classes, head.in_features):
+        say(f"warning: the head starts at random: a regression of {classes:,} classes would take too much memory.")
+        return
+    chosen = regression.draw(targets, ROWS, seed)
     train = train.select(chosen)
     inputs = layer_inputs(task, model, head, train, "starting the head")
     if inputs is not None:
@@ -92,15 +100,6 @@ def probe(
 
 def _best_strength(inputs: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
     """The strength with the lowest loss on a fifth of the rows that the regression did not see."""
-    from sklearn.metrics import log_loss
-
     order = np.random.default_rng(0).permutation(len(inputs))[:SELECTION_ROWS]
     held_out, seen = np.split(order, [len(order) // 5])
-    held_out = held_out[np.isin(targets[held_out], targets[seen])]
-    if not len(held_out) or len(np.unique(targets[seen])) < 2:
-        return regression.STRENGTHS[0]
-
-    def loss(fitted: Any) -> float:
-        return float(log_loss(targets[held_out], fitted.predict_proba(inputs[held_out]), labels=fitted.classes_))
-
-    return regression.fit_best(inputs[seen], targets[seen], loss)[0]
+    return regression.fit_best(inputs[seen], targets[seen], inputs[held_out], targets[held_out])[0]

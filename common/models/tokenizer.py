@@ -1,0 +1,75 @@
+"""A tokenizer to which every text of a user is text, and which knows how much its model can read."""
+
+from pathlib import Path
+from typing import Any
+
+
+def load_tokenizer(source: Path, **options: Any) -> Any:
+    """The tokenizer of a model's folder.
+
+    What looks like one of its signs (`</s>`, `[SEP]`) is text where it stands in a text, also in plain transformers
+    once the tokenizer is saved. Its `model_max_length` is no more than the model has positions for.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, split_special_tokens=True, **options)
+    tokenizer = _without_signs_in_texts(tokenizer)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, most_tokens(source) or tokenizer.model_max_length)
+    return tokenizer
+
+
+def most_tokens(source: Path) -> int | None:
+    """The longest input that the model of a folder can read; None where it has no limit of its own.
+
+    Position embeddings say it: RoBERTa and its relatives begin to count behind the padding's, BART's hold two more.
+    Models without any say how far they were trained.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    stated = getattr(config, "max_position_embeddings", None)
+    limits = [stated] if stated and stated > 0 else []  # XLNet says -1
+    with torch.device("meta"):  # the layers without their weights
+        model = AutoModel.from_config(config, trust_remote_code=False)
+    for name, module in model.named_modules():
+        last = name.split(".")[-1]
+        if isinstance(module, torch.nn.Embedding) and ("pos" in last or last == "wpe"):
+            taken = getattr(module, "offset", 0) if module.padding_idx is None else module.padding_idx + 1
+            limits.append(module.num_embeddings - taken)
+    return min(limits, default=None)
+
+
+def unknown_id(tokenizer: Any) -> int | None:
+    """The token that stands for what the vocabulary lacks; None where there is none that means this alone."""
+    unknown: int | None = tokenizer.unk_token_id
+    others = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.cls_token_id, tokenizer.pad_token_id)
+    return None if unknown in others else unknown
+
+
+def _without_signs_in_texts(tokenizer: Any) -> Any:
+    """The tokenizer with a blank put into its signs where a text holds them, if `split_special_tokens` is not enough.
+
+    It is not for vocabularies that hold the signs as whole pieces, such as those of SentencePiece.
+    """
+    from tokenizers import Tokenizer, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    if not tokenizer.is_fast:
+        return tokenizer
+    taken = [sign for sign in tokenizer.all_special_tokens if len(sign) > 1 and _is_taken_for_one(tokenizer, sign)]
+    if not taken:
+        return tokenizer
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    steps = [normalizers.Replace(sign, f"{sign[0]} {sign[1:]}") for sign in taken]
+    backend.normalizer = normalizers.Sequence([*steps, *([backend.normalizer] if backend.normalizer else [])])
+    special = {name: value for name, value in tokenizer.special_tokens_map.items() if isinstance(value, str)}
+    sides = {name: getattr(tokenizer, name) for name in ("model_max_length", "padding_side", "truncation_side")}
+    # A class of its own, such as T5Tokenizer, would make its normalizer anew when it is loaded.
+    return PreTrainedTokenizerFast(tokenizer_object=backend, split_special_tokens=True, **special, **sides)
+
+
+def _is_taken_for_one(tokenizer: Any, sign: str) -> bool:
+    """Whether a sign that stands in a text becomes the token of this sign."""
+    number = tokenizer.convert_tokens_to_ids(sign)
+    return number != tokenizer.unk_token_id and number in tokenizer(sign, add_special_tokens=False)["input_ids"]
