@@ -2,13 +2,15 @@
 
 import contextlib
 import importlib.util
+import itertools
 import json
 import os
+import shlex
 import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256 as new_sha256
 from pathlib import Path
@@ -18,12 +20,13 @@ from accelerate import Accelerator
 from datasets import Dataset
 from torch import nn
 
-from common.config import Config, parse
+from common.config import AnyConfig, Config, rows_name
 from common.data.features import Encoded, encoded
 from common.data.findings import stop_on_errors
 from common.data.splits import Data
 from common.evaluation.measure import measure
 from common.evaluation.records import describe_data
+from common.evaluation.rehearsal import rehearse
 from common.models.pretrained import Pretrained, pretrained
 from common.predictor import Predictor, save_settings
 from common.reporting.card import write_pages
@@ -35,30 +38,79 @@ from common.system.hardware import Precision, describe, make_accelerator, peak_m
 from common.system.progress import is_main_process, quiet_libraries, say
 from common.system.source import used_modules
 from common.task.contract import Outputs, Task
-from common.task.projects import load_task_class
+from common.task.projects import load_task_class, parse_options
 from common.training import preflight
 from common.training.loop import Trainer
 from common.training.preflight import MicroBatch
 from common.training.resume import Progress
 
+# Missing splits are made from the training rows: from others, the test split could hold rows that were trained on.
+LEARNED_FROM = {"train", "validation", "extra"}
+
 
 def fine_tune(project: str, arguments: Sequence[str] | None = None) -> None:
     """Fine-tune a project's model as the command line says, measure it, and write the report."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    config = named(parse_options(project, arguments), project)
     quiet_libraries()
     task_class = load_task_class(project)
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    config = parse(task_class.config_class, arguments, f"projects/{project}/train.py")
     run = Run.of(config, project)
     with run.alone() if is_main_process() else contextlib.nullcontext():  # rank 0 holds the run for all processes
         run.check_free(config)
-        if not run.results.exists():
-            check_tracker(config)
-            train_and_measure(task_class(config), run, arguments)
+        if run.results.exists():
+            show_finished(task_class(config), run)
             return
-        say(f"{run.folder} is finished: these are its results. Another --run_name trains again.\n")
-        if not (run.report.exists() and run.card.exists()):  # it was stopped between the results and these
-            write_pages(run)
-        print_results(run)
+        check_tracker(config)
+        train_and_measure(task_class(config), run, arguments)
+
+
+def show_finished(task: Task, run: Run) -> None:
+    """Show the results of a finished run, once for all processes.
+
+    Raises UserError where its rows are others by now: results of other rows would answer a question nobody asked.
+    """
+    if not is_main_process():
+        return
+    _refuse_changed_rows(task, run)
+    say(f"{run.folder} is finished: these are its results. Another --run_name trains again.\n")
+    if not (run.report.exists() and run.card.exists()):  # it was stopped between the results and these
+        write_pages(run)
+    print_results(run)
+
+
+def _refuse_changed_rows(task: Task, run: Run) -> None:
+    try:
+        changed = changed_sets(run, task.data())
+    except UserError as error:
+        say(f"warning: its rows cannot be read again, so whether they have changed is not known ({error})")
+        return
+    if changed:
+        learned_from = LEARNED_FROM & set(changed)
+        measures = "" if learned_from else f"`kit evaluate {shlex.quote(str(run.folder))}` measures its model on them, "
+        raise UserError(
+            f"{run.folder} is finished, but its rows have changed since ({' and '.join(changed)}): "
+            f"{measures}another --run_name trains on them."
+        )
+
+
+def changed_sets(run: Run, data: Data) -> list[str]:
+    """The sets of rows that are not those, by their content, that the run was made with."""
+    before = read_json(run.manifest)["data"]["fingerprint"]
+    return [name for name in {**before, **data.fingerprint} if before.get(name) != data.fingerprint.get(name)]
+
+
+def named(config: AnyConfig, project: str) -> AnyConfig:
+    """The configuration with the name of its run: where none is given, that of its rows, or the next one like `cafe-2`.
+
+    The next one is taken where another configuration has the name, so that the same command goes on with the same run.
+    """
+    if config.run_name is not None:
+        return config
+    for number in itertools.count(1):
+        candidate = replace(config, run_name=rows_name(config) + (f"-{number}" if number > 1 else ""))
+        if Run.of(candidate, project).is_free(candidate):
+            return candidate
+    raise AssertionError
 
 
 def train_and_measure(task: Task, run: Run, arguments: Sequence[str]) -> None:
@@ -102,6 +154,7 @@ class Training:
         say_findings(self.data)
         torch.manual_seed(config.seed)  # a head that is not in the checkpoint starts at random
         model = task.prepare(self.source.folder, train.features)
+        self._rehearse(model)
         prepared = time.perf_counter() - started
         fits = preflight.find_micro_batch(task, model, train.features, config, accelerator, self.precision)
         trainer = self._trainer(model, train.features, validation, fits)
@@ -115,6 +168,13 @@ class Training:
             }
             self._write_manifest(trainer, progress, fits, seconds, arguments)
         accelerator.wait_for_everyone()
+
+    def _rehearse(self, model: nn.Module) -> None:
+        """Say what the evaluation after the training will lack."""
+        if is_main_process():
+            for one in rehearse(self.task, model, self.data, self.source.folder):
+                what = f"{one['what']} will be missing from the report, as a trial on a few rows shows"
+                say(f"warning: {what} ({one['why']}); the training goes on, and Ctrl-C stops it.")
 
     def _encoded(self, split: str) -> Encoded:
         """The split's rows, and their features in a memory-mapped file."""
@@ -209,10 +269,8 @@ def evaluate_again(folder: Path) -> Run:
     task = predictor.task
     source = pretrained(task.config.model, task.config.revision)
     data = task.data()
-    before = read_json(run.manifest)["data"]["fingerprint"]
-    changed = [name for name, digest in before.items() if data.fingerprint.get(name) != digest]
-    # Missing splits are made from the training rows: from others, the test split could hold rows that were trained on.
-    if learned_from := [name for name in changed if name in ("train", "validation", "extra")]:
+    changed = changed_sets(run, data)
+    if learned_from := [name for name in changed if name in LEARNED_FROM]:
         names = " and ".join(learned_from)
         raise UserError(
             f"the {names} rows are not those that {folder} was made with: give it the data of its run, or train anew."
@@ -261,11 +319,14 @@ def check_batch(task: Task, config: Config) -> None:
 
 
 def say_findings(data: Data) -> None:
-    """Print what was read and left out, and the warnings of the checks."""
+    """Print what was read and left out, and the first of the checks' warnings: the report lists them all."""
     for line in data.account:
         say(line)
-    for finding in data.findings:
-        say(f"{finding.severity}: {finding}")
+    if data.findings:
+        first = data.findings[0]
+        others = len(data.findings) - 1
+        more = f" ({others} more, which the report lists, too)" if others else ""
+        say(f"{first.severity}: {first}{more}")
 
 
 def check_tracker(config: Config) -> None:
@@ -289,6 +350,4 @@ def start_tracker(accelerator: Accelerator, config: Config, project: str) -> Non
 
 def command_line(project: str, arguments: Sequence[str]) -> str:
     """The command that makes the run again."""
-    import shlex
-
     return shlex.join(["accelerate", "launch", f"projects/{project}/train.py", *arguments])

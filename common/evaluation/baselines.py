@@ -5,13 +5,14 @@ They answer raw inputs as the Predictor does. They are saved as JSON and safeten
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from accelerate.utils import send_to_device
+from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -117,18 +118,22 @@ class Regression(Baseline):
     def fit(
         cls, vectors: Vectors, train: tuple[list[Any], list[str]], validation: tuple[list[Any], list[str]]
     ) -> "Regression":
-        """Fit on (inputs, classes) with the penalty that is right most often on the validation split."""
-        inputs, held_out = vectors(train[0]), vectors(validation[0])
-
-        def loss(fitted: Any) -> float:
-            return -float(fitted.score(held_out, validation[1]))
-
-        best = regression.fit_best(inputs, train[1], loss, "logistic regressions")[1]
-        return cls(vectors, [str(name) for name in best.classes_], *regression.linear(best))
+        """Fit on (inputs, classes) with the penalty that makes the classes of the validation split likeliest."""
+        classes = sorted({*train[1], *validation[1]})
+        number = {name: index for index, name in enumerate(classes)}
+        seen, held_out = (np.asarray([number[name] for name in names]) for names in (train[1], validation[1]))
+        inputs = vectors(train[0]), vectors(validation[0])
+        best = regression.fit_best(inputs[0], seen, inputs[1], held_out, "logistic regressions")[1]
+        return cls(vectors, [classes[index] for index in best.classes_], *regression.linear(best))
 
     def predict(self, inputs: list[Any]) -> list[Prediction]:
-        scores = self.vectors(inputs) @ self.weight.T + self.bias  # (n, c)
-        return [Prediction(self.classes[index]) for index in np.asarray(scores).argmax(axis=1)]
+        vectors = self.vectors(inputs)  # (n, d)
+        step = regression.rows_at_once(len(self.classes))
+        parts = [
+            np.asarray(vectors[start : start + step] @ self.weight.T + self.bias).argmax(axis=1)
+            for start in range(0, len(inputs), step)
+        ]
+        return [Prediction(self.classes[index]) for part in parts for index in part]
 
     def save(self, folder: Path) -> None:
         from safetensors.numpy import save_file
@@ -140,20 +145,50 @@ class Regression(Baseline):
             self.vectors.save(folder)
 
 
-def training_rows(data: Data, seed: int) -> Any:
-    """The training rows that baselines learn from: all, or `ROWS` drawn at random."""
+class Failed(Baseline):
+    """One that could not be fitted: it says why when it is asked, and the others are measured all the same."""
+
+    title = short = "failed"
+
+    def __init__(self, error: Exception):
+        self.error = error
+
+    def predict(self, inputs: list[Any]) -> list[Prediction]:
+        raise self.error
+
+    def save(self, folder: Path) -> None:
+        raise self.error
+
+
+def training_rows(data: Data, seed: int, classes: Callable[[Any], str] = as_key) -> Dataset:
+    """The training rows that baselines learn from: all, or `ROWS` of them, some of every class of their references."""
     train = data.splits["train"]
     if len(train) > ROWS:
-        train = train.select(np.sort(np.random.default_rng(seed).permutation(len(train))[:ROWS]))
+        train = train.select(regression.draw([classes(reference) for reference in train["reference"]], ROWS, seed))
     return train
+
+
+def fit_each(makers: Mapping[str, Callable[[], Baseline]]) -> dict[str, Baseline]:
+    """What each of them makes, or a `Failed` one."""
+    found: dict[str, Baseline] = {}
+    for name, make in makers.items():
+        try:
+            found[name] = make()
+        except Exception as error:
+            found[name] = Failed(error)
+    return found
 
 
 def fit_baselines(task: Task, data: Data, vectors: dict[str, Callable[[list[Any]], Vectors]]) -> dict[str, Baseline]:
     """The majority, and a regression on each kind of vectors, which are made from the raw training inputs."""
     parts = (training_rows(data, task.config.seed), data.splits["validation"])
     seen, held_out = (([task.raw_input(row) for row in rows], list(rows["reference"])) for rows in parts)
-    regressions = {name: Regression.fit(make(seen[0]), seen, held_out) for name, make in vectors.items()}
-    return {"majority": Majority.of(seen[1]), **regressions}
+
+    def maker(make: Callable[[list[Any]], Vectors]) -> Callable[[], Baseline]:
+        return lambda: Regression.fit(make(seen[0]), seen, held_out)
+
+    regressions = {name: maker(make) for name, make in vectors.items()}
+    return fit_each({"majority": lambda: Majority.of(seen[1]), **regressions})
 
 
 def load(folder: Path, load_vectors: Callable[[str, Path], Vectors]) -> Baseline:

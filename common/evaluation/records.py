@@ -13,22 +13,36 @@ A record is one row of a test set:
     input              what was asked: a string, or a dict of the input columns (left out of what is committed)
 """
 
-import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
+from numpy.typing import NDArray
 
 from common.data.splits import Data
+from common.evaluation.attempts import Attempts
 from common.predictor import Predictor
 from common.run import Run
-from common.system.files import sha256
-from common.task.contract import Baseline, Prediction
+from common.task.contract import Baseline, Prediction, Task
 
 Record = dict[str, Any]
+
+
+def baseline_answers(
+    task: Task, data: Data, baselines: Mapping[str, Baseline], attempts: Attempts
+) -> dict[str, dict[str, list[Prediction]]]:
+    """{baseline: {test set: its answers}} of each one that can answer all of them."""
+    found: dict[str, dict[str, list[Prediction]]] = {}
+    for key, baseline in baselines.items():
+        with attempts.part(f"the baseline {key}"):
+            answers = {name: baseline.predict(_inputs(task, rows)) for name, rows in data.tests.items()}
+            for name, rows in data.tests.items():
+                _check(task, answers[name], rows)
+            found[key] = answers
+    return found
 
 
 def records_of(
@@ -37,15 +51,14 @@ def records_of(
     data: Data,
     predictor: Predictor,
     answers: list[Prediction],
-    baselines: dict[str, Baseline],
+    by_baselines: Mapping[str, list[Prediction]],
+    attempts: Attempts,
 ) -> Iterator[Record]:
-    """One record for each row of the test set `name`, given the model's answers to them."""
+    """One record for each row of the test set `name`, given the model's and the baselines' answers to them."""
     task = predictor.task
-    inputs = [task.raw_input(row) for row in rows]
-    by_baselines = {key: baseline.predict(inputs) for key, baseline in baselines.items()}
     is_test = name == "test"
-    slices = task.slices(rows, data.splits["train"]) if is_test else {}
-    perturbed = {key: predictor.predict(changed) for key, changed in task.perturb(rows).items()} if is_test else {}
+    slices = _slices(task, rows, data, attempts) if is_test else {}
+    perturbed = _perturbed(predictor, rows, attempts) if is_test else {}
     leaked = set(data.leaked.get(name, ()))
     for index, (row, answer) in enumerate(zip(rows, answers, strict=True)):
         record: Record = {
@@ -65,6 +78,42 @@ def records_of(
         yield record
 
 
+def _inputs(task: Task, rows: Dataset) -> list[Any]:
+    return [task.raw_input(row) for row in rows]
+
+
+def _slices(task: Task, rows: Dataset, data: Data, attempts: Attempts) -> dict[str, list[str | None]]:
+    """The task's slices of the rows, or none where they fail."""
+    slices: dict[str, list[str | None]] = {}
+    with attempts.part("the slices"):
+        found = {key: list(values) for key, values in task.slices(rows, data.splits["train"]).items()}
+        if wrong := [key for key, values in found.items() if len(values) != len(rows)]:
+            raise ValueError(f"{', '.join(wrong)}: not one value for each row")
+        slices = found
+    return slices
+
+
+def _perturbed(predictor: Predictor, rows: Dataset, attempts: Attempts) -> dict[str, list[Prediction]]:
+    """The model's answers to the rows' perturbed inputs, of each perturbation that does not fail."""
+    inputs: dict[str, list[Any]] = {}
+    with attempts.part("the perturbations"):
+        inputs = predictor.task.perturb(rows)
+    found: dict[str, list[Prediction]] = {}
+    for key, changed in inputs.items():
+        with attempts.part(f"the perturbation {key}"):
+            answers = predictor.predict(changed)
+            _check(predictor.task, [replace(answer, details={}) for answer in answers], rows)
+            found[key] = answers
+    return found
+
+
+def _check(task: Task, answers: list[Prediction], rows: Dataset) -> None:
+    """Raise what would stop the scoring of these answers later."""
+    if len(answers) != len(rows):
+        raise ValueError(f"{len(answers):,} answers to {len(rows):,} rows")
+    task.statistics(answers, list(rows["reference"]))
+
+
 def read_records(run: Run) -> list[Record]:
     """The records of predictions.jsonl."""
     # A text may hold what other functions take for the end of a line.
@@ -72,31 +121,31 @@ def read_records(run: Run) -> list[Record]:
         return [json.loads(line) for line in file]
 
 
-def vouched_files(run: Run) -> list[Path]:
-    """The files that results, curves and the demo's answers depend on; the manifest holds the sha256 of each."""
-    folders = (run.model, run.baseline, run.inputs)
-    files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
-    return [run.predictions, run.metrics, *files]
+def groups_of(records: list[Record]) -> NDArray[Any]:
+    """(n,) the group of each record; a row without one is its own."""
+    return np.asarray([record.get("group") or record["id"] for record in records])
 
 
 def describe_data(data: Data) -> dict[str, Any]:
     """What is known of the data, for manifest and report."""
+    rows = {name: len(rows) for name, rows in {**data.splits, **data.out_of_domain}.items()}
+    of = {name: rows[split] for split, name in data.names.items() if split in rows}
     findings = [
-        {"severity": one.severity, "where": one.where, "rows": len(one.rows), "text": str(one)} for one in data.findings
+        {
+            "severity": one.severity,
+            "where": one.where,
+            "rows": len(one.rows),
+            "of": of.get(one.where),
+            "problem": one.problem,
+            "text": str(one),
+        }
+        for one in data.findings
     ]
     return {
         "reference": data.reference,
         "terms": data.terms,
         "fingerprint": data.fingerprint,
-        "rows": {name: len(rows) for name, rows in {**data.splits, **data.out_of_domain}.items()},
+        "rows": rows,
         "looked_up": data.looked_up,
         "findings": findings,
     }
-
-
-def weights_sha256(run: Run) -> str:
-    """One sha256 for all weights of a run's model: of its file, or of the list of those of several."""
-    sums = {file.relative_to(run.model).as_posix(): sha256(file) for file in sorted(run.model.rglob("*.safetensors"))}
-    if len(sums) == 1:
-        return next(iter(sums.values()))
-    return hashlib.sha256(json.dumps(sums).encode()).hexdigest()

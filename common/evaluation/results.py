@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.evaluation.records import Record
+from common.evaluation.attempts import Attempts
+from common.evaluation.records import Record, groups_of
 from common.metrics.intervals import FEWEST_GROUPS, Bootstrap, mcnemar
 from common.task.contract import Metric, Prediction, Task, as_key
 
@@ -23,9 +24,13 @@ CHUNK = 1_000
 
 def summarise(records: list[Record], task: Task) -> dict[str, Any]:
     """The results of the test set, and of each out-of-domain set, that follow from the records alone."""
+    attempts = Attempts()
+    sections: dict[str, Any] = {}
     sets = list(dict.fromkeys(record["set"] for record in records))
     by_set = {name: Measured([r for r in records if r["set"] == name], task) for name in sets}
     test = by_set.pop("test")
+    with attempts.part("the sections of this kind of task"):
+        sections = task.sections(test.records)
     result = {
         "primary_metric": task.metrics[0].name,
         "metric_kinds": {metric.name: metric.describe() for metric in task.metrics},
@@ -36,7 +41,8 @@ def summarise(records: list[Record], task: Task) -> dict[str, Any]:
         "worst_errors": test.worst_errors(),
         "examples_to_try": test.examples_to_try(),
         "out_of_domain": {name: measured.headline() for name, measured in by_set.items()},
-        "sections": task.sections(test.records),
+        "sections": sections,
+        "failed": attempts.failed,
     }
     if any(prediction.confidence is not None for prediction in test.predictions):
         result["selective"] = test.selective()
@@ -57,7 +63,7 @@ class Measured:
         self.references = [record["reference"] for record in records]
         self.predictions = [Prediction.from_json(record["prediction"]) for record in records]
         self.statistics = task.statistics(self.predictions, self.references)
-        self.groups = np.asarray([record.get("group") or record["id"] for record in records])
+        self.groups = groups_of(records)
         self.grouped = len(set(self.groups.tolist())) < len(records)
         self.scores = self._row_scores(self.statistics)
 
@@ -74,8 +80,10 @@ class Measured:
             "comparison": self._comparison(bootstrap, found, others),
         }
 
-    def _comparison(self, bootstrap: Bootstrap, found: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
-        """The model against the best baseline."""
+    def _comparison(self, bootstrap: Bootstrap, found: dict[str, Any], others: dict[str, Any]) -> dict[str, Any] | None:
+        """The model against the best baseline; None where no baseline could be measured."""
+        if not found:
+            return None
         name, sign = self.metric.name, 1 if self.metric.higher_is_better else -1
         best = max(found, key=lambda key: sign * found[key][name]["value"])
         comparison: dict[str, Any] = {"against": best, "metric": name}
@@ -193,8 +201,18 @@ class Measured:
         """What pages show of a row."""
         record, prediction, given = self.records[index], self.predictions[index], self.records[index]["input"]
         reference, answer = (self.task.in_words(value, given) for value in (record["reference"], prediction.value))
-        shown = {"id": record["id"], "input": given, "reference": reference, "prediction": answer}
+        shown = {"id": record["id"], "row": _row_name(record["id"])}
+        shown |= {"input": given, "reference": reference, "prediction": answer}
         return shown if prediction.confidence is None else {**shown, "confidence": prediction.confidence}
+
+
+def _row_name(row_id: str) -> str:
+    """What a reader calls a row: `row 17` of its file, or the row's own file.
+
+    The split in its id is the file that it was read from: a made test split consists of rows such as `train:17`.
+    """
+    name = row_id.partition(":")[2]
+    return f"row {name}" if name.isdecimal() else name
 
 
 def _characters(given: Any) -> int:

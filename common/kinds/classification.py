@@ -15,9 +15,12 @@ from common.data.features import column
 from common.data.splits import Data
 from common.evaluation import baselines, slices
 from common.evaluation.baselines import FrozenEncoder, Vectors
+from common.evaluation.records import groups_of
 from common.kinds.classification_checks import labels_of
 from common.metrics import calibration, classification
+from common.metrics.intervals import Bootstrap
 from common.models.heads import new_head, start_head
+from common.models.pretrained import load_model
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
 CONFUSED = 20
@@ -64,8 +67,7 @@ class Classification(Task):
         return adapted
 
     def load(self, folder: Path) -> nn.Module:
-        model: nn.Module = self._auto().from_pretrained(folder, trust_remote_code=False)
-        return model
+        return load_model(self._auto(), folder)
 
     def save(self, model: nn.Module, folder: Path) -> None:
         model.save_pretrained(folder)  # type: ignore[operator]
@@ -119,7 +121,7 @@ class Classification(Task):
             return []
         rounded = [[float(f"{value:.6g}") for value in row] for row in logits]
         probabilities = calibration.probabilities(np.asarray(rounded), self.settings.get("temperature", 1.0))
-        threshold = self.settings.get("threshold", 0.0)
+        threshold = self.settings.get("threshold") or 0.0
         answers = []
         for row, best, confidence in zip(rounded, probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True):
             confidence = round(float(confidence), 6)
@@ -127,7 +129,9 @@ class Classification(Task):
         return answers
 
     def settle(self, ask: Callable[[Dataset], Outputs], validation: Dataset) -> dict[str, Any]:
-        """The temperature, and the confidence from which on an answer is sure."""
+        """The temperature, and the confidence from which on an answer is sure: 1 and None for too few rows."""
+        if len(validation) < calibration.FEWEST_ROWS:
+            return {"temperature": 1.0, "threshold": None}
         logits = np.asarray([of_row[0] for of_row in ask(validation)], dtype=np.float64)
         references = np.asarray(self.class_ids({"reference": list(validation["reference"])})["labels"])
         temperature = round(calibration.fit_temperature(logits, references), 6)
@@ -168,11 +172,24 @@ class Classification(Task):
         answers = [Prediction.from_json(record["prediction"]) for record in records]
         predicted, true = self._numbers(answers, [record["reference"] for record in records])
         logits = np.asarray([answer.details["logits"] for answer in answers], dtype=np.float64)
-        summary = calibration.summary(logits, true, self.settings["temperature"])
         return {
-            "calibration": {**summary, "threshold": self.settings["threshold"]},
+            "calibration": self._calibration(records, logits, true),
             "confusion": self._confusion(predicted, true),
             "classes": {"classes": classification.per_class(predicted, true, self.labels)},
+        }
+
+    def _calibration(
+        self, records: list[dict[str, Any]], logits: NDArray[np.float64], true: NDArray[np.int64]
+    ) -> dict[str, Any]:
+        """The calibration before and after, and whether the temperature made it better on these rows."""
+        temperature, threshold = self.settings["temperature"], self.settings["threshold"]
+        is_calibrated = threshold is not None
+        bootstrap = Bootstrap(groups_of(records), self.config.seed)
+        return {
+            **calibration.summary(logits, true, temperature),
+            "threshold": threshold,
+            "calibrated": is_calibrated,
+            "change": calibration.change(logits, true, temperature, bootstrap) if is_calibrated else None,
         }
 
     def _confusion(self, predicted: NDArray[np.int64], true: NDArray[np.int64]) -> dict[str, Any]:
@@ -221,25 +238,25 @@ class Classification(Task):
         """What those vectors saved."""
 
     @abstractmethod
-    def load_encoder(self, source: Path) -> nn.Module:
-        """The pretrained model as it came, for the frozen encoder's vectors."""
+    def load_encoder(self, folder: Path, complete: bool = False) -> nn.Module:
+        """The pretrained model as it came, or `complete` as a run kept it, for the frozen encoder's vectors."""
 
     @abstractmethod
     def encoder_vectors(self, encoder: Any, batch: Batch) -> Tensor:
         """(b, d) what the pretrained model makes of a batch."""
 
-    def _frozen(self, source: Path) -> FrozenEncoder:
-        return FrozenEncoder(self, self.load_encoder(source), self.encoder_vectors)
+    def _frozen(self, folder: Path, complete: bool) -> FrozenEncoder:
+        return FrozenEncoder(self, self.load_encoder(folder, complete), self.encoder_vectors)
 
     def baselines(self, data: Data, source: Path) -> dict[str, Baseline]:
         made = {
             self.simple_vectors: self.make_vectors,
-            "frozen_encoder_logistic_regression": lambda _: self._frozen(source),
+            "frozen_encoder_logistic_regression": lambda _: self._frozen(source, complete=False),
         }
         return baselines.fit_baselines(self, data, made)
 
     def load_baseline(self, folder: Path) -> Baseline:
         def load_vectors(kind: str, folder: Path) -> Vectors:
-            return self._frozen(folder / "encoder") if kind == FrozenEncoder.kind else self.load_vectors(folder)
+            return self._frozen(folder / "encoder", True) if kind == FrozenEncoder.kind else self.load_vectors(folder)
 
         return baselines.load(folder, load_vectors)

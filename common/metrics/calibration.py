@@ -7,7 +7,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from common.metrics.intervals import Bootstrap
+
 BINS = 15
+# A temperature or a threshold that was fitted on fewer rows tells more of these rows than of the model.
+FEWEST_ROWS = 50
 
 Logits = NDArray[np.float64]
 
@@ -28,9 +32,14 @@ def fit_temperature(logits: Logits, references: NDArray[np.int64]) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x))
 
 
+def negative_log_likelihoods(logits: Logits, references: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(n,) -log p of each true class."""
+    return np.asarray(-log_softmax(logits, axis=1)[np.arange(len(references)), references])
+
+
 def negative_log_likelihood(logits: Logits, references: NDArray[np.int64]) -> float:
     """Mean -log p of the true class."""
-    return float(-log_softmax(logits, axis=1)[np.arange(len(references)), references].mean())
+    return float(negative_log_likelihoods(logits, references).mean())
 
 
 def probabilities(logits: Logits, temperature: float) -> NDArray[np.float64]:
@@ -93,3 +102,16 @@ def summary(logits: Logits, references: NDArray[np.int64], temperature: float) -
         result[f"negative_log_likelihood{suffix}"] = negative_log_likelihood(logits / used, references)
         result["bins"] = bins
     return result
+
+
+def change(
+    logits: Logits, references: NDArray[np.int64], temperature: float, bootstrap: Bootstrap
+) -> dict[str, float | None]:
+    """What the temperature does to the mean negative log-likelihood, with interval and p-value: below zero it helps."""
+    name = "negative_log_likelihood"
+    calibrated, as_trained = (
+        np.stack([negative_log_likelihoods(logits / used, references), np.ones(len(references))], axis=1)
+        for used in (temperature, 1.0)
+    )
+    found = bootstrap.difference(calibrated, as_trained, lambda sums: {name: sums[..., 0] / sums[..., 1]}, name, False)
+    return {**found, "p_value": found["p_value_bootstrap"]}

@@ -161,7 +161,8 @@ def test_numbers_without_any_spread_are_not_taken_for_a_share() -> None:
 def test_the_worst_errors_are_the_largest_ones() -> None:
     results = summarise(measured(), Lengths(CONFIG))
     assert [row["id"] for row in results["worst_errors"]] == [f"test:{n}" for n in range(59, 39, -1)]
-    assert results["worst_errors"][0] == {"id": "test:59", "input": "x", "reference": 1_000.0, "prediction": 1_059.0}
+    shown = {"id": "test:59", "row": "row 59", "input": "x", "reference": 1_000.0, "prediction": 1_059.0}
+    assert results["worst_errors"][0] == shown
     kinds = {row["kind"]: row for row in results["examples_to_try"]}
     assert kinds["right"]["prediction"] == 1_000.0, "nothing but an error of zero is right where there is one"
     assert kinds["known failure"]["id"] == "test:59"
@@ -242,3 +243,36 @@ def test_other_test_sets_are_compared_by_themselves() -> None:
     assert radio.keys() == {"examples", "groups", "metrics", "baselines", "comparison"}
     assert radio["comparison"]["against"] == "far" and radio["comparison"]["difference"] == pytest.approx(28.5)
     assert radio["comparison"]["low"] > 0 and radio["comparison"]["p_value"] == 1 / 2_000
+
+
+def test_a_row_is_called_as_its_own_file_calls_it() -> None:
+    """A made test split consists of rows of the training file: `train:5516` would read as tested on training rows."""
+    names = {"train:5516": "row 5516", "test:cat/001.png": "cat/001.png", "test:7": "row 7"}
+    records = [{**record(n, "a", "b", {"words": "c"}), "id": row_id} for n, row_id in enumerate(names)]
+    results = summarise(records, Labels(CONFIG))
+    assert {row["id"]: row["row"] for row in results["worst_errors"]} == names
+    assert all(row["row"] == names[row["id"]] for row in results["examples_to_try"])
+
+
+def test_without_any_baseline_there_is_nothing_to_compare_with() -> None:
+    results = summarise([{**one, "baselines": {}} for one in labelled()], Labels(CONFIG))
+    assert results["baselines"] == {} and results["comparison"] is None
+    assert results["metrics"]["accuracy"]["value"] == 53 / 80
+
+
+@pytest.mark.parametrize("task_class", [Labels, ByF1])
+def test_either_metric_can_be_the_primary_one_in_every_part(task_class: type[Labels]) -> None:
+    records = labelled(
+        slices=lambda n: {"half": "first" if n < 40 else "second"},
+        perturbed=lambda n: {"upside down": {"value": "a"}},
+        prediction=lambda n: {"value": "a" if n % 3 else "b", "confidence": 0.9},
+    )
+    results = summarise([*records, *({**one, "set": "radio"} for one in records)], task_class(CONFIG))
+    name = results["primary_metric"]
+    assert name == task_class.metrics[0].name
+    parts = [*results["slices"], *results["robustness"], results["clean"], results["selective"]]
+    assert len(parts) == 5 and all(0 <= part["metrics"][name]["value"] <= 1 for part in parts)
+    for part in (results, *results["out_of_domain"].values()):
+        assert part["comparison"]["metric"] == name
+    assert [row["id"] for row in results["worst_errors"]] == sorted(f"test:{n}" for n in range(0, 80, 3))[:20]
+    json.dumps(results, allow_nan=False)

@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from common.metrics import calibration
+from common.metrics.intervals import Bootstrap
 
 
 def overconfident(count: int = 20_000, factor: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
@@ -64,3 +65,22 @@ def test_equal_confidences_are_all_sure_or_none() -> None:
     assert calibration.answer_threshold(np.asarray([0.9] * 4), np.asarray([True, False, False, False])) == 1.0
     confidence, correct = np.asarray([0.9, 0.9, 0.5, 0.5]), np.asarray([True, True, True, False])
     assert calibration.answer_threshold(confidence, correct) == 0.9
+
+
+def test_what_the_temperature_does_is_told_with_its_doubt() -> None:
+    logits, references = overconfident(400)
+    bootstrap = Bootstrap(np.arange(400))
+    helped = calibration.change(logits, references, 3.0, bootstrap)
+    losses = [calibration.negative_log_likelihood(logits / used, references) for used in (3.0, 1.0)]
+    assert helped["difference"] == pytest.approx(losses[0] - losses[1])
+    assert helped["high"] is not None and helped["high"] < 0 and helped["p_value"] == helped["p_value_bootstrap"] < 0.01
+    harmed = calibration.change(logits / 3, references, 0.2, bootstrap)
+    assert harmed["low"] is not None and harmed["low"] > 0
+    unclear = calibration.change(logits / 3, references, 0.99, bootstrap)
+    assert unclear["low"] < 0 < unclear["high"] and unclear["p_value"] > 0.05
+
+
+def test_rows_of_few_groups_leave_the_change_in_doubt() -> None:
+    logits, references = overconfident(400)
+    found = calibration.change(logits, references, 3.0, Bootstrap(np.arange(400) % 4))
+    assert found["low"] is None and found["p_value"] >= 2**-3
