@@ -92,6 +92,7 @@ def prepare(folder: Path) -> tuple[float, str]:
     from common.data.features import column
     from common.models.heads import start_head
     from common.models.pretrained import pretrained
+    from common.system.files import write_json
     from common.system.hardware import describe
     from common.system.progress import quiet_libraries
     from projects.text_classification.task import TextClassification
@@ -115,6 +116,7 @@ def prepare(folder: Path) -> tuple[float, str]:
     started = time.perf_counter()
     start_head(task, model, features, column(features, "labels"), len(task.labels), seed=0)
     seconds = time.perf_counter() - started
+    write_json(folder / "labels.json", task.labels)
     task.save(model, folder / "model")
     return seconds, describe(torch.device("cpu"))["device"]
 
@@ -124,14 +126,18 @@ def train_kit(folder: Path, _: str) -> float:
     from datasets import load_from_disk
 
     from common.data.features import Encoded
+    from common.models.pretrained import pretrained
+    from common.system.files import read_json
     from common.system.hardware import make_accelerator
     from common.training.loop import Trainer
     from projects.text_classification.task import TextClassification
 
     task = TextClassification(config(folder))
     features = load_from_disk(str(folder / "features"))
-    task.load_processor(folder / "model")
-    model = task.load(folder / "model")
+    source = pretrained("starter:minilm-l6").folder
+    task.settings["labels"] = read_json(folder / "labels.json")
+    task.load_processor(source)
+    model = task.prepare(source, features)  # what all loops start from, in the class that the kit trains
     accelerator: Accelerator = make_accelerator("auto", None)[0]
     with tempfile.TemporaryDirectory() as run:
         nothing = Encoded(features.select([]), features.select([]))

@@ -218,6 +218,37 @@ def test_the_averaging_layer_hands_the_mean_of_the_tokens_to_the_head(tiny_model
     assert torch.allclose(inputs[0], expected, atol=0.02)
 
 
+@pytest.mark.parametrize(("max_length", "padded"), [(4, False), (256, True)])
+def test_the_plain_class_gives_after_training_what_was_trained(
+    tiny_model: Path, tmp_path: Path, max_length: int, padded: bool
+) -> None:
+    """The averaging layer is computed in a shorter way while training; what is saved is an ordinary layer."""
+    task = TextClassification(TextClassificationConfig(train_file="none", max_length=max_length))
+    task.settings["labels"] = ["food", "music", "weather"]
+    task.load_processor(tiny_model)
+    rows = sentences(24)
+    given = {"text": [row["text"] for row in rows], "reference": [row["label"] for row in rows]}
+    features = Dataset.from_dict({"id": [str(n) for n in range(24)], **task.encode(given)})
+    model = task.prepare(tiny_model, features)
+    batch = task.collate(features[:])
+    assert padded == bool((batch["attention_mask"] == 0).any())
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3, weight_decay=0.1)
+    before = task.logits(model.eval(), batch).detach()
+    model.train()
+    for _ in range(10):
+        task.loss(model, batch).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    with torch.no_grad():
+        trained = task.logits(model.eval(), batch)
+        task.save(model, tmp_path)
+        saved = task.load(tmp_path).eval()
+        plain = task.logits(saved, batch)
+    assert type(saved.bert.encoder.layer[-1]).__name__ == "BertLayer"
+    assert not torch.allclose(trained, before, atol=0.01), "nothing was learned"
+    assert torch.allclose(trained, plain, atol=1e-4)
+
+
 def test_the_started_head_answers_like_the_regression(tiny_model: Path) -> None:
     rows = sentences(200)
     task = TextClassification(TextClassificationConfig(train_file="none"))
