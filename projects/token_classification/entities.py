@@ -1,6 +1,7 @@
 """Entities as they are written in rows: character spans of a text, made from tags or as they were given."""
 
 import json
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from common.data.tables import RowProblem
 from common.metrics.spans import Span
+from common.task.contract import Prediction
 
 Entity = dict[str, Any]  # start and end (characters, end excluded), label; a label of None: not known, not scored
 
@@ -123,6 +125,30 @@ def scored(entities: Sequence[Entity], reference: Sequence[Entity]) -> list[Enti
         for entity in entities
         if all(entity["end"] <= other["start"] or other["end"] <= entity["start"] for other in unknown)
     ]
+
+
+def widened(text: str, entities: Sequence[Entity]) -> list[Entity]:
+    """The entities over the whole words, from blank to blank, that they touch; of several in a word the first."""
+    words = [match.span() for match in re.finditer(r"\S+", text)]
+    starts, ends = (np.asarray(side, dtype=np.int64) for side in zip(*words, strict=True)) if words else ([], [])
+    found: list[Entity] = []
+    for entity in entities:
+        start = int(starts[np.searchsorted(starts, entity["start"], side="right") - 1])
+        end = int(ends[np.searchsorted(ends, entity["end"], side="left")])
+        if not found or found[-1]["end"] <= start:
+            found.append({**entity, "start": start, "end": end})
+    return found
+
+
+def take_whole_words(text: str, entities: Sequence[Entity]) -> bool:
+    """Whether each entity begins and ends at a blank or an edge of the text, as those of CoNLL files do."""
+    return widened(text, entities) == list(entities)
+
+
+def answer(text: str, entities: list[Entity], details: dict[str, Any] | None = None) -> Prediction:
+    """The answer of a model or a baseline; its details have the `whole_words` where these are other entities."""
+    whole = widened(text, entities)
+    return Prediction(entities, details={**(details or {}), **({} if whole == entities else {"whole_words": whole})})
 
 
 def surface_hash(text: str, entity: Entity) -> str:

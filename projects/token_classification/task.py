@@ -1,6 +1,7 @@
 """Token classification: where in a text are names, and of which type?"""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -16,12 +17,13 @@ from common.data.findings import Finding, row_names
 from common.data.splits import Data
 from common.evaluation import slices
 from common.metrics import calibration, spans
+from common.models.pretrained import load_model
 from common.system.errors import UserError
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
 from .capitals import with_capitals
 from .config import TokenClassificationConfig
-from .entities import IGNORED, Entity, entities_at, known, scored, surface_hash, tags_at
+from .entities import IGNORED, Entity, answer, entities_at, known, scored, surface_hash, tags_at, take_whole_words
 from .evidence import by_entities, entity_sections, perturbed
 from .windows import Window, best_windows, windows_of
 
@@ -40,7 +42,7 @@ class TokenClassification(Task):
         Metric("f1", title="entity F1"),
         Metric("precision"),
         Metric("recall"),
-        Metric("lenient_f1", title="lenient entity F1"),
+        Metric("lenient_f1", title="lenient entity F1, by whole words"),
     )
 
     @property
@@ -57,9 +59,9 @@ class TokenClassification(Task):
         data = load_rows(self.config)
         self.settings["types"] = sorted({name for rows in data.splits.values() for name in types_in(rows)})
         train = data.splits["train"]
-        pairs = zip(train["text"], train["reference"], strict=True)
-        seen = {surface_hash(text, entity) for text, entities in pairs for entity in known(entities)}
-        self.settings["seen"] = sorted(seen)
+        pairs = [(text, known(entities)) for text, entities in zip(train["text"], train["reference"], strict=True)]
+        self.settings["seen"] = sorted({surface_hash(text, entity) for text, entities in pairs for entity in entities})
+        self.settings["whole_words"] = all(take_whole_words(text, entities) for text, entities in pairs)
         return data
 
     # Features: a window of a text
@@ -177,8 +179,7 @@ class TokenClassification(Task):
     def load(self, folder: Path) -> nn.Module:
         from transformers import AutoModelForTokenClassification
 
-        model: nn.Module = AutoModelForTokenClassification.from_pretrained(folder, trust_remote_code=False)
-        return model
+        return load_model(AutoModelForTokenClassification, folder)
 
     def save(self, model: nn.Module, folder: Path) -> None:
         model.save_pretrained(folder)  # type: ignore[operator]
@@ -217,14 +218,14 @@ class TokenClassification(Task):
         return [(words.reshape(-1, 3), whole[index, first]) for index, (first, words) in enumerate(pairs)]
 
     def finish(self, rows: Rows, outputs: Outputs) -> list[Prediction]:
-        return [self._answer(*best_windows(windows)) for windows in outputs]
+        return [self._answer(text, *best_windows(windows)) for text, windows in zip(rows["text"], outputs, strict=True)]
 
-    def _answer(self, words: NDArray[np.int64], logits: NDArray[np.float32]) -> Prediction:
+    def _answer(self, text: str, words: NDArray[np.int64], logits: NDArray[np.float32]) -> Prediction:
         """The entities of a text, given (words, 2) character spans of its words and their (words, tags) logits.
 
         An entity's confidence is the probability of its least probable tag; the text's that of its least sure entity,
-        or of its least sure word where there is none. Details hold what the lenient reading of the most probable tags
-        gives, and the smallest distance of the two most probable tags of a word: whether another machine may differ.
+        or of its least sure word where there is none. Details hold the smallest distance of the two most probable tags
+        of a word: whether another machine may differ.
         """
         probabilities = calibration.probabilities(logits.astype(np.float64), self.settings.get("temperature", 1.0))
         tags = spans.decode(logits)
@@ -233,14 +234,12 @@ class TokenClassification(Task):
         confidences = [round(float(chosen[first:last].min()), 6) for first, last, _ in found]
         least = min(confidences) if confidences else round(float(chosen.min()), 6) if len(chosen) else 1.0
         two = np.sort(probabilities, axis=1)[:, -2:]
-        lenient = spans.spans_of(probabilities.argmax(axis=1), lenient=True) if len(words) else []
         details = {
             "confidences": confidences,
-            "lenient": entities_at(words, lenient, self.types),
             "margin": round(float((two[:, 1] - two[:, 0]).min()), 6) if len(words) else 1.0,
         }
         sure = least >= self.settings.get("threshold", 0.0)
-        return Prediction(entities_at(words, found, self.types), least, sure, details)
+        return replace(answer(text, entities_at(words, found, self.types), details), confidence=least, sure=sure)
 
     def settle(self, ask: Callable[[Dataset], Outputs], validation: Dataset) -> dict[str, Any]:
         """The temperature of the tags' probabilities, and the confidence from which on an entity is sure."""
@@ -254,7 +253,7 @@ class TokenClassification(Task):
         temperature = calibration.fit_temperature(np.concatenate(logits).astype(np.float64), np.concatenate(true))
         self.settings["temperature"] = round(temperature, 6)
         confidence, right = [], []
-        for prediction, reference in zip(self.finish({}, outputs), validation["reference"], strict=True):
+        for prediction, reference in zip(self.finish(validation, outputs), validation["reference"], strict=True):
             for entity, its in zip(prediction.value, prediction.details["confidences"], strict=True):
                 if scored([entity], reference):
                     confidence.append(its)
@@ -267,11 +266,17 @@ class TokenClassification(Task):
     # Evidence
 
     def statistics(self, predictions: list[Prediction], references: list[Any]) -> Any:
-        """(n, 3 x types) strict counts, and as many lenient ones."""
+        """(n, 3 x types) strict counts, and as many lenient ones.
+
+        Lenient: an answer takes whole words from blank to blank, as the tokens of a CoNLL file are and as published
+        figures are counted. Where the training entities do not, both counts are the same.
+        """
         from scipy.sparse import hstack
 
         strict = [prediction.value for prediction in predictions]
-        lenient = [prediction.details.get("lenient", prediction.value) for prediction in predictions]
+        whole = self.settings["whole_words"]
+        lenient = [prediction.details.get("whole_words", prediction.value) for prediction in predictions]
+        lenient = lenient if whole else strict
         true = [self._numbered(known(reference)) for reference in references]
 
         def counts(found: list[list[Entity]]) -> Any:
@@ -303,10 +308,10 @@ class TokenClassification(Task):
 
     def same(self, old: Prediction, new: Prediction, tolerance: float) -> bool:
         """The same entities, or a word whose two most probable tags lie as near as the tolerance."""
-        if old.details.keys() != new.details.keys() or len(old.details.get("confidences", [])) != len(old.value):
+        if "confidences" not in old.details:
+            return bool(old.value == new.value and old.details == new.details)
+        if old.details.keys() != new.details.keys() or len(old.details["confidences"]) != len(old.value):
             return False
-        if not old.details:
-            return bool(old.value == new.value)
         if old.value != new.value:
             return bool(min(old.details["margin"], new.details["margin"]) <= tolerance)
         pairs = zip(old.details["confidences"], new.details["confidences"], strict=True)
