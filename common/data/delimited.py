@@ -20,7 +20,7 @@ csv.field_size_limit(10_000_000)
 
 @dataclass(frozen=True)
 class _Swallowed:
-    """A record with a cell whose lines look like rows: where it is, and what would stand in their other columns."""
+    """A record with a cell whose lines look like rows: where it is, and what would stand in their columns."""
 
     row: int
     line: int
@@ -114,7 +114,7 @@ def _delimiter_of(header_line: str, delimiters: str) -> str:
 
 
 def _rows_within(cells: list[str], delimiter: str) -> tuple[dict[int, list[str]], bool] | None:
-    """What stands in each other column of the rows that a cell of several lines seems to hold; None if it holds none.
+    """What stands in each column of the rows that a cell of several lines seems to hold; None if it holds none.
 
     The rows `"one,a`, `two,b` and `three",c` are read as one with the cells `one,a / two,b / three` and `c`. So the
     first line of such a cell has as many delimiters as columns follow, a line between as many as a row has, and the
@@ -132,10 +132,10 @@ def _rows_within(cells: list[str], delimiter: str) -> tuple[dict[int, list[str]]
         columns: dict[int, list[str]] = {}
         for line, start in ((first, column), *((line, 0) for line in whole), (last, 0)):
             for number, value in enumerate(line, start):
-                if number != column and not _is_decimal(line, number - start):
+                if len(lines) > 2 or not _is_decimal(line, number - start):
                     columns.setdefault(number, []).append(value)
-        values = [value for of_column in columns.values() for value in of_column]
-        is_tidy = len(whole) == len(between) and all(value and not value[0].isspace() for value in values)
+        others = [value for number, values in columns.items() if number != column for value in values]
+        is_tidy = len(whole) == len(between) and all(value and not value[0].isspace() for value in others)
         return columns, delimiter == "\t" or (is_tidy and len(lines) > ROWS_BY_SHAPE)
     return None
 

@@ -1,5 +1,6 @@
 """Where rows come from: the files, the Hub data set or the starter that the options name, not yet checked."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from common.data.findings import Finding
 from common.data.looks import look, spelled
 from common.data.parquet import as_text
 from common.data.schema import Column, RowSource, canonical, group_cell, slice_cell
+from common.data.tally import Tally
 from common.system.errors import UserError, nearest
 from common.system.files import sha256
 
@@ -43,6 +45,7 @@ class Sources:
         terms: licence and source where they are known.
         findings: what was found wrong so far.
         reader: what reads further files of the same kind.
+        left_out: what is not read at all.
     """
 
     home: dict[str, tuple[str, RowSource]]
@@ -52,6 +55,7 @@ class Sources:
     terms: str = ""
     findings: list[Finding] = field(default_factory=list)
     reader: Reader = tables
+    left_out: list[Tally] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def check_columns(where: str, present: list[str], columns: dict[str, Column]) ->
     for source, option in ((source, column.option) for column in columns.values() for source in column.sources):
         if source not in present:
             remedy = f"name the right one with {option}" if option else "rename one of them"
-            if same := [name for name in present if look(name) == look(source)]:
+            if same := [name for name in present if look(name).strip() == look(source).strip()]:
                 raise UserError(
                     f"{where} has a column {spelled(same[0])}, which looks like {spelled(source)} and is not the same: "
                     f"rename it, or {remedy}."
@@ -191,7 +195,12 @@ def from_hub(config: Config, columns: dict[str, Column]) -> Sources:
             findings.append(Finding("warning", names.pop(split), [], f"no row has a {column}", remedy))
     needed = sources_of(columns)
     home = {split: (name, hub_rows(_only(loaded[split], needed))) for split, name in names.items()}
-    return Sources(home, {}, columns, reference, findings=findings)
+    left_out = [
+        Tally(f"{config.dataset} ({split})", no_rows=Counter({("rows", "in a split that is not read"): len(rows)}))
+        for split, rows in loaded.items()
+        if split not in home
+    ]
+    return Sources(home, {}, columns, reference, findings=findings, left_out=left_out)
 
 
 def _only(rows: Dataset, needed: list[str]) -> Dataset:

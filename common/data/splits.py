@@ -4,7 +4,7 @@ A project says what its rows are (`Schema`); the rest is here. Splits that are m
 where the schema says so, with rows of one group (or that are the same) on one side only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from common.config import Config
 from common.data.checks import check_few_groups, check_groups
+from common.data.corrections import LARGE_SHARE, FromVisitors
 from common.data.duplicates import SAMPLE, check_duplicates, key_hashes
 from common.data.findings import Finding, row_names, stop_on_errors
 from common.data.schema import Column, RowSource, Schema, read_split
@@ -37,7 +38,7 @@ class Data:
         looked_up: of each split how many rows were looked up among the training rows for near-duplicates.
         terms: licence and source of the data where they are known.
         tallies: what each source held.
-        names: what each split is called in findings.
+        names: what findings call each split, where that is the name of nothing else.
     """
 
     splits: dict[str, Dataset]
@@ -86,27 +87,32 @@ def load_splits(config: Config, sources: Sources, schema: Schema) -> Data:
     Raises UserError where the rows cannot be trained on.
     """
     read = _read_sources(sources, schema)
-    extra = _read_extra(config, schema, sources, read) if config.extra_train_file else None
+    extra, from_visitors = None, FromVisitors()
+    if config.extra_train_file:
+        extra = _read_extra(config, schema, sources, read, from_visitors)
     splits = make_missing_splits({split: read.rows[split] for split in sources.home}, config, schema)
     splits |= {split: read.rows[split] for split in sources.out_of_domain}
     if extra is not None:
         splits["train"] = _with_extra(splits, extra, read, schema)
+        read.findings += _check_share(splits["train"], from_visitors, read.names["extra"])
 
     names = {split: f"the {split} split made from {read.names['train']}" for split in SPLITS} | read.names
     findings = read.findings
     for check in (*schema.checks_after_split, check_few_groups):
         findings += check(splits, names)
     duplicates, leaked = check_duplicates(splits, names, schema)
+    if not read.names.keys() >= set(SPLITS):
+        del names["train"]  # findings of that name may be of rows that are in the splits made from it
     return Data(
         splits={split: splits[split] for split in SPLITS},
         out_of_domain={split: splits[split] for split in sources.out_of_domain},
-        reference=sources.reference,
+        reference=sources.reference + _added(splits["train"], from_visitors, read),
         fingerprint=read.fingerprint,
         findings=findings + duplicates,
         leaked={split: sorted(ids) for split, ids in leaked.items()},
         looked_up={split: min(len(rows), SAMPLE) if schema.near else 0 for split, rows in splits.items()},
         terms=sources.terms,
-        tallies=read.tallies,
+        tallies=[*read.tallies, *sources.left_out],
         names=names,
     )
 
@@ -123,13 +129,15 @@ def _read_sources(sources: Sources, schema: Schema) -> _Read:
     return read
 
 
-def _read_extra(config: Config, schema: Schema, sources: Sources, read: _Read) -> Dataset:
+def _read_extra(config: Config, schema: Schema, sources: Sources, read: _Read, from_visitors: FromVisitors) -> Dataset:
     """The rows of `extra_train_file`: without group and slices, whatever the other rows have."""
     path = Path(str(config.extra_train_file))
     columns = {key: column for key, column in schema.columns.items() if key != "group" and not key.startswith("slice ")}
     file_columns(path, columns, sources.reader)
-    read.add("extra", str(path), sources.reader.read(path, sources_of(columns)), columns, schema)
+    source = from_visitors.noting(sources.reader.read(path, sources_of(columns)))
+    read.add("extra", str(path), source, columns, schema)
     stop_on_errors(read.findings)
+    from_visitors.check_reviewed(path)
     return read.rows["extra"]
 
 
@@ -151,6 +159,31 @@ def _with_extra(splits: dict[str, Dataset], extra: Dataset, read: _Read, schema:
         remedy = "left out of the training rows, because nothing can be measured on those"
         read.findings.append(Finding("warning", read.names["extra"], left_out, problem, remedy))
     return _appended(splits["train"], extra.select(np.flatnonzero(~held_out)))
+
+
+def _added(train: Dataset, from_visitors: FromVisitors, read: _Read) -> str:
+    """How many training rows come from `extra_train_file`, and how many of them visitors sent, in words."""
+    if "extra" not in read.rows:
+        return ""
+    used, sent = map(len, _used_extra(train, from_visitors))
+    by_visitors = f", {sent:,} of them sent by visitors of a demo" if sent else ""
+    return f", and {used:,} rows of {read.names['extra']} in the training split{by_visitors}"
+
+
+def _used_extra(train: Dataset, from_visitors: FromVisitors) -> tuple[list[int], list[int]]:
+    """The indices of the training rows that were added, and of those that visitors sent."""
+    added = {index: row_id for index, row_id in enumerate(train["id"]) if row_id.startswith("extra:")}
+    sent = {f"extra:{number}" for number in from_visitors.rows}
+    return list(added), [index for index, row_id in added.items() if row_id in sent]
+
+
+def _check_share(train: Dataset, from_visitors: FromVisitors, name: str) -> Iterator[Finding]:
+    """A finding where visitors sent a large share of the training rows: whoever sends much decides much."""
+    sent = _used_extra(train, from_visitors)[1]
+    if len(sent) > LARGE_SHARE * len(train):
+        problem = f"visitors of a demo sent {len(sent) / len(train):.0%} of the training rows"
+        remedy = "look for many alike before you trust the model on what they are about"
+        yield Finding("warning", name, row_names(train, sent), problem, remedy)
 
 
 def _appended(train: Dataset, extra: Dataset) -> Dataset:

@@ -38,7 +38,8 @@ class Tally:
             reasons = {why: count for (of, why), count in self.no_rows.most_common() if of == unit}
             left_out = sum(reasons.values())
             listed = ", ".join(f"{count:,} {why}" for why, count in reasons.items())
-            parts.append(f"not rows: {left_out:,} of {self.rows + left_out:,} {unit} ({listed})")
+            word = "not rows" if unit == "lines" else "left out"
+            parts.append(f"{word}: {left_out:,} of {self.rows + left_out:,} {unit} ({listed})")
         return "; ".join(parts if self.no_rows else [*parts, "nothing left out"])
 
 

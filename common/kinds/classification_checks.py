@@ -69,6 +69,9 @@ def check_labels(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
         yield Finding("error", names["train"], [], problem, "give rows of at least two labels")
     yield from _single_labels(splits["train"], names["train"], counts)
     yield from _twice_written(splits["train"], names["train"], counts)
+    if padded := sorted(label for label in counts if label != label.strip()):
+        problem = f"labels with blanks at their ends ({shortened(padded)})"
+        yield Finding("warning", names["train"], [], problem, "remove these blanks")
     for split, unseen, rows in _unseen_labels(splits):
         problem = f"labels that no training row has ({_beside_known(unseen, set(counts))})"
         remedy = "write them as the training rows do, add training rows of these labels, or remove these rows"

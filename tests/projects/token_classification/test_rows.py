@@ -1,11 +1,12 @@
 """Every form of rows becomes a text with character spans; what is wrong is named with its row or line."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.config import parse
@@ -222,3 +223,99 @@ def test_wnut17_is_read_whole(assets: Path) -> None:
         "test": 1287,
     }
     assert entities == {"train": 1975, "validation": 836, "test": 1079}
+
+
+def test_every_line_of_a_conll_file_is_accounted_for(tmp_path: Path) -> None:
+    file = write_conll(tmp_path / "rows.conll", weather_reports(60), columns=4)
+    content = "# sent_id = 1 of 60\n\n" + file.read_text(encoding="utf-8")
+    file.write_text(content, encoding="utf-8")
+    data = data_of("--train_file", str(file))
+    (tally,) = data.tallies
+    entities = sum(len(row) for rows in data.splits.values() for row in rows["reference"])
+    assert tally.rows == 60 and tally.counted == {"entities": entities, "types": 2}
+    assert tally.rows + sum(tally.no_rows.values()) == len(content.splitlines())
+    assert tally.no_rows["lines", "comments"] == 1 and tally.no_rows["lines", "between documents"] == 1
+
+
+def test_a_zipped_conll_file_gives_the_same_rows(tmp_path: Path) -> None:
+    file = write_conll(tmp_path / "rows.conll", weather_reports(60))
+    zipped = tmp_path / "rows.conll.gz"
+    zipped.write_bytes(gzip.compress(file.read_bytes()))
+    one, other = (data_of("--train_file", str(path)) for path in (file, zipped))
+    assert one.fingerprint == other.fingerprint
+    zipped.write_bytes(gzip.compress(file.read_bytes())[:-40])
+    with pytest.raises(UserError, match="the file cannot be read on"):
+        data_of("--train_file", str(zipped))
+
+
+@pytest.mark.parametrize("columns", [2, 3, 4])
+def test_a_number_sign_is_a_token_where_its_tag_says_so(tmp_path: Path, columns: int) -> None:
+    rows = weather_reports(40)
+    rows[3] = {"text": "# rain", "spans": [{"start": 0, "end": 6, "label": "weather"}]}
+    rows[5] = {"text": "issue # 7", "spans": []}
+    file = write_conll(tmp_path / "rows.conll", rows, columns)
+    comment = "# " + " ".join(["word"] * (columns - 1)) + "\n"
+    file.write_text(file.read_text(encoding="utf-8").replace("\n\n", f"\n\n{comment}", 5), encoding="utf-8")
+    data = data_of("--train_file", str(file))
+    texts = {text for split in data.splits.values() for text in split["text"]}
+    assert texts == {row["text"] for row in rows}
+    assert data.tallies[0].no_rows["lines", "comments"] == 5 and data.tallies[0].counted["types"] == 2
+
+
+def test_types_that_look_the_same_are_an_error(tmp_path: Path) -> None:
+    rows = weather_reports(60)
+    for number, span in enumerate(span for row in rows for span in row["spans"]):
+        span["label"] += "\u200b" if number % 7 == 0 else ""
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(UserError, match=r"types that look the same \('weather', 'weather\\u200b'\): write them alike"):
+        data_of("--train_file", str(file))
+
+
+def test_a_type_of_the_test_rows_is_told_from_the_one_that_it_resembles(tmp_path: Path) -> None:
+    train, test = tmp_path / "train.jsonl", tmp_path / "test.jsonl"
+    train.write_text("".join(json.dumps(row) + "\n" for row in weather_reports(60)), encoding="utf-8")
+    odd = {"text": "the sun is here", "spans": [{"start": 4, "end": 7, "label": "Weather"}]}
+    test.write_text("".join(json.dumps(row) + "\n" for row in [*weather_reports(20, seed=5), odd]), encoding="utf-8")
+    with pytest.raises(
+        UserError, match=r"row 21: types that no .* has \('Weather', but 'weather' is one\): write"
+    ):
+        data_of("--train_file", str(train), "--test_file", str(test))
+
+
+@pytest.mark.parametrize("with_tags", [False, True])
+def test_columns_that_are_not_needed_are_not_read(tmp_path: Path, with_tags: bool) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    rows = weather_reports(60)
+    if with_tags:
+        rows = [{"tokens": row["text"].split(), "tags": ["B-x", *["O"] * (row["text"].count(" "))]} for row in rows]
+    table = pa.Table.from_pylist(rows).append_column("day", pa.array([2_932_897] * 60, pa.date32()))
+    pyarrow.parquet.write_table(table, tmp_path / "rows.parquet")
+    assert sum(map(len, data_of("--train_file", str(tmp_path / "rows.parquet")).splits.values())) == 60
+
+
+WORDS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=5)
+SENTENCES = st.lists(
+    st.lists(st.tuples(WORDS, st.sampled_from(["O", "B-x", "I-x", "B-y"])), min_size=1, max_size=6),
+    min_size=12,
+    max_size=25,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(SENTENCES, st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from([" ", "\t"]), st.booleans())
+def test_any_conll_file_is_read_whole(
+    tmp_path: Path, sentences: list[list[tuple[str, str]]], line_end: str, separator: str, bom: bool
+) -> None:
+    sentences = [[(f"start{number}", "B-x"), *words] for number, words in enumerate(sentences)]
+    lines = [line for words in sentences for line in (*(separator.join(pair) for pair in words), "")]
+    file = tmp_path / "rows.conll"
+    file.write_bytes((("\ufeff" if bom else "") + line_end.join(lines)).encode())
+    data = data_of("--train_file", str(file))
+    texts = {row["id"]: row["text"] for rows in data.splits.values() for row in rows}
+    assert [texts[f"train:{number}"] for number in range(1, len(texts) + 1)] == [
+        " ".join(word for word, _ in words) for words in sentences
+    ]
+    assert data.tallies[0].rows + sum(data.tallies[0].no_rows.values()) == len(lines) - 1
