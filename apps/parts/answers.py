@@ -1,11 +1,14 @@
 """What an answer and the evidence for it look like."""
 
+import csv
 import html
 import re
+from pathlib import Path
 from typing import TypeAlias
 
 import gradio as gr
 
+from apps.parts.inputs import neutralised
 from common.predictor import Predictor
 from common.reporting.figures import data_uri
 from common.reporting.report import evidence
@@ -19,6 +22,8 @@ BaselineAnswer: TypeAlias = tuple[str, Prediction]
 
 # Rows of a table that are shown.
 PREVIEW = 10
+# Characters of a cell that are shown.
+CELL = 200
 
 
 def header(predictor: Predictor) -> None:
@@ -26,7 +31,8 @@ def header(predictor: Predictor) -> None:
     gr.Markdown(f"# {predictor.task.title}")
     if predictor.folder:
         results = read_json(Run(predictor.folder).results)
-        gr.Markdown(f"Run `{results['run']}`. {sentence(results)}")
+        # No Markdown: names are whatever somebody chose.
+        gr.HTML(f"<p>Run <code>{html.escape(results['run'])}</code>. {html.escape(sentence(results))}</p>")
 
 
 def share(value: float) -> str:
@@ -51,22 +57,46 @@ def answer_html(prediction: Prediction, baseline: BaselineAnswer | None, millise
     return f'<div class="answer">{said}{more}<div class="quiet">{compared}{took}</div></div>'
 
 
-def cells(prediction: Prediction) -> list[str]:
-    """An answer in a table: value, confidence, and whether it is sure."""
-    confidence = "" if prediction.confidence is None else f"{prediction.confidence:.4f}"
-    return [as_key(prediction.value), confidence, "yes" if prediction.sure else "no"]
+def with_answers(
+    head: list[str], rows: list[list[str]], found: list[Prediction | str]
+) -> tuple[list[str], list[list[str]]]:
+    """The head and the rows of a table, with the answer to each row: value, confidence, and whether it is sure.
+
+    Columns that no answer has are left out. A text in place of an answer says why there is none.
+    """
+    columns = {
+        "answer": ["" if isinstance(one, str) else as_key(one.value) for one in found],
+        "confidence": [
+            "" if isinstance(one, str) or one.confidence is None else f"{one.confidence:.4f}" for one in found
+        ],
+        "sure": [
+            "" if isinstance(one, str) or one.confidence is None else "yes" if one.sure else "no" for one in found
+        ],
+        "not answered because": [one if isinstance(one, str) else "" for one in found],
+    }
+    kept = {name: cells for name, cells in columns.items() if name == "answer" or any(cells)}
+    return [*head, *kept], [[*row, *cells] for row, *cells in zip(rows, *kept.values(), strict=True)]
+
+
+def write_csv(file: Path, lines: list[list[str]]) -> None:
+    """Write a table that spreadsheets open as UTF-8, and that holds no formula."""
+    with file.open("w", encoding="utf-8-sig", newline="") as opened:
+        csv.writer(opened).writerows([neutralised(cell) for cell in line] for line in lines)
 
 
 def preview(head: list[str], table: list[list[str]]) -> str:
-    """The first rows as an HTML table."""
+    """The first rows as an HTML table; long cells are cut, and end in dots."""
     names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell[:200])}</td>" for cell in line) + "</tr>" for line in table[:PREVIEW]
-    )
+    rows = "".join(f"<tr>{''.join(map(_cell, line))}</tr>" for line in table[:PREVIEW])
     more = f"<p>The first {PREVIEW} of {len(table):,} rows.</p>" if len(table) > PREVIEW else ""
     return (
         f'<div class="report"><div class="scroll" tabindex="0"><table><tr>{names}</tr>{rows}</table></div>{more}</div>'
     )
+
+
+def _cell(text: str) -> str:
+    shown = text if len(text) <= CELL else f"{text[:CELL]} …"
+    return f"<td>{html.escape(shown)}</td>"
 
 
 def evidence_tab(predictor: Predictor) -> None:

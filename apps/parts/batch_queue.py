@@ -1,17 +1,50 @@
 """One micro-batching queue in front of a model, for a server that many ask at the same time.
 
-While the model answers one batch, the questions that arrive wait; then all of them are the next batch. A single
-visitor waits for nobody, and 32 visitors cost little more than one. (Gradio's own `batch=True` fails a whole
-batch for one bad input, so inputs are checked before they come here.)
+While the model answers one batch, the questions that arrive wait; then the next batch is taken from all who wait, in
+turns: whoever asks a thousand things gets one answered for each of everybody else's. A single visitor waits for
+nobody, and 32 visitors cost little more than one. (Gradio's own `batch=True` fails a whole batch for one bad input,
+so inputs are checked before they come here.)
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from apps.parts import visitors
+
 # One batch of the model at a time, whatever queue it comes from: two would fight for the same cores.
 MODEL_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+
+
+class Turns:
+    """Items that are taken from their owners in turn; each owner's again from those that it is made of, in turn."""
+
+    def __init__(self) -> None:
+        self.own: deque[Any] = deque()
+        self.of: dict[Hashable, Turns] = {}  # whoever is first has the next turn
+
+    def __bool__(self) -> bool:
+        return bool(self.own or self.of)
+
+    def put(self, item: Any, *owners: Hashable) -> None:
+        """Add an item of an owner, such as a request, within another, such as a visitor; the outermost comes first."""
+        if owners:
+            self.of.setdefault(owners[0], Turns()).put(item, *owners[1:])
+        else:
+            self.own.append(item)
+
+    def take(self) -> Any:
+        """The item whose turn it is."""
+        if self.own:
+            return self.own.popleft()
+        owner, items = next(iter(self.of.items()))
+        item = items.take()
+        del self.of[owner]
+        if items:
+            self.of[owner] = items  # behind all others
+        return item
 
 
 class BatchQueue:
@@ -20,29 +53,49 @@ class BatchQueue:
     Args:
         answer: a list of questions to the list of their answers, in their order.
         largest: questions in one batch.
+        cost: of a question, in any unit that the time for it grows with, such as characters or pixels.
+        dearest: what the questions of one batch may cost together; a single one may cost more.
     """
 
-    def __init__(self, answer: Callable[[list[Any]], list[Any]], largest: int = 64):
-        self.answer, self.largest = answer, largest
-        self.waiting: list[tuple[Any, asyncio.Future[Any]]] = []
+    def __init__(
+        self,
+        answer: Callable[[list[Any]], list[Any]],
+        largest: int = 64,
+        cost: Callable[[Any], float] = lambda _: 1,
+        dearest: float = float("inf"),
+    ):
+        self.answer, self.largest, self.cost, self.dearest = answer, largest, cost, dearest
+        self.waiting = Turns()
+        self.next: tuple[Any, asyncio.Future[Any]] | None = None  # taken, but too dear for the last batch
         self.worker: asyncio.Task[None] | None = None
 
     async def ask(self, question: Any) -> Any:
         """The answer to one question; whoever asks sets a time limit (`asyncio.timeout`)."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.waiting.append((question, future))
+        self.waiting.put((question, future), visitors.visitor(), visitors.request())
         if self.worker is None or self.worker.done():
             self.worker = asyncio.create_task(self._work())
         return await future
 
+    def _batch(self) -> list[tuple[Any, asyncio.Future[Any]]]:
+        """The questions of the next batch; whoever gave up is not asked for."""
+        batch: list[tuple[Any, asyncio.Future[Any]]] = []
+        spent = 0.0
+        while (self.next or self.waiting) and len(batch) < self.largest:
+            question, future = self.next or self.waiting.take()
+            self.next = None
+            if future.done():
+                continue
+            spent += self.cost(question)
+            if batch and spent > self.dearest:
+                self.next = question, future
+                break
+            batch.append((question, future))
+        return batch
+
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        while self.waiting:
-            batch, self.waiting = self.waiting[: self.largest], self.waiting[self.largest :]
-            # Whoever gave up is not asked for.
-            batch = [(question, future) for question, future in batch if not future.done()]
-            if not batch:
-                continue
+        while batch := self._batch():
             try:
                 answers = await loop.run_in_executor(MODEL_THREAD, self.answer, [question for question, _ in batch])
             except Exception as error:

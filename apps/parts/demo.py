@@ -1,7 +1,6 @@
 """The base class of every demo: handlers in front of one queue, and the tabs around them."""
 
 import asyncio
-import csv
 import functools
 import inspect
 import tempfile
@@ -14,12 +13,13 @@ from typing import Any, ClassVar
 
 import gradio as gr
 
-from apps.parts import answers
+from apps.parts import answers, visitors
 from apps.parts.answers import BaselineAnswer
 from apps.parts.batch_queue import BatchQueue
 from apps.parts.corrections import Corrections
 from apps.parts.guard import guarded
-from apps.parts.inputs import LIMITS, checked_text, fresh_folder, neutralised
+from apps.parts.inputs import LIMITS, checked_text, fresh_folder
+from apps.parts.uploads import ANSWERS, upload_folder
 from common.predictor import Predictor
 from common.reporting.wording import baseline_title, shown
 from common.run import Run
@@ -47,33 +47,41 @@ class Demo(ABC):
         reference: what a right answer is called: the column of a correction, and an argument of `/correct`.
         preprocess: whether Gradio prepares the input before a handler checks it.
         keeps: what a visitor should know before a correction is kept.
+        dearest: what the inputs that the model answers together may cost; others wait no longer than for these.
     """
 
     arguments: ClassVar[dict[str, Any]] = {"text": str}
     reference: ClassVar[str] = "reference"
     preprocess: ClassVar[bool] = True
     keeps: ClassVar[str] = ""
+    dearest: ClassVar[float] = float("inf")
 
     def __init__(self, predictor: Predictor):
         self.predictor = predictor
-        self.queue = BatchQueue(self._answers)
+        self.queue = BatchQueue(self._answers, cost=lambda question: self.cost(question.value), dearest=self.dearest)
         self.baseline: tuple[str, Baseline] | None = None  # with its title
         self.corrections: Corrections | None = None
         self.examples: list[dict[str, Any]] = []
         self.explained: list[Any] = []  # the components in the tab that explains an answer
         self.run = Run(predictor.folder) if predictor.folder else None
-        self.files = tempfile.TemporaryDirectory(prefix="answers-")
+        self.files = tempfile.TemporaryDirectory(prefix=ANSWERS, dir=upload_folder())
         if self.run:
             results = read_json(self.run.results)
             title = baseline_title(results, results["comparison"]["against"])
             self.baseline = (title, predictor.task.load_baseline(self.run.baseline))
-            self.corrections = Corrections(self.run.folder / "corrections.jsonl")
+            self.corrections = Corrections(self.run.corrections, self.column(self.reference))
             self.examples = results["examples_to_try"]
 
     @classmethod
-    def build(cls, predictor: Predictor) -> gr.Blocks:
-        """The demo around a predictor; its evidence comes from the predictor's run."""
-        return cls(predictor).blocks()
+    def build(cls, predictor: Predictor, corrections: bool = False) -> gr.Blocks:
+        """The demo around a predictor; its evidence comes from the predictor's run.
+
+        With `corrections` visitors may say what the right answer is, and what they say is kept beside the run.
+        """
+        demo = cls(predictor)
+        if not corrections:
+            demo.corrections = None
+        return demo.blocks()
 
     # What a kind of input fills
 
@@ -93,8 +101,12 @@ class Demo(ABC):
         ]
 
     def kept(self, question: Any) -> dict[str, Any]:
-        """The columns of a training row that hold a checked input; what needs a file of its own is written."""
+        """The columns of a training row that hold a checked input; a path is that of a file to keep beside them."""
         return {self.column(name): value for name, value in zip(self.arguments, self.as_values(question), strict=True)}
+
+    def cost(self, question: Any) -> float:
+        """What the model's time for a checked input grows with, such as its characters."""
+        return 1
 
     def offer(self, boxes: list[Any]) -> None:
         """The examples, to be clicked."""
@@ -205,10 +217,10 @@ class Demo(ABC):
         if not self.corrections:
             raise UserError("Corrections cannot be kept here: this model has no run.")
         prediction = await self.prediction(question)
-        self.corrections.check_room()
-        columns = await asyncio.to_thread(self.kept, question)
-        self.corrections.add({**columns, self.column(self.reference): right, "prediction": prediction.value})
-        return "Thank you, it is kept. The next training can learn from it."
+        row = self.kept(question), right, prediction.value, visitors.visitor()
+        if not await asyncio.to_thread(self.corrections.add, *row):
+            return "Thank you, this one is kept already."
+        return "Thank you, it is kept. The next training can learn from it, when the owner has looked at it."
 
     async def answers_in_turn(self, questions: list[Any], progress: gr.Progress) -> list[Prediction]:
         """The answers to many checked inputs; whoever asks for one in between does not wait for all of them."""
@@ -219,23 +231,18 @@ class Demo(ABC):
             found += await asyncio.gather(*(self.prediction(question) for question in part))
         return found
 
-    def answers_file(self, head: list[str], rows: list[list[str]], found: list[Prediction]) -> tuple[Any, str]:
-        """A CSV of the rows with their answers to download, and its first rows as HTML."""
-        confident = any(answer.confidence is not None for answer in found)
-        head = [*head, "answer", *(["confidence", "sure"] if confident else [])]
-        table = [
-            [*row, *answers.cells(answer)[: 3 if confident else 1]] for row, answer in zip(rows, found, strict=True)
-        ]
-        folder = fresh_folder(Path(self.files.name))
-        with (folder / "answers.csv").open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([neutralised(cell) for cell in line] for line in [head, *table])
-        return gr.DownloadButton(value=str(folder / "answers.csv"), visible=True), answers.preview(head, table)
+    def answers_file(self, head: list[str], rows: list[list[str]], found: list[Prediction | str]) -> tuple[Any, str]:
+        """A CSV of the rows with their answers, or why there is none, to download; and its first rows as HTML."""
+        head, table = answers.with_answers(head, rows, found)
+        file = fresh_folder(Path(self.files.name)) / "answers.csv"
+        answers.write_csv(file, [head, *table])
+        return gr.DownloadButton(value=str(file), visible=True), answers.preview(head, table)
 
     # The page
 
     def blocks(self) -> gr.Blocks:
         """The demo's page: five tabs, of which the evidence comes from the predictor's run."""
-        with gr.Blocks(title=self.predictor.task.title, analytics_enabled=False, delete_cache=(3_600, 3_600)) as blocks:
+        with gr.Blocks(title=self.predictor.task.title, analytics_enabled=False) as blocks:
             answers.header(self.predictor)
             with gr.Tabs():
                 with gr.Tab("Try it"):

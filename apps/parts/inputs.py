@@ -24,7 +24,7 @@ class Limits:
     """What one visitor may ask for.
 
     Attributes:
-        characters: of one text.
+        characters: of one text, and of any other cell of a table.
         rows, columns, column_characters: of one file, and of a column's name.
         file_bytes: of one upload.
         pixels: of one picture.
@@ -35,10 +35,11 @@ class Limits:
         waiting: requests in Gradio's queue; more are told to come back.
         together: requests that are worked on at the same time.
         corrections_bytes: of the file that collects corrections.
-        pictures_bytes: of the pictures that are kept beside it.
+        corrections_of_visitor, corrections_of_answer: of one address, and to one right answer, in that file.
+        pictures_bytes: of the pictures that are kept beside it, on the disk.
     """
 
-    characters: int = 2_000
+    characters: int = 10_000
     rows: int = 1_000
     columns: int = 100
     column_characters: int = 200
@@ -51,13 +52,25 @@ class Limits:
     waiting: int = 200
     together: int = 64
     corrections_bytes: int = 5_000_000
+    corrections_of_visitor: int = 50
+    corrections_of_answer: int = 1_000
     pictures_bytes: int = 200_000_000
 
 
 LIMITS = Limits()
 
-# Some spreadsheets take the full-width forms, too.
-FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001
+# What starts a formula; some spreadsheets take the full-width and small forms, too.
+SIGNS = "=+@|＝＋－＠｜﹦﹢﹣﹫-"  # noqa: RUF001
+# What is not seen before a sign: blanks, control characters, Unicode's default ignorable code points, quotation marks.
+UNSEEN = (
+    '\\s"\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f'
+    "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
+)
+# At the start of a cell, and where a program that takes another separator starts one.
+STARTS_FORMULA = re.compile(rf"[{UNSEEN}]*[{SIGNS}]|[\t\r\n]")
+BEFORE_SIGN = re.compile(rf"(?<![{UNSEEN};])[{UNSEEN};]+(?=[{SIGNS}])")  # whole runs alone: linear in the cell's length
+SEPARATORS = ";\t\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def checked_text(value: Any, limits: Limits = LIMITS) -> str:
@@ -135,12 +148,17 @@ def fresh_folder(parent: Path) -> Path:
 
 
 def neutralised(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula: an apostrophe before `=`, `+`, `-`, `@`, tab or return.
+    """A cell that no spreadsheet takes for a formula: an apostrophe stands before what would start one.
 
-    Also after a semicolon or tab, which are the separator of some. Plain numbers stay as they are.
-    (OWASP, "CSV Injection")
+    Plain numbers stay as they are.  (OWASP, "CSV Injection")
     """
-    cell = re.sub(r"([;\t]\s*)(?=[=+@-])", r"\1'", cell)
-    if cell.startswith(FORMULA_STARTS) and not re.fullmatch(r"[+-]?\d+(\.\d+)?", cell):
-        return "'" + cell
-    return cell
+    if NUMBER.fullmatch(cell):
+        return cell
+    safe = BEFORE_SIGN.sub(_defused, cell)
+    return "'" + safe if STARTS_FORMULA.match(cell) else safe
+
+
+def _defused(unseen: re.Match[str]) -> str:
+    """What stands unseen before a sign, with an apostrophe behind its last separator."""
+    last = max(unseen[0].rfind(separator) for separator in SEPARATORS) + 1
+    return f"{unseen[0][:last]}'{unseen[0][last:]}" if last else unseen[0]

@@ -1,6 +1,7 @@
 """What the demos share whose questions are texts: one at a time, or a column of a file."""
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ class TextQuestions(Demo):
         """The column with the texts."""
         return self.column(next(iter(self.arguments)))
 
+    def cost(self, question: str) -> float:
+        return len(question)
+
     @guarded(LIMITS.file_seconds)
     async def answer_file(
         self,
@@ -38,12 +42,12 @@ class TextQuestions(Demo):
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[Any, str]:
         """A CSV with the answers to each row of the uploaded file, and its first rows as HTML."""
-        rows = await asyncio.to_thread(
-            read_upload, checked_file(path, KINDS), column if isinstance(column, str) else "", self.text_column
-        )
-        answers = await self.answers_in_turn([text for _, text in rows], progress)
-        names = list(rows[0][0])
-        return self.answers_file(names, [[str(row.get(name, "")) for name in names] for row, _ in rows], answers)
+        asked = column if isinstance(column, str) else ""
+        rows = await asyncio.to_thread(read_upload, checked_file(path, KINDS), asked, self.text_column)
+        answers = iter(await self.answers_in_turn([row.text for row in rows if not row.problem], progress))
+        names = list(rows[0].cells)
+        cells = [[row.cells.get(name, "") for name in names] for row in rows]
+        return self.answers_file(names, cells, [row.problem or next(answers) for row in rows])
 
     def many_tab(self) -> None:
         gr.Markdown(
@@ -57,25 +61,27 @@ class TextQuestions(Demo):
         file.upload(self.answer_file, [file, column], [answers, table], api_name="answer_file")
 
 
-def read_upload(file: Path, asked: str, usual: str) -> list[tuple[dict[str, Any], str]]:
-    """(row, its text) of an uploaded table.  Raises UserError with the row's number where one cannot be read."""
+@dataclass(frozen=True)
+class UploadedRow:
+    """A row of a visitor's table.
+
+    Attributes:
+        cells: all of its cells by the names of their columns.
+        text: what is asked about.
+        problem: why the text cannot be answered; empty where it can.
+    """
+
+    cells: dict[str, str]
+    text: str
+    problem: str = ""
+
+
+def read_upload(file: Path, asked: str, usual: str) -> list[UploadedRow]:
+    """The rows of an uploaded table.  Raises UserError, with the row's number where one breaks the table."""
     try:
         columns = tables.column_names(file)
-        if len(columns) > LIMITS.columns or max(map(len, [asked, *columns])) > LIMITS.column_characters:
-            raise UserError(
-                f"At most {LIMITS.columns} columns with names of at most {LIMITS.column_characters} characters "
-                "are read: leave some out."
-            )
-        column = asked.strip() or (usual if usual in columns else columns[0] if len(columns) == 1 else "")
-        if column not in columns:
-            wanted = (
-                f"There is no column {column!r}{nearest(column, columns)}"
-                if column
-                else "Which column holds the texts?"
-            )
-            raise UserError(
-                f"{wanted} The file has {', '.join(columns[:20]) or 'none'}: write its name into the field."
-            )
+        _check_columns(columns, asked)
+        column = _chosen_column(columns, asked.strip(), usual)
         rows = []
         for number, row in tables.rows(file):
             if number > LIMITS.rows:
@@ -87,12 +93,51 @@ def read_upload(file: Path, asked: str, usual: str) -> list[tuple[dict[str, Any]
                     f"Row {number} has a column that the first row has not ({sorted(other)[0][:100]!r}): "
                     "give every row the same."
                 )
-            try:
-                rows.append((row, checked_text(row.get(column))))
-            except UserError as error:
-                raise UserError(f"Row {number}: {error}") from None
+            rows.append(_uploaded_row(number, row, column))
     except UserError as error:
         raise UserError(str(error).replace(str(file), file.name)) from None
     if not rows:
         raise UserError("The file has no rows below its header.")
+    if all(row.problem for row in rows):
+        raise UserError(f"No row of {column!r} can be answered. The first one: {rows[0].problem}")
     return rows
+
+
+def _check_columns(columns: list[str], asked: str) -> None:
+    if len(columns) > LIMITS.columns or max(map(len, [asked, *columns])) > LIMITS.column_characters:
+        raise UserError(
+            f"At most {LIMITS.columns} columns with names of at most {LIMITS.column_characters} characters "
+            "are read: leave some out."
+        )
+    if doubled := [name for name in columns if columns.count(name) > 1]:
+        called = f"called {doubled[0]!r}" if doubled[0].strip() else "without a name"
+        raise UserError(f"The file has two columns {called}: rename or remove one of them.")
+
+
+def _chosen_column(columns: list[str], asked: str, usual: str) -> str:
+    """The column that is asked for, the usual one, or the only one; one without a name is none of them."""
+    column = asked or (usual if usual in columns else columns[0] if len(columns) == 1 else "")
+    if column.strip() and column in columns:
+        return column
+    wanted = f"There is no column {column!r}{nearest(column, columns)}" if column else "Which column holds the texts?"
+    named = [name for name in columns if name.strip()]
+    unnamed = ", and one without a name" if len(named) < len(columns) else ""
+    remedy = "write its name into the field" if named else "give it a header"
+    raise UserError(f"{wanted} The file has {', '.join(named[:20]) or 'no named column'}{unnamed}: {remedy}.")
+
+
+def _uploaded_row(number: int, row: tables.Row, column: str) -> UploadedRow:
+    """The row with its text, or with the reason why that cannot be answered."""
+    cells = {name: "" if cell is None else str(cell) for name, cell in row.items()}
+    for name, cell in cells.items():
+        if name != column and len(cell) > LIMITS.characters:
+            raise UserError(
+                f"Row {number} has {len(cell):,} characters in {name[:100]!r}, and {LIMITS.characters:,} "
+                "are read at most: leave this column out."
+            )
+    try:
+        return UploadedRow(cells, checked_text(row.get(column)))
+    except UserError as error:
+        if len(cells.get(column, "")) > LIMITS.characters:
+            cells[column] = f"{cells[column][: LIMITS.characters]} …"
+        return UploadedRow(cells, "", str(error))

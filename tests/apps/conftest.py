@@ -22,7 +22,7 @@ def served(finished_run: "Run") -> Iterator["gr.Blocks"]:
     from apps.text_classification import build
     from common.predictor import Predictor
 
-    blocks = build(Predictor.load(finished_run.folder, precision="fp32"))
+    blocks = build(Predictor.load(finished_run.folder, precision="fp32"), corrections=True)
     launch(blocks, prevent_thread_lock=True, quiet=True)
     yield blocks
     blocks.close()
@@ -35,7 +35,7 @@ def served_images(finished_image_run: "Run") -> Iterator["gr.Blocks"]:
     from apps.parts.server import launch
     from common.predictor import Predictor
 
-    blocks = build(Predictor.load(finished_image_run.folder, precision="fp32"))
+    blocks = build(Predictor.load(finished_image_run.folder, precision="fp32"), corrections=True)
     launch(blocks, prevent_thread_lock=True, quiet=True)
     yield blocks
     blocks.close()
@@ -53,6 +53,7 @@ def fresh_corrections(run: "Run") -> Iterator[Path]:
         yield file
     finally:
         file.unlink(missing_ok=True)
+        file.with_name(f".{file.name}.lock").unlink(missing_ok=True)
         shutil.rmtree(file.with_suffix(""), ignore_errors=True)
 
 

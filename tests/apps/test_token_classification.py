@@ -12,6 +12,7 @@ import pytest
 from gradio_client import Client, handle_file
 
 from apps.token_classification import EntityDemo, build
+from common.data.corrections import kept_file, review
 from common.predictor import Predictor
 from common.run import Run
 from common.system.errors import UserError
@@ -32,7 +33,7 @@ def demo(finished_entity_run: Run) -> EntityDemo:  # noqa: F811
 def served(finished_entity_run: Run) -> Iterator[gr.Blocks]:  # noqa: F811
     from apps.parts.server import launch
 
-    blocks = build(Predictor.load(finished_entity_run.folder, precision="fp32"))
+    blocks = build(Predictor.load(finished_entity_run.folder, precision="fp32"), corrections=True)
     launch(blocks, prevent_thread_lock=True, quiet=True)
     yield blocks
     blocks.close()
@@ -73,7 +74,7 @@ def test_the_best_baseline_answers_beside_it(demo: EntityDemo) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", "There is no text yet"), ("a" * 2_001, "2,000 are read at most"), ("a\0b", "no text"), (17, "Give one text")],
+    [("", "There is no text yet"), ("a" * 10_001, "10,000 are read at most"), ("a\0b", "no text"), (17, "Give one text")],
 )
 def test_bad_input_gets_a_sentence(served: gr.Blocks, text: Any, said: str) -> None:
     kind, answer = call(served.local_url, "predict", text)
@@ -133,9 +134,11 @@ def test_a_correction_flows_back_into_training(demo: EntityDemo, finished_entity
             [{"start": 4, "end": 8, "label": "weather"}, {"start": 18, "end": 22, "label": "food"}],
             [],
         ]
+        review(file, keep=["all"], drop=[])
+        kept = kept_file(file)
         task_class = type(demo.predictor.task)
         config = demo.predictor.task.config
         before = task_class(config).data().splits["train"]
-        train = task_class(replace(config, extra_train_file=str(file))).data().splits["train"]
+        train = task_class(replace(config, extra_train_file=str(kept))).data().splits["train"]
         assert train["text"][len(before) :] == ["the rain was very soup", "nothing of that kind"]
         assert train["reference"][len(before)] == rows[0]["spans"]

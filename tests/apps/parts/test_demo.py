@@ -85,7 +85,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def page(run: Run) -> Iterator[gr.Blocks]:
-    blocks = EssayDemo.build(Scorer(run.folder))  # type: ignore[arg-type]
+    blocks = EssayDemo.build(Scorer(run.folder), corrections=True)  # type: ignore[arg-type]
     launch(blocks, prevent_thread_lock=True, quiet=True)
     yield blocks
     blocks.close()
@@ -129,7 +129,16 @@ def test_a_correction_is_a_row_to_train_on(page: gr.Blocks, run: Run) -> None:
     with pytest.raises(AppError, match="a number from 0 to 10"):
         client.predict(**ESSAY, score=11, api_name="/correct")
     (line,) = (run.folder / "corrections.jsonl").read_text().splitlines()
-    assert json.loads(line) == {**ESSAY, "score": 7.0, "prediction": 3.0}
+    row = json.loads(line)
+    notes = row.pop("demo")
+    assert row == {**ESSAY, "score": 7.0}
+    assert notes["corrected"] == "score" and notes["answer"] == 3.0 and notes.keys() >= {"time", "visitor"}
+
+
+def test_corrections_are_off_unless_they_are_asked_for(run: Run) -> None:
+    config = EssayDemo.build(Scorer(run.folder)).get_config_file()  # type: ignore[arg-type]
+    assert "Is the answer wrong?" not in json.dumps(config)
+    assert "correct" not in [function["api_name"] for function in config["dependencies"]]
 
 
 class TitleDemo(TextQuestions):
@@ -141,7 +150,9 @@ def test_questions_that_are_texts_come_with_a_file_of_them(tmp_path: Path) -> No
     assert tabs(demo.blocks()) == ["Try it", "How good is it?", "Many at once", "About"]
     (tmp_path / "many.csv").write_text("id,text\n1,0123456789\n2,01234\n")
     file, shown = asyncio.run(demo.answer_file(str(tmp_path / "many.csv"), "text"))
-    assert Path(file.value["path"] if isinstance(file.value, dict) else file.value).read_text().split() == [
+    assert Path(file.value["path"] if isinstance(file.value, dict) else file.value).read_text(
+        "utf-8-sig"
+    ).split() == [
         "id,text,answer",
         "1,0123456789,1.0",
         "2,01234,0.5",
