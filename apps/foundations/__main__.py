@@ -17,7 +17,7 @@ TABS: dict[str, Callable[[], Any]] = {"Gradient descent": descent_tab, "Points":
 
 def build() -> gr.Blocks:
     """The page: four tabs, and a named endpoint for each."""
-    with gr.Blocks(title="Foundations to touch", analytics_enabled=False, delete_cache=(3_600, 3_600)) as blocks:
+    with gr.Blocks(title="Foundations to touch", analytics_enabled=False) as blocks:
         gr.Markdown(
             "# Foundations to touch\n"
             "What the lessons in `projects/foundations` write by hand, to play with: "
@@ -35,4 +35,4 @@ def build() -> gr.Blocks:
 
 
 if __name__ == "__main__":
-    exit_with_sentence(lambda: server.serve(build, server.command_line("foundations").parse_args()))
+    exit_with_sentence(lambda: server.serve(build, server.command_line("foundations").parse_args(), "the lessons"))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import html
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar, cast
@@ -16,6 +17,14 @@ logger = logging.getLogger("apps")
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 
 
+class Refused(Exception):
+    """A request that is not let in: its HTTP status and one sentence."""
+
+    def __init__(self, status: int, sentence: str):
+        super().__init__(sentence)
+        self.status = status
+
+
 @contextlib.asynccontextmanager
 async def answering(seconds: float) -> AsyncIterator[None]:
     """What `guarded` does for a handler, for a part of one: those that stream have to be guarded piece by piece."""
@@ -23,7 +32,8 @@ async def answering(seconds: float) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except UserError as error:
-        raise gr.Error(str(error), print_exception=False) from None
+        # The page shows an error as HTML, and it may quote what a visitor sent.
+        raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from None
     except TimeoutError:
         raise gr.Error(
             "This took too long, because many are asking: try again in a minute.", print_exception=False
@@ -35,8 +45,11 @@ async def answering(seconds: float) -> AsyncIterator[None]:
         ) from None
 
 
-def guarded(seconds: float) -> Callable[[Handler], Handler]:
-    """Turn whatever goes wrong in a handler, or takes longer than `seconds`, into a sentence; the log gets the rest."""
+def guarded(seconds: float, body_bytes: int | None = None) -> Callable[[Handler], Handler]:
+    """Turn whatever goes wrong in a handler, or takes longer than `seconds`, into a sentence; the log gets the rest.
+
+    `body_bytes` is the largest body of its requests, where that is not the usual one.
+    """
 
     def guard(function: Handler) -> Handler:
         @functools.wraps(function)
@@ -44,6 +57,8 @@ def guarded(seconds: float) -> Callable[[Handler], Handler]:
             async with answering(seconds):
                 return await function(*arguments, **options)
 
+        if body_bytes is not None:
+            handler.body_bytes = body_bytes  # type: ignore[attr-defined]
         return cast("Handler", handler)
 
     return guard

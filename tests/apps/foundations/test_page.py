@@ -72,7 +72,7 @@ BAD: list[tuple[str, int, Any, str]] = [
     ("attention", 0, "a\0b", "characters that are no text"),
     ("attention", 0, "a" * 301, "The text has 301 characters, and 300 are read at most"),
     ("attention", 0, "a " * 100, "102 tokens, and 40 are shown at most"),
-    ("attention", 0, "a" * 3_000_000, "the request is too large"),
+    ("attention", 0, "a" * 3_000_000, "The request is too large"),
     *[
         ("attention", 1, odd, "The layer has to be a whole number between 1 and 6")
         for odd in (-1, 0, 7, 1.5, math.nan, 1e9)
@@ -83,7 +83,7 @@ BAD: list[tuple[str, int, Any, str]] = [
     ("continue", 0, "", "There is no text yet"),
     ("continue", 0, "a\0b", "characters that are no text"),
     ("continue", 0, "a" * 1_001, "1,000 are read at most"),
-    ("continue", 0, "a" * 3_000_000, "the request is too large"),
+    ("continue", 0, "a" * 3_000_000, "The request is too large"),
     *[("continue", 1, odd, "The temperature") for odd in (-1, 1e-300, 3, math.nan, math.inf, "1", None, True)],
     *[("continue", 2, odd, "The top-k") for odd in (-1, 1.5, 1e9, math.nan, "5", None)],
     *[("continue", 3, odd, "The top-p") for odd in (0, -1, 1.5, math.nan, "0.5", None)],
@@ -108,7 +108,7 @@ def test_every_input_is_checked_in_its_function(url: str) -> None:
             await {"descend": descend, "fit": fit, "attention": attend}[endpoint](*data)
 
     for endpoint, place, odd, sentence in BAD:
-        if sentence == "the request is too large":
+        if sentence == "The request is too large":
             sentence = "The text has 3,000,000 characters"
         with pytest.raises(gr.Error) as caught:
             asyncio.run(ask(endpoint, with_bad(endpoint, place, odd)))
@@ -168,8 +168,8 @@ def test_pictures_leave_nothing_behind() -> None:
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [(["--share"], "say who may come in with --auth"), (["--auth", "nobody"], "a name and a password")],
+    [(["--share"], "say who may with --auth"), (["--auth", "me:secret"], "takes the name alone")],
 )
 def test_the_command_line_refuses_in_one_sentence(options: list[str], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        serve(build, command_line("foundations").parse_args(options))
+        serve(build, command_line("foundations").parse_args(options), "the lessons")

@@ -1,54 +1,122 @@
-"""The server without a model: what it refuses to serve, and which requests it refuses before it reads them."""
+"""The server's command line: who may come in, where it listens, what it says, and what it leaves behind."""
 
-import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
-import gradio as gr
 import httpx
 import pytest
 
-from apps.parts.server import BodyLimit, command_line, launch, serve
+from apps.parts.server import PASSWORD_VARIABLE, command_line, others_come_in, own_names, serve
 from common.system.errors import UserError
 
+LONG = "a long password"
+SERVE = """
+import sys, gradio as gr
+from apps.parts import server
+from common.system.errors import exit_with_sentence
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A served page with an endpoint that is called "upload", like the route of uploads."""
+def build():
     with gr.Blocks(analytics_enabled=False) as blocks:
-        gr.Textbox().submit(len, gr.Textbox(), gr.Number(), api_name="upload")
-    launch(blocks, prevent_thread_lock=True, quiet=True)
-    yield blocks.local_url
-    blocks.close()
+        file = gr.File()
+        file.upload(lambda file: file, file, gr.File())
+    return blocks
+
+exit_with_sentence(lambda: server.serve(build, server.command_line("lessons").parse_args(), "the lessons"))
+"""
 
 
-@pytest.mark.parametrize("path", ["call/upload", "call/v2/upload", "run/upload", "api/upload"])
-def test_a_huge_request_is_refused_whatever_its_path_ends_in(url: str, path: str) -> None:
-    huge = json.dumps({"data": ["a" * 20_000_000]}).encode()
-    answer = httpx.post(
-        f"{url}gradio_api/{path}", content=huge, headers={"content-type": "application/json"}, timeout=30
-    )
-    assert (answer.status_code, answer.text) == (413, "the request is too large")
-
-
-def test_an_upload_may_be_larger(url: str) -> None:
-    content = b"a" * (4 * BodyLimit.LARGEST)
-    answer = httpx.post(f"{url}gradio_api/upload", files={"files": ("a.txt", content)}, timeout=30)
-    assert answer.status_code == 200 and len(answer.json()) == 1
+def not_asked_for() -> NoReturn:
+    raise AssertionError("the model was asked for")
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "password", "sentence"),
     [
-        (["--share"], "say who may come in with --auth"),
-        (["--auth", "nobody"], "a name and a password"),
-        (["--port", "70000"], "give one from 1 to 65535"),
-        (["--host", "192.0.2.1"], "cannot listen at 192.0.2.1"),
+        (["--share"], LONG, "everybody on the internet could come in: say who may with --auth NAME"),
+        (["--host", "0.0.0.0"], LONG, "every machine that can reach this one could come in"),
+        (["--auth", "me:secret"], LONG, "every program on this machine can read a command line"),
+        (["--auth", "me"], "", f"put it into the variable {PASSWORD_VARIABLE}"),
+        (["--auth", "me", "--share"], "eleven chrs", "at least 12 characters"),
+        (["--auth", "me", "--host", "0.0.0.0"], "a:b", "at least 12 characters"),
+        (["--port", "70000"], LONG, "give one from 1 to 65535"),
+        (["--host", "192.0.2.1", "--auth", "me"], LONG, "cannot listen at 192.0.2.1"),
+        (["--host", "no-such-host.invalid", "--auth", "me"], LONG, "cannot listen at no-such-host.invalid"),
     ],
 )
-def test_what_cannot_be_served_is_refused_before_a_model_is_loaded(options: list[str], sentence: str) -> None:
-    def build() -> NoReturn:
-        raise AssertionError("the model was asked for")
-
+def test_what_cannot_be_served_is_refused_before_a_model_is_loaded(
+    options: list[str], password: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, password)
+    monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(UserError, match=sentence):
-        serve(build, command_line("text_classification").parse_args(options))
+        serve(not_asked_for, command_line("text_classification").parse_args(options), "a run")
+
+
+def test_a_taken_port_is_refused_before_a_model_is_loaded() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(UserError, match=rf"port {port} of 127.0.0.1 cannot be had \(Address already in use\)"):
+            serve(not_asked_for, command_line("text_classification").parse_args(["--port", str(port)]), "a run")
+
+
+@pytest.mark.parametrize(
+    ("options", "public"),
+    [
+        ([], False),
+        (["--host", "localhost"], False),
+        (["--host", "127.0.0.5"], False),
+        (["--share"], True),
+        (["--host", "0.0.0.0"], True),
+        (["--host", "192.168.1.5"], True),
+        (["--host", "localhost.example"], True),
+    ],
+)
+def test_others_come_in_where_more_than_this_machine_can(options: list[str], public: bool) -> None:
+    assert others_come_in(command_line("text_classification").parse_args(options)) is public
+
+
+def test_names_of_this_machine_are_its_own() -> None:
+    assert own_names("127.0.0.1") == {"127.0.0.1", "localhost", "::1"}
+    assert own_names("0.0.0.0") == {"0.0.0.0", "localhost", socket.gethostname().lower()}
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator["tuple[subprocess.Popen[str], str, str]"]:
+    """A server in a process of its own whose temporary folder is empty, its first line, and its address."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "GRADIO_TEMP_DIR": ""}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout
+    line = process.stdout.readline()
+    (url,) = re.findall(r"http://[\d.:]+", line) or [""]
+    yield process, line, url
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_it_says_where_it_is_and_leaves_nothing(
+    served: "tuple[subprocess.Popen[str], str, str]", tmp_path: Path, number: int, status: int
+) -> None:
+    process, line, url = served
+    assert line == f"showing the lessons at {url}; Ctrl-C stops it\n"
+    (file,) = httpx.post(f"{url}/gradio_api/upload", files={"files": ("a.txt", b"secret")}).json()
+    assert Path(file).is_relative_to(tmp_path) and Path(file).read_bytes() == b"secret"
+    with httpx.stream("GET", f"{url}/gradio_api/heartbeat/open") as page:
+        assert page.status_code == 200
+        started = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(20) == status
+        assert time.monotonic() - started < 10
+    assert not list(tmp_path.glob("demo-*"))
+    assert process.stdout and process.stdout.read() == ""
+    assert process.stderr and len(process.stderr.read().splitlines()) == 1

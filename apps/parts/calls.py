@@ -1,0 +1,166 @@
+"""What asks a function of the page: its body, the function, and how much one visitor asks at once."""
+
+import asyncio
+import collections
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+from gradio.route_utils import API_PREFIX
+from starlette.datastructures import Headers
+
+from apps.parts.guard import Refused
+from apps.parts.inputs import LIMITS
+
+JOIN, CALL, NAMED = (f"{API_PREFIX}/{path}" for path in ("queue/join", "call/{api_name}", "call/v2/{api_name}"))
+# Bytes of a body: 100 uploads take half of it.
+BODY = 64 * 1024
+# Bytes of a character, as JSON may write it: an emoji is \\uXXXX twice.
+CHARACTER = 12
+# Seconds that a body may take to arrive.
+BODY_SECONDS = 20.0
+# Characters of a session's name.
+SESSION = 64
+# Requests of one address that are not answered yet, and answers of one session that nobody fetched.
+WAITING = 40
+
+
+class Calls:
+    """The calls of a page's functions."""
+
+    def __init__(self, blocks: gr.Blocks):
+        self.blocks = blocks
+        self.joining: collections.Counter[str] = collections.Counter()
+        self.idle: set[str] = set()
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest body that any function takes."""
+        return max((body_bytes(function) for function in self.blocks.fns.values()), default=BODY)
+
+    @contextlib.contextmanager
+    def turn(self, address: str) -> Iterator[None]:
+        """Count a call while Gradio takes it in.  Raises Refused where its address has asked much already."""
+        requests = (event.request for event in self.blocks._queue.event_ids_to_events.values())
+        unfinished = sum(bool(request and request.client and request.client.host == address) for request in requests)
+        sentence = "You have asked much at once: wait for your answers."
+        with counted(self.joining, address, WAITING - unfinished, sentence):
+            yield
+
+    def check(self, route: str, name: str | None, body: bytes) -> None:
+        """Raise Refused for what Gradio would fail at: no such function, other inputs, a long name of a session."""
+        try:
+            asked = json.loads(body)
+        except (ValueError, RecursionError):
+            raise Refused(400, "The request holds no JSON.") from None
+        if not isinstance(asked, dict):
+            raise Refused(400, 'The request holds no JSON object, such as {"data": ["a text"]}.')
+        function = self.function(asked.get("fn_index")) if route == JOIN else self.endpoint(name)
+        check_size(body, body_bytes(function))
+        if route == NAMED:
+            self._check_names(str(name), asked)
+        else:
+            self._check_session(asked.get("session_hash"), needed=route == JOIN)
+            self._check_data(asked.get("data"), function)
+
+    def function(self, number: Any) -> Any:
+        """The function of that number."""
+        if not isinstance(number, int) or isinstance(number, bool) or number not in self.blocks.fns:
+            raise Refused(400, "There is no function of this number: load the page again.")
+        return self.blocks.fns[number]
+
+    def endpoint(self, name: str | None) -> Any:
+        """The function of that name."""
+        named = {one.api_name: one for one in self.blocks.fns.values() if one.api_visibility != "private"}
+        if name not in named:
+            known = ", ".join(f"/{known}" for known in named) or "none"
+            raise Refused(400, f"There is no such endpoint; there are {known}.")
+        return named[name]
+
+    def _check_session(self, session: Any, needed: bool) -> None:
+        if session is None and not needed:
+            return
+        if not isinstance(session, str) or not 0 < len(session) <= SESSION:
+            raise Refused(400, f"The session's name has to be a text of 1 to {SESSION} characters.")
+        if len(self.blocks._queue.pending_event_ids_session.get(session, ())) >= WAITING:
+            raise Refused(429, "There are many answers that you have not fetched: fetch them first.")
+
+    def _check_data(self, data: Any, function: Any) -> None:
+        """Programs leave out what the page alone knows."""
+        wanted = {len(function.inputs), sum(not block.skip_api for block in function.inputs)}
+        if not isinstance(data, list) or len(data) not in wanted:
+            came = f"{len(data):,} came" if isinstance(data, list) else "none came"
+            raise Refused(400, f"This function takes a list of {max(wanted)} inputs as `data`, and {came}.")
+
+    def _check_names(self, name: str, asked: dict[str, Any]) -> None:
+        parameters = self.blocks.get_api_info()["named_endpoints"][f"/{name}"]["parameters"]
+        known = {str(parameter["parameter_name"]) for parameter in parameters}
+        needed = {str(one["parameter_name"]) for one in parameters if not one["parameter_has_default"]}
+        if asked.keys() - known or needed - asked.keys():
+            raise Refused(400, f"This endpoint takes {', '.join(sorted(known))}.")
+
+    def forget(self) -> None:
+        """Drop the answers of sessions that were waiting for nothing at the last call already."""
+        queue = self.blocks._queue
+        busy = {event.session_hash for event in queue.event_ids_to_events.values()}
+        idle = {*queue.pending_messages_per_session, *queue.pending_event_ids_session} - busy
+        for session in idle & self.idle:
+            queue.pending_messages_per_session.pop(session, None)
+            queue.pending_event_ids_session.pop(session, None)
+        self.idle = idle
+
+
+def body_bytes(function: Any) -> int:
+    """The largest body of a function's requests: each input may be a text, unless `guarded` says otherwise."""
+    usual = BODY + CHARACTER * LIMITS.characters * len(function.inputs)
+    return int(getattr(function.fn, "body_bytes", usual))
+
+
+def check_size(body: bytes | bytearray, largest: int) -> None:
+    """Raise Refused for a body of more bytes than that."""
+    if len(body) > largest:
+        raise Refused(413, "The request is too large.")
+
+
+async def whole_body(receive: Any, headers: Headers, largest: int) -> bytes:
+    """The body of a request.  Raises Refused where it is too large, or takes too long."""
+    stated = headers.get("content-length", "0")
+    if not stated.isdigit() or int(stated) > largest:
+        raise Refused(413, "The request is too large.")
+    body, more = bytearray(), True
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while more:
+                message = await receive()
+                body += message.get("body", b"")
+                check_size(body, largest)
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise Refused(408, "The request took too long to arrive.") from None
+    return bytes(body)
+
+
+def replayed(body: bytes, receive: Any) -> Any:
+    """A `receive` that gives the body first, although it was read already."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Any:
+        return messages.pop() if messages else await receive()
+
+    return again
+
+
+@contextlib.contextmanager
+def counted(counter: "collections.Counter[str]", key: str, most: int, sentence: str) -> Iterator[None]:
+    """Count a request while it lasts.  Raises Refused with the sentence where there are `most` of this key."""
+    if counter[key] >= most:
+        raise Refused(429, sentence)
+    counter[key] += 1
+    try:
+        yield
+    finally:
+        counter[key] -= 1
+        if not counter[key]:
+            del counter[key]
