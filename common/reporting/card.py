@@ -6,8 +6,8 @@ from typing import Any
 
 from common.reporting import wording
 from common.reporting.report import render, write_report
-from common.run import Run, for_visitors
-from common.system.files import read_json, write_text
+from common.run import Run, published
+from common.system.files import write_text
 
 TEMPLATE = "card.md.j2"
 SHOWN_ERRORS = 5
@@ -17,7 +17,7 @@ AVERAGE = re.compile(r"^(macro|micro|weighted)_")
 
 
 def write_pages(run: Run) -> tuple[Path, Path]:
-    """Write what people look at, the report with its plots and the model card, and return the two files."""
+    """Write what people look at, the report and the model card, and return the two files."""
     return write_report(run), write_card(run)
 
 
@@ -31,7 +31,7 @@ def render_card(run: Run) -> str:
     """The card as text: metadata with a model-index, then what a reader has to know before using the model."""
     from huggingface_hub import ModelCard
 
-    results, manifest = for_visitors(read_json(run.results)), for_visitors(read_json(run.manifest))
+    results, manifest = published(run)
     errors = results["worst_errors"][:SHOWN_ERRORS]
     shown = {
         "errors": errors,
@@ -59,20 +59,30 @@ def licence(manifest: dict[str, Any]) -> str:
     return manifest["model"]["licence"].lower() or "other"
 
 
+def base_model(manifest: dict[str, Any]) -> str | None:
+    """The Hub's name of the pretrained model, if it is there and the weights began with it."""
+    found = HUB_ID.match(manifest["model"]["origin"]) if manifest["config"]["pretrained"] else None
+    return found[1] if found else None
+
+
+def hub_dataset(manifest: dict[str, Any]) -> str | None:
+    """The Hub's name of the data set, if that is where the rows come from: a file's path may look like one."""
+    found = HUB_ID.match(manifest["data"]["reference"]) if manifest["config"]["dataset"] else None
+    return found[1] if found else None
+
+
 def _metadata(results: wording.Results, manifest: dict[str, Any]) -> Any:
     """What the Hub reads: task, base model, data, and every measured number as a model-index."""
     from huggingface_hub import ModelCardData
 
-    config = manifest["config"]  # a file's path may look like the id of a Hub data set
-    data_id = HUB_ID.match(manifest["data"]["reference"]) if config["dataset"] else None
-    base = HUB_ID.match(manifest["model"]["origin"]) if config["pretrained"] else None
+    data_id = hub_dataset(manifest)
     return ModelCardData(
         model_name=f"{results['project']}-{results['run']}",
-        eval_results=_measured(results, manifest["data"]["reference"], data_id[1] if data_id else results["run"]),
+        eval_results=_measured(results, manifest["data"]["reference"], data_id or results["run"]),
         library_name="transformers",
         pipeline_tag=results["task"]["pipeline_tag"],
-        base_model=base[1] if base else None,
-        datasets=[data_id[1]] if data_id else None,
+        base_model=base_model(manifest),
+        datasets=[data_id] if data_id else None,
         metrics=list(results["metrics"]),
         tags=["fine-tuned", "accelerate"],
         license=licence(manifest),

@@ -1,102 +1,138 @@
-"""The plots of a run, as SVG and PNG: the model against its baselines, and the training's curves."""
+"""Where the dots, lines and ticks of a run's charts stand; templates/charts.html.j2 draws them."""
 
 import base64
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from common.reporting import wording
 
-INK, MUTED, GRID, ACCENT, SECOND = "#1f2937", "#9ca3af", "#e5e7eb", "#2563eb", "#d97706"
+# Points of a line: of more, neighbours are drawn as their mean.
+POINTS = 120
+# Share of a scale that stays free at either end, for what is as wide as a dot.
+MARGIN = 0.05
+COUNT: wording.Kind = {"title": "", "unit": "number", "higher_is_better": True, "exact": False}
 
 
-def write_figures(results: wording.Results, steps: list[dict[str, Any]], folder: Path) -> None:
-    """Draw every figure into `folder`; `steps` are the lines of metrics.jsonl."""
-    import matplotlib
+@dataclass(frozen=True)
+class Scale:
+    """An axis: from values, as results.json has them, to per cent of its length.
 
-    matplotlib.use("Agg")
-    folder.mkdir(exist_ok=True)
-    for name, figure in (("comparison", comparison(results)), ("curves", curves(results, steps))):
-        _save(figure, folder, name)
+    Attributes:
+        low, high: its ends, shares in per cent.
+        kind: the metric's.
+    """
 
+    low: float
+    high: float
+    kind: wording.Kind
 
-def comparison(results: wording.Results) -> Any:
-    """The primary metric of the model and its baselines on every test set, with intervals."""
-    metric, kind = results["primary_metric"], wording.primary(results)
-    parts, systems = wording.parts(results), [*results["baselines"], "model"]
-    figure, axes = _axes(7.2, 0.8 + 0.34 * len(parts) * len(systems))
-    y, ticks = 0.0, []
-    for part_name, part in reversed(parts.items()):
-        for system in systems:
-            interval = part["metrics"][metric] if system == "model" else part["baselines"][system][metric]
-            _draw_interval(axes, y, interval, kind, ACCENT if system == "model" else MUTED)
-            title = "fine-tuned" if system == "model" else wording.baseline_short(results, system)
-            ticks.append((y, f"{part_name}: {title}" if len(parts) > 1 else title))
-            y += 1
-        y += 0.6
-    axes.set_ylim(-0.6, y - 1)
-    axes.margins(x=0.08)
-    axes.set_yticks([y for y, _ in ticks], [title for _, title in ticks])
-    axes.set_xlabel(f"{wording.axis(kind)}, with 95 % intervals")
-    axes.grid(axis="x", color=GRID)
-    return figure
+    @classmethod
+    def of(cls, values: Iterable[float], kind: wording.Kind) -> "Scale":
+        """The axis that has room for these values; those that are not finite need none."""
+        written = [wording.scaled(value, kind) for value in values if math.isfinite(value)] or [0.0]
+        low, high = min(written), max(written)
+        free = MARGIN * ((high - low) or abs(high) or 1.0)
+        return cls(low - free, high + free, kind)
 
+    def at(self, value: float) -> float:
+        """Where a value stands, in per cent; what lies outside, or is infinite, at the end."""
+        part = 100 * (wording.scaled(value, self.kind) - self.low) / (self.high - self.low)
+        return round(min(max(part, 0.0), 100.0), 2)
 
-def _draw_interval(axes: Any, y: float, interval: wording.Interval, kind: wording.Kind, color: str) -> None:
-    """A dot at the value, a line over the interval where there is one, and the value as text."""
-    value = wording.scaled(interval["value"], kind)
-    low, high = (value if interval[end] is None else wording.scaled(interval[end], kind) for end in ("low", "high"))
-    axes.plot([low, high], [y, y], color=color, linewidth=2, solid_capstyle="butt")
-    axes.plot(value, y, "o", color=color, markersize=6)
-    text = wording.compact(interval, kind, bounds=False)
-    axes.annotate(text, (high, y), (8, -3), textcoords="offset points", fontsize=8, color=INK)
+    def ticks(self, most: int = 6) -> list[tuple[float, str]]:
+        """(per cent, number) of round values: 1, 2 or 5 times a power of ten apart."""
+        rough = (self.high - self.low) / most
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        shares = self.kind["unit"] == "share"
+        return [
+            (round(100 * (value - self.low) / (self.high - self.low), 2), _round_number(value, step))
+            for value in (number * step for number in range(first, last + 1))
+            if not shares or 0 <= value <= 100
+        ]
 
 
-def curves(results: wording.Results, steps: list[dict[str, Any]]) -> Any:
-    """Training and validation loss, and the primary metric on the validation rows."""
-    metric, kind = results["primary_metric"], wording.primary(results)
-    trained = [row for row in steps if "loss" in row]
-    evaluated = [row for row in steps if "validation_loss" in row]
-    at = [row["step"] for row in evaluated]
-    figure, axes = _axes(7.2, 3.2)
-    right = axes.twinx()
-    right.spines["top"].set_visible(False)
-    right.tick_params(colors=INK, labelsize=9)
-    lines = [
-        *axes.plot([row["step"] for row in trained], [row["loss"] for row in trained], color=MUTED, linewidth=1),
-        *axes.plot(at, [row["validation_loss"] for row in evaluated], "o-", color=ACCENT),
-        *right.plot(
-            at,
-            [wording.scaled(row[f"validation_{metric}"], kind) for row in evaluated],
-            "s--",
-            color=SECOND,
-            markersize=4,
-        ),
+def _round_number(value: float, step: float) -> str:
+    """A multiple of `step` with the decimals that the step has."""
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    return wording.signed(f"{value:.3g}" if step >= 1e7 or decimals > 6 else f"{value:,.{decimals}f}")
+
+
+def comparison_scale(results: wording.Results) -> Scale:
+    """The axis of the primary metric of the model and its baselines on every test set."""
+    metric = results["primary_metric"]
+    measured = [
+        scores[metric]
+        for part in wording.parts(results).values()
+        for scores in (part["metrics"], *part["baselines"].values())
     ]
-    axes.axvline(results["training"]["best_step"], color=ACCENT, linewidth=1, linestyle=":")
-    axes.set_xlabel("optimizer step (dotted: the checkpoint that was kept)")
-    axes.set_ylabel("loss")
-    right.set_ylabel(wording.axis(kind))
-    names = ["training loss", "validation loss", f"validation {kind['title']}"]
-    axes.legend(lines, names, frameon=False, fontsize=8, loc="center right")
-    return figure
+    return scale_of(measured, wording.primary(results))
 
 
-def _axes(width: float, height: float) -> tuple[Any, Any]:
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=INK, labelsize=9)
-    return figure, axes
+def scale_of(intervals: Iterable[wording.Interval], kind: wording.Kind) -> Scale:
+    """The axis on which all these intervals can be drawn."""
+    ends = (interval[name] for interval in intervals for name in ("value", "low", "high"))
+    return Scale.of((end for end in ends if end is not None), kind)
 
 
-def _save(figure: Any, folder: Path, name: str) -> None:
-    """Write PNG and SVG."""
-    import matplotlib.pyplot as plt
+@dataclass(frozen=True)
+class Line:
+    """A named line of (step, value), with a dot at each point where they are few."""
 
-    figure.savefig(folder / f"{name}.png", dpi=150)
-    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-    plt.close(figure)
+    name: str
+    points: list[tuple[float, float]]
+    dots: bool
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Lines over the optimizer's steps that share an axis."""
+
+    title: str
+    steps: Scale
+    values: Scale
+    lines: list[Line]
+
+
+def curves(results: wording.Results, steps: list[dict[str, Any]]) -> list[Panel]:
+    """The losses, and the primary metric on the validation rows, from the lines of metrics.jsonl."""
+    kind, metric = wording.primary(results), f"validation_{results['primary_metric']}"
+    losses = [
+        Line("training", _thinned(_column(steps, "loss")), False),
+        Line("validation", _column(steps, "validation_loss"), True),
+    ]
+    scores = [Line("validation", _column(steps, metric), True)]
+    along = Scale.of([0, *(row["step"] for row in steps)], COUNT)
+    found = [("loss", COUNT, losses), (wording.axis(kind), kind, scores)]
+    return [
+        Panel(title, along, Scale.of((value for line in lines for _, value in line.points), scale), lines)
+        for title, scale, lines in found
+        if any(line.points for line in lines)
+    ]
+
+
+def _column(steps: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
+    """(step, value) of the lines that have a finite value of that name."""
+    return [(row["step"], row[name]) for row in steps if row.get(name) is not None and math.isfinite(row[name])]
+
+
+def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most POINTS points: the means of neighbours."""
+    together = math.ceil(len(points) / POINTS) or 1
+    return [_mean(points[start : start + together]) for start in range(0, len(points), together)]
+
+
+def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
+    return sum(step for step, _ in points) / len(points), sum(value for _, value in points) / len(points)
+
+
+def marks(names: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Each name with the number of its mark's shape; there are five shapes."""
+    return ((name, number % 5) for number, name in enumerate(names))
 
 
 def data_uri(file: Path) -> str:

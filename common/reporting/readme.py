@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from common.reporting import wording
-from common.run import Run, for_visitors
+from common.reporting.markdown import inline
+from common.run import Run, published
 from common.system.errors import UserError, nearest
-from common.system.files import read_json, write_json, write_text
+from common.system.files import write_json, write_text
 
 NOTHING = "Nothing is measured yet."
 BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -25,7 +26,7 @@ def keep_results(run: Path, project: Path) -> Path:
     """
     if not Run(run).results.exists():
         raise UserError(f"{run} holds no results: give the folder of a finished run.")
-    results = for_visitors(read_json(Run(run).results))
+    results = published(Run(run))[0]
     if results["project"] != project.name:
         other = results["project"]
         raise UserError(
@@ -89,7 +90,7 @@ def write_readme(project: Path, only_check: bool = False) -> str:
 def _measured(result: wording.Results) -> str:
     """The line of a YAML file that says what it takes and reaches."""
     training, kind = result["training"], wording.primary(result)
-    score = wording.with_interval(result["metrics"][result["primary_metric"]], kind)
+    score = wording.plain(wording.with_interval(result["metrics"][result["primary_metric"]], kind))
     minutes, memory = training["seconds_with_evaluation"] / 60, training["peak_memory_bytes"] / 2**30
     cost = f"training {minutes:.1f} min, {memory:.1f} GiB, on {training['device']} ({training['precision']})"
     return f"# measured: {kind['title']} {score} on {result['examples']:,} test rows; {cost}"
@@ -122,16 +123,22 @@ def runs_table(content: dict[str, Any]) -> str:
             model = wording.with_interval(part["metrics"][metric], kind)
             if len(metrics) > 1:
                 model = f"{wording.heading(kind)}: {model}"
-            comparison = part["comparison"]
-            against = f"{wording.difference(comparison, kind)}, {wording.p_value(comparison['p_value'])}"
-            rows.append([f"{run_name}: {part_name}", f"{part['examples']:,}", model, *scores, against])
+            name = inline(f"{run_name}: {part_name}")
+            rows.append([name, f"{part['examples']:,}", model, *scores, _against(part["comparison"], kind)])
     model_column = f"fine-tuned ({metrics.pop()})" if len(metrics) == 1 else "fine-tuned"
     return _table(["run: test set", "rows", model_column, *titles.values(), "against the best baseline"], rows)
 
 
+def _against(comparison: wording.Comparison | None, kind: wording.Kind) -> str:
+    """The difference to the best baseline, if one was measured."""
+    if not comparison:
+        return ""
+    return f"{wording.difference(comparison, kind)}, {wording.p_value(comparison['p_value'])}"
+
+
 def seeds_table(content: dict[str, Any]) -> str:
     """Runs that differ only in their seed, each beside its best baseline, and their mean and standard deviation."""
-    seeds = {name: result for name, result in _runs(content).items() if SEED.match(name)}
+    seeds = {name: result for name, result in _runs(content).items() if SEED.match(name) and result["comparison"]}
     columns = _seed_columns(list(seeds.values()))
     groups: dict[str, dict[str, wording.Results]] = {}
     for name, result in seeds.items():

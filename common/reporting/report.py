@@ -4,59 +4,118 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, UndefinedError, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, UndefinedError
+from markupsafe import Markup
 
-from common.reporting import wording
-from common.reporting.figures import data_uri, write_figures
-from common.run import REPOSITORY, Run, for_visitors
+from common.reporting import figures, markdown, wording
+from common.run import REPOSITORY, Run, project_of, published
 from common.system.errors import UserError
 from common.system.files import read_json, write_text
+from common.system.progress import say
 
 TEMPLATES = Path(__file__).parent / "templates"
 # Longer tables are folded.
 SHOWN_ROWS = 20
-# Marks that would end a cell of a Markdown table, or become HTML or emphasis.
-MARKS = {ord(mark): f"&#{ord(mark)};" for mark in "|`*_["} | str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+FILTERS = (
+    wording.number,
+    wording.with_interval,
+    wording.difference,
+    wording.difference_alone,
+    wording.bounds,
+    wording.p_value,
+    wording.share,
+    wording.signed,
+    wording.verdict,
+    wording.heading,
+    wording.axis,
+    wording.shown,
+    wording.excerpt,
+    wording.achieves,
+    wording.found,
+    markdown.fenced,
+)
 
 
 def write_report(run: Run) -> Path:
-    """Write plots/ and the self-contained report.html of a run, and return the page's file."""
-    steps = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
-    write_figures(read_json(run.results), steps, run.folder / "plots")
-    write_text(run.report, render_report(run))
+    """Write the self-contained report.html of a run, and return its file; a part that cannot be shown is a warning."""
+    absent: list[str] = []
+    write_text(run.report, render_report(run, absent))
+    for sentence in absent:
+        say(f"warning: {run.report.name}: {sentence}")
     return run.report
 
 
-def render_report(run: Run) -> str:
-    """The page of a run, with the figures that are under plots/."""
-    return _page("report.html.j2", run, read_json(run.results), read_json(run.manifest))
+def render_report(run: Run, absent: list[str] | None = None) -> str:
+    """The page of a run; what of it cannot be shown is added to `absent`."""
+    return _page("report.html.j2", run, read_json(run.results), read_json(run.manifest), absent)
 
 
 def evidence(run: Run) -> str:
     """The report without the page around it, for a demo's visitors."""
-    return _page("evidence.html.j2", run, for_visitors(read_json(run.results)), for_visitors(read_json(run.manifest)))
+    return _page("evidence.html.j2", run, *published(run))
 
 
-def _page(template: str, run: Run, results: wording.Results, manifest: dict[str, Any]) -> str:
-    figures = {file.stem: data_uri(file) for file in sorted((run.folder / "plots").glob("*.svg"))}
-    inputs = {row["id"]: file for row in results["worst_errors"] if (file := run.input(row["id"]))}
-    pictures = {row_id: data_uri(file) for row_id, file in inputs.items()}
-    return render(template, run, results, manifest, figures=figures, pictures=pictures, shown_rows=SHOWN_ROWS)
+def _page(
+    template: str,
+    run: Run,
+    results: wording.Results,
+    manifest: dict[str, Any],
+    absent: list[str] | None = None,
+) -> str:
+    def picture(row_id: str) -> str | None:
+        file = run.input(row_id)
+        return figures.data_uri(file) if file else None
+
+    def panels() -> list[figures.Panel]:
+        lines = run.metrics.read_text(encoding="utf-8").splitlines()
+        return figures.curves(results, [json.loads(line) for line in lines])
+
+    more = {"picture": picture, "panels": panels, "shown_rows": SHOWN_ROWS}
+    return render(template, run, results, manifest, absent, **more)
 
 
-def render(template: str, run: Run, results: wording.Results, manifest: dict[str, Any], **more: Any) -> str:
-    """A template filled from a run.  Raises UserError where the results lack something, or a section its template."""
+def render(
+    template: str,
+    run: Run,
+    results: wording.Results,
+    manifest: dict[str, Any],
+    absent: list[str] | None = None,
+    **more: Any,
+) -> str:
+    """A template filled from a run, whose parts that fail are replaced by sentences, which are added to `absent`.
+
+    Raises UserError where the results lack what every page has.
+    """
+    environment = _environment(results, template.endswith(".md.j2"))
     try:
         context: dict[str, Any] = {
+            "r": results,
+            "m": manifest,
             "sentence": wording.sentence(results),
             "elsewhere": wording.elsewhere(results),
+            "missing": wording.missing(results),
             "sampled": wording.sampled(results),
             "parts": wording.parts(results),
             "primary": results["primary_metric"],
             "kind": wording.primary(results),
+            **more,
         }
-        loaded = _environment(results).get_template(template)
-        return loaded.render(r=results, m=manifest, **context, **more)
+
+        def part(what: str, name: str, optional: bool = False, **own: Any) -> Markup:
+            """The part of the page that a template of its own draws, or a sentence where it cannot."""
+            try:
+                return Markup(environment.get_template(name).render(**context, part=part, **own))
+            except Exception as error:
+                if optional and isinstance(error, TemplateNotFound):
+                    return Markup("")
+                reason = f"there is no template {name}" if isinstance(error, TemplateNotFound) else str(error)
+                sentence = f"{what} cannot be shown ({type(error).__name__}: {reason})."
+                if absent is not None:
+                    absent.append(sentence)
+                of_its_kind = environment.get_template("missing" + "".join(Path(template).suffixes))
+                return Markup(of_its_kind.render(text=sentence))
+
+        return environment.get_template(template).render(**context, part=part)
     except (UndefinedError, TemplateNotFound, KeyError) as error:
         reason = f"{run.folder} comes from another version of the kit ({error})"
         raise UserError(f"{reason}: `kit evaluate {run.folder}` measures it again.") from error
@@ -67,35 +126,30 @@ def template_folders(project: str) -> list[Path]:
     return [REPOSITORY / "projects" / project / "templates", TEMPLATES]
 
 
-def _environment(results: wording.Results) -> Environment:
-    """HTML is escaped, a missing name is an error."""
+def _environment(results: wording.Results, is_markdown: bool) -> Environment:
+    """Every value is text that means nothing in HTML, or in Markdown; a missing name is an error."""
     environment = Environment(
-        loader=FileSystemLoader(template_folders(results["project"])),
-        autoescape=select_autoescape(["html.j2"]),
+        loader=FileSystemLoader(template_folders(project_of(results))),
+        autoescape=True,
+        finalize=markdown.inline if is_markdown else _readable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    said = (
-        wording.number,
-        wording.with_interval,
-        wording.difference,
-        wording.p_value,
-        wording.share,
-        wording.verdict,
-        wording.heading,
-        wording.shown,
-        wording.achieves,
-        cell,
-    )
-    environment.filters |= {function.__name__: function for function in said}
+    environment.filters |= {function.__name__: function for function in FILTERS}
     environment.filters |= {
-        "baseline": lambda name: wording.baseline_title(results, name),
+        "baseline": lambda name: wording.baseline_short(results, name),
+        "baseline_title": lambda name: wording.baseline_title(results, name),
         "count": lambda number: f"{number:,}",
+    }
+    environment.globals |= {
+        "scale_of": figures.scale_of,
+        "comparison_scale": figures.comparison_scale,
+        "marks": figures.marks,
     }
     return environment
 
 
-def cell(value: Any) -> str:
-    """A value as it can stand in a Markdown table: on one line, without marks that have a meaning there."""
-    return " ".join(wording.shown(value).translate(MARKS).split())
+def _readable(value: Any) -> Any:
+    """What is written into HTML, which is escaped afterwards."""
+    return wording.printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

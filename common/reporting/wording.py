@@ -7,6 +7,7 @@ Only here is a share turned into percent, and only here does it matter whether h
 import math
 import re
 import statistics
+import unicodedata
 from typing import Any, Literal, TypeAlias
 
 Results: TypeAlias = dict[str, Any]
@@ -21,6 +22,14 @@ SIGNIFICANT = 0.05
 NO_INTERVAL = "too few groups for an interval"
 # Letters whose names begin with a vowel: an F1, an MRR.
 VOWEL_NAMES = "AEFHILMNORSX"
+# A narrow space that no line is broken at, and the minus sign.
+NARROW, MINUS = "\u202f", "\u2212"
+PER_CENT = f"{NARROW}%"
+# Characters that move a cursor, turn the direction of what follows, or are none: they are shown by their numbers.
+UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Characters of a text that pages quote.
+QUOTED = 300
+JOINER = "\u200d"
 
 
 def parts(results: Results) -> dict[str, Results]:
@@ -34,12 +43,12 @@ def primary(results: Results) -> Kind:
 
 
 def baseline_title(results: Results, name: str) -> str:
-    """A baseline in a sentence: `words (TF-IDF) + logistic regression`."""
+    """What a baseline does: `words (TF-IDF) + logistic regression`."""
     return results["baseline_titles"][name]["title"]
 
 
 def baseline_short(results: Results, name: str) -> str:
-    """A baseline in the head of a column: `words`."""
+    """The name of a baseline, the same on every page: `words`."""
     return results["baseline_titles"][name]["short"]
 
 
@@ -47,8 +56,23 @@ def baseline_short(results: Results, name: str) -> str:
 
 
 def share(value: float, decimals: int = 1) -> str:
-    """`4.2 %`, of something that is a share whatever the metric."""
-    return f"{100 * value:.{decimals}f} %"
+    """`4.2 %`, of something that is a share whatever the metric; what is not all of it is not called so."""
+    smallest = 10.0**-decimals
+    if 0 < 100 * value < smallest / 2:
+        return f"under {smallest:.{decimals}f}{PER_CENT}"
+    if value < 1 and 100 * value > 100 - smallest / 2:
+        return f"over {100 - smallest:.{decimals}f}{PER_CENT}"
+    return signed(f"{100 * value:.{decimals}f}{PER_CENT}")
+
+
+def signed(number: str) -> str:
+    """A formatted number with the minus sign for its hyphen."""
+    return number.replace("-", MINUS)
+
+
+def plain(text: str) -> str:
+    """The same in characters that every terminal and editor has: for what is printed or copied."""
+    return text.replace(NARROW, " ").replace(MINUS, "-")
 
 
 def scaled(value: float, kind: Kind) -> float:
@@ -70,8 +94,13 @@ def with_interval(interval: Interval, kind: Kind, note: str = "") -> str:
 
 def difference(comparison: Comparison, kind: Kind) -> str:
     """`+7.7 points (+5.9 to +9.5)`, or `-0.35 (-0.41 to -0.29)`."""
+    return f"{difference_alone(comparison, kind)} ({bounds(comparison, kind)})"
+
+
+def bounds(comparison: Comparison, kind: Kind) -> str:
+    """The interval of a difference: `+5.9 to +9.5`."""
     _, low, high = _formatted(comparison, "difference", kind, sign="+")
-    return f"{difference_alone(comparison, kind)} ({f'{low} to {high}' if low else NO_INTERVAL})"
+    return f"{low} to {high}" if low else NO_INTERVAL
 
 
 def difference_alone(comparison: Comparison, kind: Kind) -> str:
@@ -80,15 +109,15 @@ def difference_alone(comparison: Comparison, kind: Kind) -> str:
 
 
 def compact(interval: Interval, kind: Kind, bounds: bool = True) -> str:
-    """Where a head or an axis says the unit: `88.0 (86.5-89.4)`, or without bounds `88.0`."""
-    value, low, high = _formatted(interval, "value", kind)
+    """Where a head says the unit, for a terminal: `88.0 (86.5-89.4)`, or without bounds `88.0`."""
+    value, low, high = map(plain, _formatted(interval, "value", kind))
     between = ".." if low.startswith("-") else "-"
     return f"{value} ({low}{between}{high})" if low and bounds else value
 
 
 def compact_difference(comparison: Comparison, kind: Kind) -> str:
-    """Where a head says the unit: `+7.7 (+5.9..+9.5)`."""
-    value, low, high = _formatted(comparison, "difference", kind, sign="+")
+    """Where a head says the unit, for a terminal: `+7.7 (+5.9..+9.5)`."""
+    value, low, high = map(plain, _formatted(comparison, "difference", kind, sign="+"))
     return f"{value} ({low}..{high})" if low else value
 
 
@@ -100,7 +129,7 @@ def p_value(value: float) -> str:
 def mean_and_deviation(values: list[float], kind: Kind, digits: int) -> str:
     """`93.92 ± 0.24 %`, of the same metric in several runs."""
     mean, deviation = (scaled(value, kind) for value in (statistics.mean(values), statistics.stdev(values)))
-    return f"{mean:.{digits}f} ± {deviation:.{digits}f}{_unit(kind)}"
+    return signed(f"{mean:.{digits}f}") + f" ± {deviation:.{digits}f}{_unit(kind)}"
 
 
 def digits(interval: Interval, kind: Kind, key: str = "value") -> int:
@@ -116,14 +145,14 @@ def _formatted(
     """Value, low and high with the same decimals, without a unit; low and high are empty where there is no interval."""
     decimals = digits(interval, kind, key) if decimals is None else decimals
     value, low, high = (
-        "" if interval[name] is None else f"{scaled(interval[name], kind):{sign},.{decimals}f}"
+        "" if interval[name] is None else signed(f"{scaled(interval[name], kind):{sign},.{decimals}f}")
         for name in (key, "low", "high")
     )
     return value, low, high
 
 
 def _unit(kind: Kind) -> str:
-    return " %" if kind["unit"] == "share" else ""
+    return PER_CENT if kind["unit"] == "share" else ""
 
 
 def _decimals(values: list[float]) -> int:
@@ -171,7 +200,23 @@ def shown(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.{_decimals([value])}f}".rstrip("0").rstrip(".") if value % 1 else f"{value:.0f}"
-    return "(no answer)" if value is None or value == "" else str(value)
+    return "(no answer)" if value is None or value == "" else printable(str(value))
+
+
+def printable(text: str) -> str:
+    """A text whose control characters can be seen, and do nothing: `\\x1b`, `\\u202e`."""
+    return UNPRINTABLE.sub(lambda character: character[0].encode("unicode_escape").decode(), text)
+
+
+def excerpt(value: Any, limit: int = QUOTED) -> str:
+    """The beginning of a long text, and how long it is: `The plaintiff ... … (28,113 characters)`."""
+    text = shown(value)
+    if len(text) <= limit:
+        return text
+    end = max(text.rfind(" ", limit - limit // 8, limit), 0) or limit
+    while end > 1 and (unicodedata.category(text[end])[0] == "M" or JOINER in text[end - 1 : end + 1]):
+        end -= 1  # an accent, a vowel sign or a part of an emoji stays with its letter
+    return f"{text[:end].rstrip()} … ({len(text):,} characters)"
 
 
 # Verdicts and sentences
@@ -210,27 +255,50 @@ def achieves(interval: Interval, kind: Kind, rows: str) -> str:
 def sentence(results: Results) -> str:
     """The result in one sentence, the unfavourable ones said as plainly."""
     kind, comparison = primary(results), results["comparison"]
-    name = baseline_title(results, comparison["against"])
+    achieved = achieves(results["metrics"][results["primary_metric"]], kind, f"{results['examples']:,} test examples")
+    if not comparison:
+        return f"The fine-tuned model {achieved}; no baseline was measured beside it."
     compared = {"better": "beats", "worse": "loses to", "unclear": "is not clearly better than"}[
         verdict(comparison, kind)
     ]
-    achieved = achieves(results["metrics"][results["primary_metric"]], kind, f"{results['examples']:,} test examples")
+    short, title = (name(results, comparison["against"]) for name in (baseline_short, baseline_title))
     return (
-        f"The fine-tuned model {achieved} and {compared} the best baseline ({name}): "
+        f"The fine-tuned model {achieved} and {compared} the best baseline ({short}: {title}): "
         f"{difference(comparison, kind)}, {p_value(comparison['p_value'])}."
     )
 
 
 def elsewhere(results: Results) -> str:
-    """How it does out of domain, in one sentence; empty without out-of-domain sets."""
+    """How it does out of domain, in one sentence; empty where there is nothing to compare."""
     kind = primary(results)
     sets: dict[str, list[str]] = {"better": [], "unclear": [], "worse": []}
     for name, part in results["out_of_domain"].items():
-        comparison = part["comparison"]
-        sets[verdict(comparison, kind)].append(f"{name} ({difference_alone(comparison, kind)})")
+        if comparison := part["comparison"]:
+            sets[verdict(comparison, kind)].append(f"{name} ({difference_alone(comparison, kind)})")
     words = {"better": "better on", "unclear": "not clearly different on", "worse": "worse on"}
     clauses = [f"{words[found]} {' and '.join(names)}" for found, names in sets.items() if names]
     return f"Out of domain, compared with the best baseline there, it is {', '.join(clauses)}." if clauses else ""
+
+
+def missing(results: Results) -> list[str]:
+    """What could not be measured, a sentence each."""
+    return [
+        f"{part['what'][:1].upper()}{part['what'][1:]} could not be measured: {part['why'].rstrip('.')}. "
+        "`kit evaluate RUN` tries again."
+        for part in results.get("failed", [])
+    ]
+
+
+def found(finding: dict[str, Any]) -> str:
+    """What a check of the data found, and in how many rows: `radio.csv: equal texts (39 of 2,970 rows, 1.3 %)`."""
+    if "problem" not in finding:  # of an older run
+        return str(finding["text"])
+    rows, of, what = finding["rows"], finding.get("of"), f"{finding['where']}: {finding['problem']}"
+    if not rows:
+        return what
+    if of:
+        return f"{what} ({rows:,} of {of:,} rows, {share(rows / of)})"
+    return f"{what} ({rows:,} {'row' if rows == 1 else 'rows'})"
 
 
 def sampled(results: Results) -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from common.reporting.card import render_card, weak_slices
-from common.run import Run
-from common.system.files import read_json, without_paths, write_json
+from common.reporting.card import render_card, weak_slices, write_pages
+from common.reporting.wording import plain
+from common.run import Run, published
+from common.system.files import read_json, write_json
+from tests.common.reporting import synthetic
 from tests.common.reporting.synthetic import ACCURACY, ERROR
 
 HEADINGS = [
@@ -36,30 +38,31 @@ def test_the_card_holds_the_numbers_and_no_placeholder(finished_run: Run) -> Non
     assert text == render_card(finished_run)
     check_form(text)
     results = read_json(finished_run.results)
-    assert f"{100 * results['metrics']['accuracy']['value']:.1f} %" in text
-    assert without_paths(results["command"]) in text and "--train_file train.csv" in text
+    assert f"{100 * results['metrics']['accuracy']['value']:.1f} %" in plain(text)
+    assert published(finished_run)[0]["command"] in text and "--train_file train.csv" in text
     assert str(finished_run.folder.parents[2]) not in text
 
 
 @pytest.mark.parametrize("project", ["classifier", "regression", "spans"])
 def test_it_speaks_of_the_metrics_that_there_are(pages: dict[str, Run], project: str) -> None:
-    text = pages[project].card.read_text(encoding="utf-8")
+    text = plain(pages[project].card.read_text(encoding="utf-8"))
     check_form(text)
     said = {
         "classifier": [
-            "| test | 2,014 | 86.4 % (84.9 to 87.9) | 86.1 % (84.5 to 87.7) | words (TF-IDF) + logistic regression |",
-            "expected calibration error on the test split 0.026",
+            "| test | 2,014 | 86.4 % (84.9 to 87.9) | 86.1 % (84.5 to 87.7) | words |",
+            "expected calibration error on the test split 0.026, as trained 0.020",
+            "majority is always the most frequent label; words is words (TF-IDF) + logistic regression.",
             "Below a confidence of 0.71, chosen on the validation split, it says that it is not sure.",
             "It is sure of 80 % of the test rows, and gets 93.0 % (91.5 to 94.5) of those right.",
             "- length = long: 80.0 % (78.5 to 81.5) on 649 rows",
-            "- on tweets, a baseline does better (-7.8 points (-9.3 to -6.3))",
+            "- on tweets to words (-7.8 points (-9.3 to -6.3))",
             "- typos in 10% of the words: 82.7 % (81.2 to 84.2); 8.0 % of the answers change",
-            "| a &#42;film&#42; &#124; of its &lt;time&gt; | negative | neutral: neither good nor bad | 0.98 |",
+            "| a &#42;film&#42; &#124; of its &#60;time&#62; | negative | neutral: neither good nor bad | 0.98 |",
             "on the others the accuracy is 86.3 %",
         ],
         "regression": [
             "| test set | rows | mean absolute error, lower is better | rank correlation | best baseline |",
-            "| test | 2,014 | 1.42 (1.31 to 1.53) | 0.42 (0.39 to 0.45) | always the mean of the training rows |",
+            "| test | 2,014 | 1.42 (1.31 to 1.53) | 0.42 (0.39 to 0.45) | mean |",
             "95 % bootstrap intervals, by group.",
             "Clearly worse than its mean absolute error of 1.42 (1.31 to 1.53)",
             "- topic = school: 1.81",
@@ -149,3 +152,64 @@ def test_limits_are_the_slices_that_are_clearly_worse() -> None:
     assert [entry["value"] for entry in weak_slices(results)] == ["weaker", "weak"]
     errors = results | {"metric_kinds": {"m": ERROR}, "metrics": {"m": {"value": 0.55}}}
     assert [entry["value"] for entry in weak_slices(errors)] == ["fine", "weak"], "the largest error first"
+
+
+def test_the_primary_metric_may_be_another_one(tmp_path: Path) -> None:
+    """Slices, perturbations and the sure answers then have that one alone."""
+    results = synthetic.classifier()
+    results["primary_metric"] = "macro_f1"
+    results["metric_kinds"] = dict(reversed(results["metric_kinds"].items()))
+    for row in [*results["slices"], *results["robustness"], results["clean"], results["selective"]]:
+        if "metrics" in row:
+            row["metrics"] = {"macro_f1": row["metrics"]["accuracy"]}
+    for part in (results, *results["out_of_domain"].values()):
+        part["comparison"]["metric"] = "macro_f1"
+    run = synthetic.write_run(tmp_path / "run", results)
+    write_pages(run)
+    text, page = plain(run.card.read_text(encoding="utf-8")), run.report.read_text(encoding="utf-8")
+    check_form(text)
+    assert "| test set | rows | macro-F1 | accuracy | best baseline | difference in macro-F1 |" in text
+    assert "reaches a macro-F1 of 86.1 % (84.5 to 87.7) on 2,014 test examples" in text
+    assert "- length = long: 80.0 %" in text
+    assert "cannot be shown" not in page and "Each mark is the macro-F1 in %" in plain(page)
+
+
+def test_a_loss_out_of_domain_is_no_contradiction(tmp_path: Path) -> None:
+    results = synthetic.classifier()
+    results["slices"] = [row for row in results["slices"] if row["value"] != "long"]
+    text = render_card(synthetic.write_run(tmp_path / "run", results))
+    assert "Within the test set, no slice that was looked at is clearly worse than the whole." in text
+    assert "Out of domain it loses to a baseline:\n\n- on tweets to words" in text
+
+
+def test_no_order_to_the_author_is_published(tmp_path: Path) -> None:
+    run = synthetic.write_run(tmp_path / "run", synthetic.classifier())
+    manifest = read_json(run.manifest)
+    manifest["data"]["findings"] = [
+        {
+            "severity": "warning",
+            "where": "radio.csv",
+            "rows": 39,
+            "of": 2970,
+            "problem": "texts that occurred before",
+            "text": "radio.csv, rows 1, 2 and 37 more: texts that occurred before: remove them on one side.",
+        }
+    ]
+    write_json(run.manifest, manifest)
+    write_pages(run)
+    for page in (run.card, run.report):
+        text = plain(page.read_text(encoding="utf-8"))
+        assert "radio.csv: texts that occurred before (39 of 2,970 rows, 1.3 %)" in text
+        assert "remove them" not in text and "no row was removed for it" in text
+
+
+def test_a_baseline_that_is_missing_is_named(tmp_path: Path) -> None:
+    results = synthetic.classifier()
+    results["failed"] = [{"what": "the baseline words", "why": "ValueError: no |words|"}]
+    results |= {"comparison": None, "baselines": {}, "baseline_titles": {}}
+    for part in results["out_of_domain"].values():
+        part |= {"comparison": None, "baselines": {}}
+    text = render_card(synthetic.write_run(tmp_path / "run", results))
+    check_form(text)
+    assert "| no baseline | |" in text
+    assert "**The baseline words could not be measured: ValueError: no &#124;words&#124;. &#96;kit evaluate RUN" in text

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from common.reporting.readme import keep_results, runs_table, seeds_table, write_readme
+from common.reporting.wording import plain
 from common.run import Run
 from common.system.errors import UserError
 from common.system.files import read_json, write_json
@@ -14,7 +15,7 @@ from tests.common.reporting.synthetic import interval
 
 
 def cells(table: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in plain(table).splitlines()]
 
 
 def test_a_table_of_runs_has_a_column_for_every_baseline(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The report stands alone, in the terms of the project's own metrics."""
 
+import copy
+import html
 import re
 import subprocess
 import sys
@@ -7,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
-from common.reporting import report
+from common.reporting import card, report
 from common.reporting.report import evidence, render_report, write_report
+from common.reporting.wording import plain
 from common.run import REPOSITORY, Run
 from common.system.errors import UserError
 from common.system.files import write_json
@@ -23,9 +27,9 @@ def headings(page: str) -> list[str]:
 
 
 def text_of(page: str) -> str:
-    """What a reader sees, on one line."""
+    """What a reader sees, on one line, with plain spaces and hyphens."""
     without_style = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
-    return " ".join(re.sub(r"<[^>]+>", " ", without_style).split())
+    return " ".join(plain(re.sub(r"<[^>]+>", " ", without_style)).split())
 
 
 @pytest.mark.parametrize("project", OWN)
@@ -34,11 +38,9 @@ def test_the_page_asks_for_nothing_from_outside_and_has_every_part(pages: dict[s
     assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
     assert "<script" not in page
     assert len(headings(page)) == OWN[project]
-    assert page.count("data:image/svg+xml;base64,") == 2
+    assert page.count('<div class="chart comparison">') == 1 and page.count('<figure class="chart lines">') == 2
+    assert "<img" not in page
     assert "undefined" not in page and "None" not in page and not re.search(r"\bnan\b", page)
-    assert sorted(file.name for file in (pages[project].folder / "plots").iterdir()) == [
-        f"{name}.{kind}" for name in ("comparison", "curves") for kind in ("png", "svg")
-    ]
 
 
 def test_the_same_page_is_drawn_again(finished_run: Run) -> None:
@@ -68,15 +70,95 @@ def test_a_section_has_a_template_of_its_project(pages: dict[str, Run]) -> None:
     assert "Below a confidence" not in page, "it has no threshold"
 
 
-def test_a_section_without_a_template_is_an_error(tmp_path: Path) -> None:
-    run = synthetic.write_run(tmp_path / "run", synthetic.regression() | {"sections": {"curiosities": {}}})
-    with pytest.raises(UserError, match=r"another version of the kit \(.*sections/curiosities\.html\.j2.*kit evaluate"):
-        write_report(run)
+def test_what_every_page_has_must_be_there(tmp_path: Path) -> None:
     results = synthetic.regression()
     del results["task"]["title"]
-    write_json(run.results, results)
-    with pytest.raises(UserError, match="another version of the kit"):
-        render_report(run)
+    with pytest.raises(UserError, match=r"another version of the kit.*kit evaluate"):
+        render_report(synthetic.write_run(tmp_path / "run", results))
+
+
+@pytest.mark.parametrize(
+    ("broken", "said", "heading"),
+    [
+        ({"sections": {"curiosities": {}}}, "The section curiosities cannot be shown", None),
+        ({"slices": [{"slice": "length"}]}, "The table of slices cannot be shown", "Where it is better and worse"),
+        ({"inference": {}}, "Speed and size cannot be shown", "Speed and size"),
+        ({"sections": {"confusion": {"pairs": 3}}}, "The section confusion cannot be shown", "What it confuses"),
+    ],
+)
+def test_a_part_that_fails_is_replaced_by_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: dict[str, Any], said: str, heading: str | None
+) -> None:
+    run = synthetic.write_run(tmp_path / "run", synthetic.regression() | broken)
+    page = write_report(run).read_text(encoding="utf-8")
+    assert said in text_of(page) and heading not in headings(page)
+    assert {"Against the baselines", "Training", "Make it again"} <= set(headings(page))
+    assert f"warning: report.html: {said}" in capsys.readouterr().out
+    assert page == render_report(run)
+
+
+def test_curves_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    run = synthetic.write_run(tmp_path / "run", synthetic.regression())
+    run.metrics.write_text("no json", encoding="utf-8")
+    page = render_report(run)
+    assert "The course of the training cannot be shown (JSONDecodeError" in text_of(page)
+    assert "Against the baselines" in headings(page)
+
+
+def test_what_could_not_be_measured_is_said(tmp_path: Path) -> None:
+    """As the evaluation writes it down: a baseline that failed, then all of them; no timing; no slices."""
+    results = synthetic.classifier()
+    results["failed"] = [{"what": "the baseline words", "why": "ValueError: no <words>"}]
+    results["inference"] |= {"p50_ms": None, "p95_ms": None}
+    results["slices"], results["comparison"], results["baselines"], results["baseline_titles"] = [], None, {}, {}
+    for part in results["out_of_domain"].values():
+        part |= {"comparison": None, "baselines": {}}
+    page = write_report(synthetic.write_run(tmp_path / "run", results)).read_text(encoding="utf-8")
+    text = html.unescape(text_of(page))
+    assert "The baseline words could not be measured: ValueError: no <words>. `kit evaluate RUN` tries again." in text
+    assert "no baseline was measured beside it" in text and "One question takes" not in text
+    assert "cannot be shown" not in text and 'class="pill' not in page
+
+
+def test_a_busy_machine_and_calm_ones_are_told_apart(tmp_path: Path) -> None:
+    results = synthetic.classifier()
+    calm = text_of(render_report(synthetic.write_run(tmp_path / "calm", results)))
+    assert "One question takes 22.9 ms (95 % of them under 33.0 ms)." in calm
+    results["inference"]["calm"] = False
+    busy = text_of(render_report(synthetic.write_run(tmp_path / "busy", results)))
+    assert "One question takes 22.9 ms at the median; other programs ran" in busy and "33.0" not in busy
+
+
+def calibrated(**change: Any) -> dict[str, Any]:
+    results = synthetic.classifier()
+    results["sections"]["calibration"] |= change
+    return results
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (synthetic.interval(-0.02, 0.01), "makes the confidence better: the negative log-likelihood changes by -0.020"),
+        (synthetic.interval(0.02, 0.01), "makes the confidence worse on the test split: the negative log-likelihood"),
+        (synthetic.interval(0.001, 0.01), "changed nothing that could be told from chance: the negative log-like"),
+    ],
+)
+def test_what_the_temperature_did_is_said(tmp_path: Path, change: dict[str, float], said: str) -> None:
+    difference = {**change, "difference": change["value"], "p_value": 0.001}
+    run = synthetic.write_run(tmp_path / "run", calibrated(change=difference))
+    page = text_of(render_report(run))
+    assert said in page and "fitted on 806 validation rows" in page
+    assert said in " ".join(plain(card.render_card(run)).split())
+
+
+def test_too_few_validation_rows_calibrate_nothing(tmp_path: Path) -> None:
+    results = calibrated(change=None, calibrated=False, threshold=None, temperature=1.0)
+    results["selective"] |= {"threshold": None, "coverage": 1.0}
+    results["training"]["validation_rows"] = 32
+    run = synthetic.write_run(tmp_path / "run", results)
+    for page in (text_of(render_report(run)), card.render_card(run)):
+        assert "It was not calibrated: 32 validation rows are too few for that." in page
+        assert "never says that it is not sure" in page and "fitted on" not in page
 
 
 def test_a_project_may_replace_a_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,11 +171,11 @@ def test_a_project_may_replace_a_template(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_reliability_diagram_has_a_bar_and_a_dot_for_each_bin(pages: dict[str, Run]) -> None:
     page = pages["classifier"].report.read_text(encoding="utf-8")
-    [drawing] = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    [drawing] = re.findall(r'<figure class="chart">.*?</figure>', page, re.DOTALL)
     assert drawing.count("<rect") == drawing.count("<circle") == 10
     assert "calibration error 2.6 points" in drawing and "share that is right" in drawing
     # The last bin, of 742 examples, is the darkest: confidence 14/15 to 1, of which 0.947 are right.
-    assert re.search(r'x="327\.5" width="17\.0"\s+y="39\.33" height="236\.67"\s+fill-opacity="0\.95"', drawing)
+    assert re.search(r'x="327\.5" width="17\.0"\s+y="21\.33" height="236\.67"\s+fill-opacity="0\.95"', drawing)
     assert "742 examples: confidence 0.97, right 0.95" in drawing
 
 
@@ -106,13 +188,114 @@ def test_the_confusion_matrix_is_text_shaded_by_the_rows_share(pages: dict[str, 
     assert table.count("إيجابي جدا") == 2 and "the model said" in table and "right label" in table
 
 
+def test_long_names_of_columns_are_numbered(tmp_path: Path) -> None:
+    results = synthetic.classifier()
+    results["sections"]["confusion"]["labels"][0] = "a billing question about a delivery that was delayed " * 2
+    page = render_report(synthetic.write_run(tmp_path / "run", results))
+    [table] = re.findall(r'<table class="matrix">.*?</table>', page, re.DOTALL)
+    assert [html.unescape(name) for name in re.findall(r'<th scope="col"><span>(.*?)</span>', table)] == ["1", "2", "3"]
+    assert '<th scope="row">1 a billing question about' in table
+
+
 def test_long_lists_are_folded(pages: dict[str, Run], tmp_path: Path) -> None:
+    numbers = "Every method and metric in numbers"
     page = pages["classifier"].report.read_text(encoding="utf-8")
-    assert re.findall(r"<summary>(.*?)</summary>", page) == ["label: 25 values"]
-    many = synthetic.write_run(tmp_path / "run", synthetic.many_labels(synthetic.classifier()))
-    folded = write_report(many).read_text(encoding="utf-8")
-    assert re.findall(r"<summary>(.*?)</summary>", folded)[0] == "All 24 labels, the lowest F1 first"
+    assert re.findall(r"<summary>(.*?)</summary>", page) == [numbers, "label: 25 values"]
+    results = synthetic.many_labels(synthetic.classifier())
+    results["worst_errors"] *= 8
+    folded = write_report(synthetic.write_run(tmp_path / "run", results)).read_text(encoding="utf-8")
+    assert re.findall(r"<summary>(.*?)</summary>", folded) == [
+        numbers,
+        "All 24 labels, the lowest F1 first",
+        "label: 25 values",
+        "11 more",
+    ]
     assert 'class="matrix many"' in folded
+
+
+def test_the_chart_shows_every_method_of_every_test_set(pages: dict[str, Run]) -> None:
+    page = pages["classifier"].report.read_text(encoding="utf-8")
+    [chart] = re.findall(r'<div class="chart comparison">.*?</ul>', page, re.DOTALL)
+    assert chart.count('<div class="row">') == 3 and chart.count('class="dot model"') == 4, "three rows and the key"
+    assert re.findall(r'<b class="pill (\w+)">(.*?)</b>', chart) == [
+        ("better", "+6.6 points"),
+        ("worse", "\u22127.8 points"),
+        ("unclear", "+1.1 points"),
+    ]
+    assert [plain(text) for text in re.findall(r'title="(.*?)"', chart)][:3] == [
+        "majority: 50.4 % (48.9 to 51.9)",
+        "words: 79.8 % (78.3 to 81.3)",
+        "fine-tuned: 86.4 % (84.9 to 87.9)",
+    ]
+    assert all(0 <= float(at) <= 100 for at in re.findall(r"left: ([\d.-]+)%", chart))
+
+
+def test_one_short_name_for_each_baseline(pages: dict[str, Run]) -> None:
+    """The long one explains it, in the lead and in the key."""
+    page = pages["classifier"].report.read_text(encoding="utf-8")
+    text = text_of(page)
+    assert text.count("words (TF-IDF) + logistic regression") == 2
+    assert text.count("(words: words (TF-IDF) + logistic regression)") == 1
+
+
+HOSTILE = "<script>$x$</script> | __init__ ![p](http://a.example/p.png)\n\n# Heading\u202e {{ 7 * 7 }}"
+
+
+def hostile(value: Any) -> Any:
+    """Results whose every text of users is hostile."""
+    if isinstance(value, dict):
+        known = ("input", "reference", "prediction", "label", "slice", "value", "why", "text", "where", "problem")
+        return {
+            key: HOSTILE if key in known and isinstance(child, str) else hostile(child) for key, child in value.items()
+        }
+    return [hostile(child) for child in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    results = hostile(copy.deepcopy(synthetic.classifier()))
+    results["sections"]["confusion"]["labels"] = [HOSTILE] * 3
+    results["out_of_domain"] = {HOSTILE: results["out_of_domain"]["tweets"]}
+    results["failed"] = [{"what": "the slices", "why": HOSTILE}]
+    results["task"]["about"] = results["run"] = HOSTILE
+    run = synthetic.write_run(tmp_path_factory.mktemp("attacked") / "run", results)
+    manifest = hostile(synthetic.manifest())
+    manifest["data"] |= {"reference": HOSTILE, "terms": HOSTILE}
+    write_json(run.manifest, manifest)
+    card.write_pages(run)
+    return run
+
+
+def test_a_page_of_hostile_texts_has_no_element_more(attacked: Run) -> None:
+    page = attacked.report.read_text(encoding="utf-8")
+    assert "cannot be shown" not in page
+    tags = set(re.findall(r"<([a-z0-9]+)", page.split("</style>")[1]))
+    assert not tags & {"script", "img", "a", "iframe", "form", "math"}
+    assert len(headings(page)) == OWN["classifier"] and "\u202e" not in page
+    assert "{{ 7 * 7 }}" in page and r"\u202e" in page
+
+
+def test_a_card_of_hostile_texts_reads_as_they_stand(attacked: Run) -> None:
+    text = attacked.card.read_text(encoding="utf-8").split("\n---\n", 1)[1]
+    page = MarkdownIt("gfm-like", {"linkify": False}).render(text)
+    assert set(re.findall(r"<h[1-6]>", page)) == {"<h1>", "<h2>"} and page.count("<h1>") == 1
+    tags = set(re.findall(r"<([a-z0-9]+)", page))
+    assert tags <= {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "pre", "code", "strong"}
+    shown = re.sub(r"\s+", " ", html.unescape(HOSTILE)).replace("\u202e", r"\u202e")
+    assert html.unescape(page).count(shown) >= 8
+
+
+def test_long_documents_are_quoted_in_part(tmp_path: Path) -> None:
+    results = synthetic.classifier()
+    results["worst_errors"] = [row | {"input": "A long letter. " * 2_000} for row in results["worst_errors"]]
+    results["worst_errors"][0]["input"] = {"question": "Why?", "letter": "A long letter. " * 2_000}
+    results["worst_errors"] *= 10
+    run = synthetic.write_run(tmp_path / "run", results)
+    card.write_pages(run)
+    assert run.report.stat().st_size < 60_000 and run.card.stat().st_size < 8_000
+    assert max(map(len, run.card.read_text(encoding="utf-8").splitlines())) < 1_000
+    for page in (run.report, run.card):
+        assert "… (30,000 characters)" in page.read_text(encoding="utf-8")
 
 
 def test_texts_are_escaped_and_visitors_see_no_path(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ import copy
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from common.reporting.wording import (
+    QUOTED,
     achieves,
     axis,
     clearly_worse,
@@ -13,11 +16,16 @@ from common.reporting.wording import (
     compact_difference,
     difference,
     elsewhere,
+    excerpt,
+    found,
+    missing,
     number,
     p_value,
     parts,
+    plain,
     sampled,
     sentence,
+    share,
     shown,
     verdict,
     with_article,
@@ -37,9 +45,9 @@ RESULTS = {
 
 
 def test_the_sentence_follows_the_interval_of_the_difference() -> None:
-    assert sentence(RESULTS) == (
+    assert plain(sentence(RESULTS)) == (
         "The fine-tuned model gets 86.4 % (84.9 to 87.8) of 2,014 test examples right and beats the best baseline "
-        "(always the most frequent label): +6.6 points (+4.6 to +8.4), p < 0.001."
+        "(majority: always the most frequent label): +6.6 points (+4.6 to +8.4), p < 0.001."
     )
     unclear, worse = copy.deepcopy(RESULTS), copy.deepcopy(RESULTS)
     unclear["comparison"] |= {"difference": 0.01, "low": -0.01, "high": 0.03, "p_value": 0.3}
@@ -48,27 +56,29 @@ def test_the_sentence_follows_the_interval_of_the_difference() -> None:
     # Four of forty rows, and none the other way round: the interval of so few rows says more than the exact test.
     unclear["comparison"] |= {"difference": 0.1, "low": 0.025, "high": 0.2, "p_value": 0.125}
     assert "is not clearly better than the best baseline" in sentence(unclear)
-    assert "loses to the best baseline" in sentence(worse) and "-6.0 points (-8.0 to -4.0)" in sentence(worse)
+    assert "loses to the best baseline" in sentence(worse) and "\u22126.0 points (\u22128.0 to \u22124.0)" in sentence(
+        worse
+    )
 
 
 def test_a_metric_that_does_not_count_right_answers_is_named() -> None:
-    assert sentence(synthetic.regression()) == (
+    assert plain(sentence(synthetic.regression())) == (
         "The fine-tuned model has a mean absolute error of 1.42 (1.31 to 1.53, lower is better) on 2,014 test examples "
-        "and beats the best baseline (always the mean of the training rows): -0.35 (-0.41 to -0.29), p < 0.001."
+        "and beats the best baseline (mean: always the mean of the training rows): -0.35 (-0.41 to -0.29), p < 0.001."
     )
     partly = synthetic.classifier() | {"primary_metric": "macro_f1"}
-    assert "reaches a macro-F1 of 86.1 % (84.5 to 87.7) on 2,014 test examples and beats" in sentence(partly)
+    assert "reaches a macro-F1 of 86.1 % (84.5 to 87.7) on 2,014 test examples and beats" in plain(sentence(partly))
     error_rate = ACCURACY | {"title": "error rate", "higher_is_better": False}
     rows = "2,014 test examples"
     expected = f"has an error rate of 2.0 % (1.5 to 2.5, lower is better) on {rows}"
-    assert achieves(interval(0.02, 0.005), error_rate, rows) == expected
+    assert plain(achieves(interval(0.02, 0.005), error_rate, rows)) == expected
     assert achieves(interval(31.2, None), F1 | {"title": "BLEU", "unit": "number"}, rows) == (
         f"reaches a BLEU of 31.2 (too few groups for an interval) on {rows}"
     )
 
 
 def test_out_of_domain_sets_are_sorted_by_their_verdict() -> None:
-    assert elsewhere(synthetic.classifier()) == (
+    assert plain(elsewhere(synthetic.classifier())) == (
         "Out of domain, compared with the best baseline there, it is not clearly different on letters (+1.1 points), "
         "worse on tweets (-7.8 points)."
     )
@@ -92,12 +102,30 @@ def test_lower_is_better_turns_the_verdict_around() -> None:
 
 def test_shares_are_percent_with_one_decimal() -> None:
     share = {"value": 0.9, "low": 0.85, "high": 0.945}
-    assert with_interval(share, ACCURACY) == "90.0 % (85.0 to 94.5)"
-    assert number(share, ACCURACY) == "90.0 %" and number(share, ACCURACY, 2) == "90.00 %"
-    assert difference({"difference": -0.001, "low": -0.02, "high": 0.018}, ACCURACY) == "-0.1 points (-2.0 to +1.8)"
-    assert with_interval(interval(0.9, None), ACCURACY) == "90.0 % (too few groups for an interval)"
+    assert with_interval(share, ACCURACY) == "90.0\u202f% (85.0 to 94.5)"
+    assert number(share, ACCURACY) == "90.0\u202f%" and number(share, ACCURACY, 2) == "90.00\u202f%"
+    assert (
+        difference({"difference": -0.001, "low": -0.02, "high": 0.018}, ACCURACY)
+        == "\u22120.1 points (\u22122.0 to +1.8)"
+    )
+    assert plain(with_interval(interval(0.9, None), ACCURACY)) == "90.0 % (too few groups for an interval)"
     assert compact(share, ACCURACY) == "90.0 (85.0-94.5)" and compact(share, ACCURACY, bounds=False) == "90.0"
     assert (p_value(0.0004), p_value(0.0321)) == ("p < 0.001", "p = 0.032")
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "expected"),
+    [
+        (0.0424, 1, "4.2 %"),
+        (0.0, 1, "0.0 %"),
+        (1 / 2014, 1, "under 0.1 %"),
+        (0.9999, 1, "over 99.9 %"),
+        (0.997, 0, "over 99 %"),
+        (1.0, 0, "100 %"),
+    ],
+)
+def test_a_share_is_not_rounded_to_none_or_all(value: float, decimals: int, expected: str) -> None:
+    assert plain(share(value, decimals)) == expected
 
 
 @pytest.mark.parametrize(
@@ -115,14 +143,14 @@ def test_shares_are_percent_with_one_decimal() -> None:
     ],
 )
 def test_numbers_are_written_as_they_are(value: float, spread: float | None, expected: str) -> None:
-    assert with_interval(interval(value, spread), CORRELATION) == expected
-    assert number(interval(value, spread), CORRELATION) == expected.split()[0]
+    assert plain(with_interval(interval(value, spread), CORRELATION)) == expected
+    assert plain(number(interval(value, spread), CORRELATION)) == expected.split()[0]
 
 
 def test_differences_of_numbers_have_signs_and_no_points() -> None:
     against = synthetic.compared("mean", "error", -0.35, 0.06, 0.001)
-    assert difference(against, ERROR) == "-0.35 (-0.41 to -0.29)"
-    assert difference(against | {"low": None, "high": None}, ERROR) == "-0.35 (too few groups for an interval)"
+    assert difference(against, ERROR) == "\u22120.35 (\u22120.41 to \u22120.29)"
+    assert difference(against | {"low": None, "high": None}, ERROR) == "\u22120.35 (too few groups for an interval)"
     assert compact_difference(against, ERROR) == "-0.35 (-0.41..-0.29)"
     assert compact(interval(-0.1, 0.05), CORRELATION) == "-0.10 (-0.15..-0.05)"
 
@@ -151,6 +179,8 @@ def test_titles_get_their_article(title: str) -> None:
         (7, "7"),
         ([{"start": 4, "label": "API"}], "start: 4, label: API"),
         ({"question": "Why?", "context": ["a", "b"]}, "question: Why?, context: a; b"),
+        ("\x1b[2J\u202egnp.exe", "\\x1b[2J\\u202egnp.exe"),
+        ("two\nlines, \u200dएक", "two\nlines, \u200dएक"),
     ],
 )
 def test_answers_of_any_kind_can_be_read(value: Any, expected: str) -> None:
@@ -160,3 +190,49 @@ def test_answers_of_any_kind_can_be_read(value: Any, expected: str) -> None:
 def test_how_many_rows_near_duplicates_were_looked_for_in() -> None:
     assert sampled(synthetic.classifier()) == " (near-duplicates were looked for among 1,000 of them)"
     assert sampled({"examples": 5, "data": {}}) == ""
+
+
+def test_a_long_text_is_quoted_in_part() -> None:
+    text = "The plaintiff said so. " * 1_000
+    assert excerpt(text).endswith(" … (23,000 characters)") and "plaintif …" not in excerpt(text)
+    assert excerpt("short") == "short" and excerpt(None) == "(no answer)"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(min_size=0, max_size=700))
+def test_an_excerpt_begins_like_its_text_and_says_how_long_it_is(text: str) -> None:
+    short, whole = excerpt(text), shown(text)
+    if len(whole) <= QUOTED:
+        assert short == whole
+    else:
+        begin, _, rest = short.partition(f" … ({len(whole):,} characters)")
+        assert rest == "" and whole.startswith(begin) and len(begin) <= QUOTED
+
+
+@pytest.mark.parametrize("letter", ["e\u0301", "कि", "👩\u200d🚀"])
+def test_no_letter_is_cut_in_two(letter: str) -> None:
+    for shift in range(4):
+        begin = excerpt("x" * shift + letter * 400).partition(" … (")[0]
+        assert begin[shift:].replace(letter, "") == ""
+
+
+def test_what_failed_and_what_was_found_is_said() -> None:
+    assert missing({"failed": [{"what": "the slices", "why": "ValueError: no <words>."}]}) == [
+        "The slices could not be measured: ValueError: no <words>. `kit evaluate RUN` tries again."
+    ]
+    assert missing({}) == []
+    finding = {"where": "radio.csv", "rows": 39, "of": 2970, "problem": "texts that occurred before", "text": "old"}
+    assert plain(found(finding)) == "radio.csv: texts that occurred before (39 of 2,970 rows, 1.3 %)"
+    assert found(finding | {"rows": 1, "of": None}) == "radio.csv: texts that occurred before (1 row)"
+    assert found(finding | {"rows": 0}) == "radio.csv: texts that occurred before"
+    assert found({"text": "as an older run has it"}) == "as an older run has it"
+
+
+def test_without_a_baseline_the_sentence_says_so() -> None:
+    alone = copy.deepcopy(synthetic.classifier()) | {"comparison": None}
+    alone["out_of_domain"]["tweets"]["comparison"] = None
+    assert plain(sentence(alone)) == (
+        "The fine-tuned model gets 86.4 % (84.9 to 87.9) of 2,014 test examples right; "
+        "no baseline was measured beside it."
+    )
+    assert "tweets" not in elsewhere(alone) and "letters" in elsewhere(alone)

@@ -1,0 +1,55 @@
+"""Scales, ticks and lines of charts."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.reporting.figures import COUNT, POINTS, Scale, curves, scale_of
+from tests.common.reporting import synthetic
+from tests.common.reporting.synthetic import ACCURACY, interval
+
+
+def test_shares_are_written_in_per_cent_and_none_is_outside_of_them() -> None:
+    assert [text for _, text in Scale.of([0.3, 0.87], ACCURACY).ticks()] == ["40", "60", "80"]
+    assert [text for _, text in Scale.of([0.98, 1.0], ACCURACY).ticks()] == ["98.0", "98.5", "99.0", "99.5", "100.0"]
+    assert [text for _, text in Scale.of([-0.02, 0.03], COUNT).ticks()] == [
+        "\u22120.02",
+        "\u22120.01",
+        "0.00",
+        *("0.01", "0.02", "0.03"),
+    ]
+    assert [text for _, text in Scale.of([0, 2400], COUNT).ticks()] == ["0", "500", "1,000", "1,500", "2,000", "2,500"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True, min_value=None), max_size=5))
+def test_every_value_has_its_place(values: list[float]) -> None:
+    finite = [value for value in values if math.isfinite(value) and abs(value) < 1e300]
+    scale = Scale.of(finite + [value for value in values if not math.isfinite(value)], COUNT)
+    places = [scale.at(value) for value in sorted(finite)]
+    assert places == sorted(places) and all(0 <= place <= 100 for place in places)
+    assert all(0 <= place <= 100 for place, _ in scale.ticks()) and len(scale.ticks()) <= 8
+
+
+def test_an_interval_without_ends_has_room_for_its_value() -> None:
+    scale = scale_of([interval(2.318, None), interval(1.42, 0.11)], synthetic.ERROR)
+    assert scale.low < 1.31 and scale.high > 2.318
+
+
+def test_curves_hold_what_was_logged() -> None:
+    steps = [{"step": step, "loss": 1 / step} for step in range(1, 1001)]
+    steps += [{"step": 500, "validation_loss": 0.4, "validation_accuracy": 0.8}, {"step": 1000, "validation_loss": 0.3}]
+    loss, score = curves(synthetic.classifier(), [*steps, {"step": 7, "loss": math.nan}])
+    training, validation = loss.lines
+    assert len(training.points) <= POINTS and len(validation.points) == 2 and validation.dots
+    assert sum(value for _, value in training.points) * 9 == pytest.approx(
+        sum(row["loss"] for row in steps if "loss" in row), rel=0.01
+    )
+    assert score.title == "accuracy in %" and score.lines[0].points == [(500, 0.8)]
+
+
+@pytest.mark.parametrize("steps", [[], [{"step": 1, "loss": None}]])
+def test_without_a_line_there_is_no_panel(steps: list[dict[str, float]]) -> None:
+    assert curves(synthetic.classifier(), steps) == []
