@@ -136,6 +136,12 @@ def _against(comparison: wording.Comparison | None, kind: wording.Kind) -> str:
     return f"{wording.difference(comparison, kind)}, {wording.p_value(comparison['p_value'])}"
 
 
+def outside_list(content: dict[str, Any]) -> str:
+    """What can be said of the runs that were measured out of domain, too."""
+    said = {name: wording.elsewhere(result) for name, result in _runs(content).items()}
+    return "\n".join(f"- {inline(name)}: {inline(sentence)}" for name, sentence in said.items() if sentence) or NOTHING
+
+
 def seeds_table(content: dict[str, Any]) -> str:
     """Runs that differ only in their seed, each beside its best baseline, and their mean and standard deviation."""
     seeds = {name: result for name, result in _runs(content).items() if SEED.match(name) and result["comparison"]}
@@ -302,6 +308,7 @@ def demo_table(content: dict[str, Any]) -> str:
 
 TABLES = {
     "runs": runs_table,
+    "outside": outside_list,
     "seeds": seeds_table,
     "ablation": ablation_table,
     "speed": speed_table,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from common.reporting.readme import keep_results, runs_table, seeds_table, write_readme
-from common.reporting.wording import plain
+from common.reporting.readme import keep_results, outside_list, runs_table, seeds_table, write_readme
+from common.reporting.wording import elsewhere, plain
 from common.run import Run
 from common.system.errors import UserError
 from common.system.files import read_json, write_json
@@ -45,6 +45,21 @@ def test_a_table_of_runs_has_a_column_for_every_baseline(tmp_path: Path) -> None
     assert [row[0] for row in table[3:]] == ["starter: tweets", "starter: letters", "other: test"]
     assert table[-1][3:6] == ["", "", "78.0 %"]
     assert runs_table({}) == "Nothing is measured yet."
+
+
+def test_what_is_said_of_other_domains_follows_from_the_results() -> None:
+    said = plain(outside_list({"films_2": synthetic.classifier(), "essays": synthetic.regression(), "speed": {}}))
+    assert said.splitlines() == [
+        f"- films_2: {plain(elsewhere(synthetic.classifier()))}",
+        f"- essays: {plain(elsewhere(synthetic.regression()))}",
+    ]
+    assert outside_list({"one": synthetic.classifier() | {"out_of_domain": {}}}) == "Nothing is measured yet."
+
+
+def test_a_run_without_baselines_has_empty_cells() -> None:
+    alone = synthetic.classifier() | {"comparison": None, "baselines": {}, "baseline_titles": {}, "out_of_domain": {}}
+    assert cells(runs_table({"films": alone}))[2] == ["films: test", "2,014", "86.4 % (84.9 to 87.9)", ""]
+    assert len(cells(seeds_table({"films-seed1": alone, **seeds(synthetic.classifier, "accuracy", [0.9], 0.01)}))) == 3
 
 
 def test_runs_of_different_metrics_each_name_theirs() -> None:
