@@ -1,10 +1,22 @@
-"""What a baseline without a pretrained model sees of a text: its words."""
+"""What a baseline without a pretrained model sees of a text: its words, or its letters and signs."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from common.evaluation.baselines import Vectors
+from common.models import regression
 from common.system.files import read_json, write_json
+
+from .words import words_of
+
+# The most frequent ones are kept: fewer where a regression of many labels would have too many coefficients.
+MOST = 100_000
+
+
+def signs_of(text: str) -> list[str]:
+    """Every letter and sign of a text."""
+    return [sign for sign in text if not sign.isspace()]
 
 
 class Words(Vectors):
@@ -13,20 +25,28 @@ class Words(Vectors):
     kind = "words"
     title = "words (TF-IDF) + logistic regression"
     short = "words"
+    pieces: ClassVar[Callable[[str], list[str]]] = staticmethod(words_of)
 
-    def __init__(self, vocabulary: dict[str, int] | None = None):
+    def __init__(self, vocabulary: dict[str, int] | None = None, most: int = MOST):
         from sklearn.feature_extraction.text import TfidfVectorizer
 
+        # Without a pattern of its own: scikit-learn would warn that it is not used.
         self.vectorizer = TfidfVectorizer(
-            ngram_range=(1, 2), sublinear_tf=True, max_features=100_000, vocabulary=vocabulary
+            tokenizer=self.pieces,
+            token_pattern=None,
+            ngram_range=(1, 2),
+            sublinear_tf=True,
+            max_features=most,
+            vocabulary=vocabulary,
         )
 
     @classmethod
-    def of(cls, texts: list[str]) -> "Words":
-        """The words of these texts."""
-        words = cls()
-        words.vectorizer.fit(texts)
-        return words
+    def of(cls, texts: list[str], labels: int) -> "Words":
+        """The words of these texts, to tell so many labels apart; their signs where most of them have no words."""
+        kind = cls if 2 * sum(not words_of(text) for text in texts) <= len(texts) else Signs
+        vectors = kind(most=min(MOST, max(1, regression.COEFFICIENTS // labels)))
+        vectors.vectorizer.fit(texts)
+        return vectors
 
     def __call__(self, inputs: list[str]) -> Any:
         return self.vectorizer.transform(inputs)
@@ -35,7 +55,7 @@ class Words(Vectors):
         from safetensors.numpy import save_file
 
         vocabulary = {word: int(index) for word, index in self.vectorizer.vocabulary_.items()}
-        write_json(folder / "words.json", vocabulary)
+        write_json(folder / f"{self.kind}.json", vocabulary)
         save_file({"idf": self.vectorizer.idf_}, folder / "words.safetensors")
 
     @classmethod
@@ -43,6 +63,16 @@ class Words(Vectors):
         """What `save` wrote."""
         from safetensors.numpy import load_file
 
-        words = cls(read_json(folder / "words.json"))
-        words.vectorizer.idf_ = load_file(folder / "words.safetensors")["idf"]
-        return words
+        kind = Signs if (folder / f"{Signs.kind}.json").exists() else cls
+        vectors = kind(read_json(folder / f"{kind.kind}.json"))
+        vectors.vectorizer.idf_ = load_file(folder / "words.safetensors")["idf"]
+        return vectors
+
+
+class Signs(Words):
+    """Letters, digits and signs, and pairs of them, for texts without words: grades, numbers, emojis."""
+
+    kind = "signs"
+    title = "letters and signs (TF-IDF) + logistic regression"
+    short = "signs"
+    pieces = staticmethod(signs_of)

@@ -4,25 +4,29 @@ import numpy as np
 
 from common.evaluation.slices import in_thirds
 
+from .words import are_unspaced
+
 # Share of a text's words that get a typing error.
 TYPOS = 0.1
 
 
 def by_length(texts: list[str]) -> dict[str, list[str]]:
-    """By length in words."""
-    return {
-        "length": in_thirds(np.asarray([len(text.split()) for text in texts]), ("short", "medium", "long"), "words")
-    }
+    """By length in words; in characters where the texts' script puts no blanks between words."""
+    names = ("short", "medium", "long")
+    if are_unspaced(texts):
+        return {"length": in_thirds(np.asarray([len(text) for text in texts]), names, "characters")}
+    return {"length": in_thirds(np.asarray([len(text.split()) for text in texts]), names, "words")}
 
 
 def perturbed(texts: list[str], seed: int) -> dict[str, list[str]]:
-    """The texts with typing errors, in capitals, and in small letters."""
+    """The texts with typing errors, in capitals, and in small letters, where that changes any of them."""
     random = np.random.default_rng(seed)
-    return {
+    every = {
         f"typos in {TYPOS:.0%} of the words": [_with_typos(text, random) for text in texts],
         "UPPER CASE": [text.upper() for text in texts],
         "lower case": [text.lower() for text in texts],
     }
+    return {name: changed for name, changed in every.items() if changed != texts}
 
 
 def _with_typos(text: str, random: np.random.Generator) -> str:

@@ -1,6 +1,6 @@
 """Text classification: which of a few labels fits a text?"""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,16 @@ from common.data.features import column
 from common.data.findings import Finding, row_names
 from common.data.splits import Data
 from common.kinds.classification import Classification
+from common.models.tokenizer import load_tokenizer, unknown_id
+from common.models.weights import load_model
 from common.task.contract import Batch
 
 from .baselines import Words
 from .config import TextClassificationConfig
 from .slices import by_length, perturbed
+
+# Share of unknown tokens from which on a text is hardly read.
+UNREADABLE = 0.25
 
 
 class TextClassification(Classification):
@@ -42,9 +47,7 @@ class TextClassification(Classification):
         return load_rows(self.config)
 
     def load_processor(self, source: Path) -> None:
-        from transformers import AutoTokenizer
-
-        self.processor = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        self.processor = load_tokenizer(source)
         if self.processor.pad_token is None:  # a language model's, which never saw two texts at once
             self.processor.pad_token = self.processor.eos_token
         self.processor.model_max_length = min(self.processor.model_max_length, self.config.max_length)
@@ -60,15 +63,36 @@ class TextClassification(Classification):
     def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         options = {"truncation": True, "return_attention_mask": False, "return_token_type_ids": False}
         ids = self.processor(rows["text"], **options)["input_ids"]
-        return {"input_ids": ids, "length": [len(of_text) for of_text in ids], **self.class_ids(rows)}
+        unknown = unknown_id(self.processor)
+        counts = {"length": [len(of_text) for of_text in ids], "unknown": [of_text.count(unknown) for of_text in ids]}
+        return {"input_ids": ids, **counts, **self.class_ids(rows)}
 
     def check_features(self, features: Dataset) -> list[Finding]:
+        return [*self._cut(features), *self._unknown(features)]
+
+    def _cut(self, features: Dataset) -> Iterator[Finding]:
+        """Texts that are longer than what is read of them."""
         limit = self.processor.model_max_length
         cut = np.flatnonzero(column(features, "length") >= limit)
-        if not len(cut):
-            return []
-        problem, remedy = f"texts of {limit} tokens or more, cut there", "give a larger --max_length if the end matters"
-        return [Finding("warning", "the training rows", row_names(features, cut), problem, remedy)]
+        if len(cut):
+            problem = f"texts of {limit} tokens or more, cut there"
+            remedy = "give a larger --max_length if the end matters"
+            if limit < self.config.max_length:
+                remedy = f"{self.config.model} reads no more at once: choose another --model if the end matters"
+            yield Finding("warning", "the training rows", row_names(features, cut), problem, remedy)
+
+    def _unknown(self, features: Dataset) -> Iterator[Finding]:
+        """Texts that the model can hardly read, because its vocabulary lacks their words or signs."""
+        unknown = column(features, "unknown")
+        tokens = column(features, "length") - self.processor.num_special_tokens_to_add()
+        hardly = np.flatnonzero((unknown >= UNREADABLE * tokens) & (unknown > 0) | (tokens <= 0))
+        if len(hardly):
+            share = unknown.sum() / max(1, tokens.sum())
+            known = (
+                f"of which {self.config.model} knows few words or signs ({share:.0%} of all tokens are unknown to it)"
+            )
+            remedy = "it learns little from these: choose a --model that was pretrained on such texts"
+            yield Finding("warning", "the training rows", row_names(features, hardly), f"texts {known}", remedy)
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         size = (len(features["input_ids"]), max(features["length"]))
@@ -92,16 +116,15 @@ class TextClassification(Classification):
         return logits  # (batch, classes)
 
     def make_vectors(self, inputs: list[str]) -> Words:
-        return Words.of(inputs)
+        return Words.of(inputs, len(self.labels))
 
     def load_vectors(self, folder: Path) -> Words:
         return Words.load(folder)
 
-    def load_encoder(self, source: Path) -> nn.Module:
+    def load_encoder(self, folder: Path, complete: bool = False) -> nn.Module:
         from transformers import AutoModel
 
-        encoder: nn.Module = AutoModel.from_pretrained(source, trust_remote_code=False)
-        return encoder
+        return load_model(AutoModel, folder, complete)
 
     def encoder_vectors(self, encoder: Any, batch: Batch) -> Tensor:
         """(batch, hidden) the mean of the token vectors (Reimers & Gurevych 2019)."""
