@@ -54,11 +54,15 @@ class ClassifierDemo(Demo):
             raise UserError(f"Choose the right label first: one of {labels}.")
         return str(given)
 
+    async def probabilities(self, label: str, inputs: list[Any]) -> list[float]:
+        """The label's probability for each of the inputs."""
+        found = await asyncio.gather(*(self.prediction(one) for one in inputs))
+        return [self.task.probabilities(answer)[label] for answer in found]
+
     async def shares(self, label: str, whole: Prediction, parts: list[Any]) -> list[float]:
         """What the label's probability loses in each of the parts: inputs that lack something of the whole one."""
-        found = await asyncio.gather(*(self.prediction(part) for part in parts))
         before = self.task.probabilities(whole)[label]
-        return [before - self.task.probabilities(answer)[label] for answer in found]
+        return [before - after for after in await self.probabilities(label, parts)]
 
 
 def bars(probabilities: dict[str, float]) -> str:

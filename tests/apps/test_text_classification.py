@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 import os
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +17,9 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from hypothesis import given
-from hypothesis import strategies as st
 
 from apps.parts.inputs import LIMITS
-from apps.text_classification import TextDemo, build, split
+from apps.text_classification import LEAST_SHARE, TextDemo, build, shares_table
 from common.metrics.calibration import probabilities
 from common.predictor import Predictor
 from common.run import Run
@@ -87,7 +86,7 @@ SURROGATE = "\ud800"
     [
         ("", "There is no text yet"),
         (" \n\t ", "There is no text yet"),
-        ("a" * (LIMITS.characters + 1), r"The text has 2,001 characters, and 2,000 are read at most"),
+        ("a" * (LIMITS.characters + 1), "The text has 10,001 characters, and 10,000 are read at most"),
         ("a\0b", "holds characters that are no text"),
         (SURROGATE, "holds characters that are no text"),
         (None, "Give one text"),
@@ -119,8 +118,8 @@ def test_what_looks_like_code_is_only_text(served: gr.Blocks) -> None:
         kind, answer = call(served.local_url, "predict", text)
         assert kind == "complete", answer
     spans, table = call(served.local_url, "explain", "soup <script>alert(1)</script> & bread")[1]
-    assert "<script>" not in table and "&lt;script&gt;" in table
-    assert [span["token"] for span in spans] == ["soup ", "<script>alert(1)</script> ", "& ", "bread "]
+    assert "<script>" not in table
+    assert [span["token"] for span in spans] == ["soup ", "<script>alert(1)</script> ", "& ", "bread"]
 
 
 def test_no_file_of_the_machine_can_be_read(served: gr.Blocks, finished_run: Run) -> None:
@@ -147,7 +146,7 @@ def test_a_file_is_answered_row_by_row_and_holds_no_formula(served: gr.Blocks, d
     lines = "id,text\n" + "".join(f'{a},"{b}"\n' for a, b in rows)
     client = Client(served.local_url, verbose=False)
     file, shown = client.predict(upload(tmp_path, lines), "", api_name="/answer_file")
-    with Path(file["value"]).open(encoding="utf-8", newline="") as opened:
+    with Path(file["value"]).open(encoding="utf-8-sig", newline="") as opened:
         table = list(csv.reader(opened))
     assert table[0] == ["id", "text", "answer", "confidence", "sure"]
     assert [line[:2] for line in table[1:]] == [
@@ -170,7 +169,9 @@ def test_a_file_is_answered_row_by_row_and_holds_no_formula(served: gr.Blocks, d
         ("a,b\n1,2\n", "many.csv", "", "Which column holds the texts"),
         ("txet,b\n1,2\n", "many.csv", "text", "There is no column 'text' (did you mean txet?)"),
         ("text,b\nx,1\ny\n", "many.csv", "", "Row 2 is not 2 cells like the header"),
-        ("text\nx\n" + "a" * 2_001 + "\n", "many.csv", "", "Row 2: The text has 2,001 characters"),
+        ("text\n" + "a" * 10_001 + "\n", "many.csv", "", "can be answered. The first one: The text has 10,001"),
+        (",review\n0,good\n1,bad\n", "many.csv", "", "Which column holds the texts? The file has review"),
+        ("review,review\ngood,bad\n", "many.csv", "", "two columns called 'review'"),
         ("text\n" + "x\n" * 1_001, "many.csv", "", "more than 1,000 rows"),
         (b"text\n\xff\xfe\xfa\n", "many.csv", "", "UTF-8"),
         ("text," + "a" * 300 + "\nx,1\n", "many.csv", "", "At most 100 columns"),
@@ -200,7 +201,7 @@ def test_each_answer_stands_beside_its_own_row(served: gr.Blocks, tmp_path: Path
     file, _ = Client(served.local_url, verbose=False).predict(
         upload(tmp_path, lines, "many.jsonl"), "", api_name="/answer_file"
     )
-    with Path(file["value"]).open(encoding="utf-8", newline="") as opened:
+    with Path(file["value"]).open(encoding="utf-8-sig", newline="") as opened:
         assert [row[:2] for row in csv.reader(opened)] == [["id", "text"], ["1", "soup"], ["2", "rain"], ["", "song"]]
 
 
@@ -220,37 +221,49 @@ def test_corrections_are_rows_to_train_on(served: gr.Blocks, finished_run: Run) 
         assert call(served.local_url, "correct", "rain", "no such label")[0] == "error"
         assert call(served.local_url, "correct", "rain", None)[0] == "error"
         (row,) = [row for _, row in tables.rows(file)]
-    assert (
-        row["text"] == "rain \n and wind"
-        and row["label"] == "music"
-        and row["prediction"] in ("food", "music", "weather")
-    )
+    assert row["text"] == "rain \n and wind" and row["label"] == "music"
+    assert row["demo"]["answer"] in ("food", "music", "weather") and row["demo"]["corrected"] == "label"
 
 
-def test_what_a_word_adds_is_what_its_absence_takes(demo: TextDemo) -> None:
+def test_a_row_that_cannot_be_answered_says_why_and_keeps_no_other(served: gr.Blocks, tmp_path: Path) -> None:
+    lines = f"id,text\n1,soup\n2,\n3,{'a' * 10_001}\n4,rain\n"
+    file, _ = Client(served.local_url, verbose=False).predict(upload(tmp_path, lines), "", api_name="/answer_file")
+    with Path(file["value"]).open(encoding="utf-8-sig", newline="") as opened:
+        head, *rows = csv.reader(opened)
+    assert head == ["id", "text", "answer", "confidence", "sure", "not answered because"]
+    assert [bool(row[2]) for row in rows] == [True, False, False, True]
+    assert [row[5][:20] for row in rows] == ["", "There is no text yet", "The text has 10,001 ", ""]
+
+
+def test_what_the_words_add_is_the_answers_probability(demo: TextDemo) -> None:
     text = "the soup and the drum today"
     spans, table = asyncio.run(demo.explain(text))
-    whole = demo.predictor.predict([text])[0]
-    words = text.split()
-    without = demo.predictor.predict([" ".join(words[:n] + words[n + 1 :]) for n in range(6)])
-    before, *after = (demo.task.probabilities(answer)[whole.value] for answer in (whole, *without))
-    shares = [before - probability for probability in after]
-    assert max(map(abs, shares)) > 0.01
-    for (word, mark), share, expected in zip(spans, shares, words, strict=True):
-        assert word == expected + " "
-        assert mark == (
-            None if abs(share) < max(0.01, max(map(abs, shares)) / 10) else "for" if share > 0 else "against"
-        )
-    largest = max(zip(words, shares, strict=True), key=lambda pair: abs(pair[1]))
-    assert f'<td>{largest[0]}</td><td class="n">{100 * largest[1]:+.1f}</td>' in table
+    whole, nothing = demo.predictor.predict([text, " "])
+    full, empty = (demo.task.probabilities(answer)[whole.value] for answer in (whole, nothing))
+    assert "".join(piece for piece, _ in spans) == text
+    marked = [piece.strip() for piece, mark in spans if mark]
+    named = re.findall(r'<tr><td><b>(.*?)</b></td><td class="n">(.*?)</td>', table)
+    assert marked and sorted(marked) == sorted(name for name, _ in named)  # one that comes twice is two pieces
+    assert all(abs(float(points)) >= 100 * LEAST_SHARE for _, points in named)
+    points = re.findall(r'<td class="n">(.*?)</td>', table)
+    assert sum(map(float, points)) == pytest.approx(100 * (full - empty), abs=0.05 * len(points) + 0.1)
     assert asyncio.run(demo.explain("soup"))[0] == [("soup", None)]
 
 
-@given(st.lists(st.sampled_from(["a", "bb", "ccc"]), min_size=1, max_size=400))
-def test_pieces_are_the_text_in_order_and_not_too_many(words: list[str]) -> None:
-    pieces = split(" ".join(words))
-    assert " ".join(pieces).split() == words
-    assert len(pieces) <= 60
+def test_the_table_of_words_is_a_sum_of_text_alone(demo: TextDemo) -> None:
+    whole = demo.predictor.predict(["soup"])[0]
+    table = shares_table(whole, ["<script> ", "b ", "c"], np.asarray([0.25, 0.0, -0.5]), 0.75, -0.2)
+    rows = re.findall(r'<tr><td>(.*?)</td><td class="n">(.*?)</td>', table)
+    assert rows == [("<b>c</b>", "-50.0"), ("<b>&lt;script&gt;</b>", "+25.0"), ("all other words together", "+5.0")]
+
+
+def test_what_the_model_does_not_read_is_said_and_not_explained(demo: TextDemo) -> None:
+    text = "the soup and the drum today " * 60
+    spans, table = asyncio.run(demo.explain(text))
+    assert "".join(piece for piece, _ in spans) == text and spans[-1][1] is None
+    assert "characters were not read" in table
+    assert "characters were not read" in asyncio.run(demo.ask(text))[0]
+    assert "not read" not in asyncio.run(demo.ask("the soup"))[0]
 
 
 def test_errors_of_ours_reach_nobody(
