@@ -9,7 +9,7 @@ from torch import nn
 from common import inference
 from common.config import load as load_config
 from common.data.features import Features, by_row, in_memory
-from common.run import Run
+from common.run import Run, weights_sha256
 from common.system.errors import UserError
 from common.system.files import read_json, write_json
 from common.system.hardware import choose_precision, default_device
@@ -43,21 +43,26 @@ class Predictor:
     def load(cls, run: str | Path, precision: str = "auto", task: Task | None = None) -> "Predictor":
         """The model of a run's folder, with a `task` that has read its data already if there is one.
 
-        Raises UserError where there is no finished model.
+        Raises UserError where there is no finished model, or its weights are not those of the manifest.
         """
         folder = Path(run)
+        files = {file.name for file in Run(folder).files("model")}
         model = Run(folder).model
-        if not (model / SETTINGS).exists():
+        if SETTINGS not in files or not Run(folder).manifest.is_file():
             raise UserError(f"{folder} holds no finished model: train it first, or name another run.")
         saved = read_json(model / SETTINGS)
-        if missing := {"project", "settings"} - saved.keys():
-            missing_names = ", ".join(sorted(missing))
-            raise UserError(
-                f"{folder} comes from another version of the kit ({missing_names} missing): train it again."
-            )
+        if (
+            not isinstance(saved, dict)
+            or not isinstance(saved.get("settings"), dict)
+            or not isinstance(saved.get("project"), str)
+        ):
+            raise UserError(f"{folder} comes from another version of the kit (see {SETTINGS}): train it again.")
         if task is None:
             task_class = load_task_class(saved["project"])
             task = task_class(load_config(task_class.config_class, Run(folder).config))
+        if read_json(Run(folder).manifest)["model"]["weights_sha256"] != weights_sha256(Run(folder)):
+            problem = f"the weights of {folder} are not those that its manifest.json names"
+            raise UserError(f"{problem}: get the run's files again, or train it anew.")
         task.settings = saved["settings"]
         task.load_processor(model)
         return cls(task, task.load(model), precision, folder)

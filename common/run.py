@@ -1,20 +1,27 @@
-"""A run's folder: what is where, written so that nothing is half there."""
+"""A run's folder: what is where, written so that nothing is half there, and read without believing it.
+
+A run may come from somebody else. Every path of a run is made here: it lies in the run's folder, and no link below that
+folder is followed, neither to read, nor to publish, nor to write.
+"""
 
 import contextlib
 import errno
 import hashlib
+import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from common.config import Config, load, refuse_another, save
-from common.system.errors import UserError
-from common.system.files import without_paths
+from common.system.errors import UserError, nearest
+from common.system.files import read_json, sha256
+from common.system.private_paths import folders_of, without_folders, without_folders_in_command
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = (
@@ -43,50 +50,85 @@ class Run:
     def of(cls, config: Config, project: str) -> "Run":
         return cls(Path(config.output_dir) / project / str(config.run_name))
 
+    def inside(self, name: str) -> Path:
+        """The path of a part of the run, which need not be there.
+
+        Raises UserError where the name leads out of the run's folder, or a link stands on the way.
+        """
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or "\\" in name or PurePosixPath(name).is_absolute():
+            raise UserError(f"{self.folder} names a file {name!r} outside of it: do not use this run.")
+        path = self.folder
+        for part in parts:
+            path = path / part
+            if path.is_symlink():
+                raise UserError(f"{path} is a link, and none is followed in a run: put the file itself there.")
+        return path
+
+    def files(self, name: str) -> list[Path]:
+        """The files below a folder of the run, in order; none where there is no such folder.
+
+        Raises UserError where one is a link, or no regular file.
+        """
+        folder = self.inside(name)
+        found = []
+        for path in sorted(folder.rglob("*")):
+            self.inside(path.relative_to(self.folder).as_posix())
+            if path.is_file():
+                found.append(path)
+            elif not path.is_dir():
+                raise UserError(f"{path} is no regular file: remove it.")
+        return found
+
     @property
     def config(self) -> Path:
-        return self.folder / "config.yaml"
+        return self.inside("config.yaml")
 
     @property
     def manifest(self) -> Path:
-        return self.folder / "manifest.json"
+        return self.inside("manifest.json")
 
     @property
     def model(self) -> Path:
-        return self.folder / "model"
+        return self.inside("model")
 
     @property
     def baseline(self) -> Path:
-        return self.folder / "baseline"
+        return self.inside("baseline")
 
     @property
     def inputs(self) -> Path:
         """Inputs of single test rows, where words cannot show them."""
-        return self.folder / "inputs"
+        return self.inside("inputs")
 
     def input(self, row_id: str) -> Path | None:
         """The file that shows the input of a test row, if there is one."""
-        return next(self.inputs.glob(f"{input_name(row_id)}.*"), None)
+        return next((file for file in self.files("inputs") if file.stem == input_name(row_id)), None)
+
+    @property
+    def corrections(self) -> Path:
+        """What visitors of the demo corrected."""
+        return self.inside("corrections.jsonl")
 
     @property
     def card(self) -> Path:
-        return self.folder / "README.md"
+        return self.inside("README.md")
 
     @property
     def metrics(self) -> Path:
-        return self.folder / "metrics.jsonl"
+        return self.inside("metrics.jsonl")
 
     @property
     def predictions(self) -> Path:
-        return self.folder / "predictions.jsonl"
+        return self.inside("predictions.jsonl")
 
     @property
     def results(self) -> Path:
-        return self.folder / "results.json"
+        return self.inside("results.json")
 
     @property
     def report(self) -> Path:
-        return self.folder / "report.html"
+        return self.inside("report.html")
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -123,10 +165,25 @@ class Run:
                 with contextlib.suppress(OSError):  # there is something in it
                     folder.rmdir()
 
+    def is_taken(self) -> bool:
+        """Whether another process trains this run."""
+        file = self.folder.parent / f".{self.folder.name}.lock"
+        if not file.exists():
+            return False
+        try:
+            with FileLock(file, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:
+            return False
+
     def check_free(self, config: Config) -> None:
         """Raise UserError where the folder holds something that this configuration must not touch."""
         if not self.folder.exists() or not any(self.folder.iterdir()):
             return
+        for written in ("config.yaml", "metrics.jsonl", "checkpoints", "model"):
+            self.inside(written)
         if not self.config.exists():
             raise UserError(f"{self.folder} holds files that are no run: choose another --run_name or --output_dir.")
         if config.resume == "never":
@@ -135,6 +192,14 @@ class Run:
                 "or leave out --resume never to go on with it."
             )
         refuse_another(f"{self.folder} holds", load(type(config), self.config).identity(), config.identity())
+
+    def is_free(self, config: Config) -> bool:
+        """Whether a training with this configuration may begin here, or go on."""
+        try:
+            self.check_free(config)
+        except UserError:
+            return False
+        return True
 
     def open(self, config: Config) -> None:
         """Make the folder and write the resolved configuration."""
@@ -157,12 +222,85 @@ def latest(project: str | None, output_dir: str = "runs") -> Path:
     return found[-1].parent
 
 
-def for_visitors(document: dict[str, Any]) -> dict[str, Any]:
-    """Results or manifest without the paths of this machine; what users wrote stays as it is."""
-    return {
-        key: without_paths(value) if key in ("command", "config", "data", "model") else value
-        for key, value in document.items()
-    }
+def find_run(name: str | None, output_dir: str = "runs") -> Path:
+    """The folder of a run, which may be named by its path, as `project/name`, by its name alone or by its project.
+
+    A project's latest run, or without a name the latest of all, is that whose results are newest.
+    Raises UserError where there is none, or where several projects have a run of that name.
+    """
+    if name is None:
+        return latest(None, output_dir)
+    runs = [file.parent for file in sorted(Path(output_dir).glob("*/*/config.yaml"))]
+    given = Path(name)
+    for folder in (given, Path(output_dir) / given):
+        if (folder / "config.yaml").is_file():
+            return folder
+    if len(named := [run for run in runs if run.name == name]) > 1:
+        raise UserError(f"there are several runs {name}: name one, as in {named[0]} or {named[1]}.")
+    if named:
+        return named[0]
+    project = given if given.parent == Path(output_dir) else Path(output_dir) / given
+    if any(run.parent == project for run in runs):
+        return latest(project.name, output_dir)
+    if given.is_dir():
+        return given
+    close = nearest(name, [name for run in runs for name in (str(run), run.name)])
+    raise UserError(f"there is no run {name}{close}: `kit list` shows them.")
+
+
+def vouched_files(run: Run) -> list[Path]:
+    """The files that results, curves and the demo's answers depend on; the manifest holds the sha256 of each."""
+    files = sorted(file for folder in ("model", "baseline", "inputs") for file in run.files(folder))
+    return [run.predictions, run.metrics, *files]
+
+
+def weights_sha256(run: Run) -> str:
+    """One sha256 for all weights of a run's model: of its file, or of the list of those of several."""
+    weights = [file for file in run.files("model") if file.suffix == ".safetensors"]
+    sums = {file.relative_to(run.model).as_posix(): sha256(file) for file in weights}
+    if len(sums) == 1:
+        return next(iter(sums.values()))
+    return hashlib.sha256(json.dumps(sums).encode()).hexdigest()
+
+
+def check_vouched(run: Run) -> list[Path]:
+    """The vouched files of a finished run, each with the content that was measured.
+
+    Raises UserError where one is missing, another, or not known to the manifest.
+    """
+    vouched = read_json(run.manifest).get("files", {})
+    files = {file.relative_to(run.folder).as_posix(): file for file in vouched_files(run)}
+    for name in sorted(files.keys() | vouched.keys()):
+        if name not in vouched:
+            raise UserError(f"{run.folder} holds {name}, which does not belong to what was measured: remove it.")
+        if name not in files or not files[name].is_file() or sha256(files[name]) != vouched[name]:
+            problem = f"{name} of {run.folder} is not the file that was measured"
+            raise UserError(f"{problem}: `kit evaluate {run.folder}` measures the run again.")
+    return list(files.values())
+
+
+def project_of(results: dict[str, Any]) -> str:
+    """The project that results say they are of.  Raises UserError where that is no name of a folder."""
+    project = results.get("project")
+    if not isinstance(project, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", project):
+        raise UserError(f"the results say that they are of the project {project!r}, which is no name of one.")
+    return project
+
+
+def published(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Results and manifest of a finished run as anybody may read them: no folder of this machine is named."""
+    manifest = read_json(run.manifest)
+    folders = folders_of(manifest["config"])
+    return for_visitors(read_json(run.results), folders), for_visitors(manifest, folders)
+
+
+def for_visitors(document: dict[str, Any], folders: list[str]) -> dict[str, Any]:
+    """Results or manifest without these folders; what users wrote stays as it is."""
+    about_files = ("config", "data", "model", "failed")
+    cleaned = {key: without_folders(document[key], folders) for key in about_files if key in document}
+    if "command" in document:
+        cleaned["command"] = without_folders_in_command(document["command"], folders)
+    return document | cleaned
 
 
 def provenance(config: Config) -> dict[str, Any]:

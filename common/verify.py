@@ -1,9 +1,8 @@
 """Does what a run claims still hold?  Every number again, every file's hash, every answer of the model.
 
 Nothing here believes results.json: its numbers are computed again from predictions.jsonl, and predictions.jsonl
-is held against the model that is asked again, on data that are read again. Three things cannot be recomputed:
-timings (compared with the manifest only), the predictions of baselines that were not saved, and the plots,
-whose bytes depend on the matplotlib version.
+is held against the model that is asked again, on data that are read again. Two things cannot be recomputed:
+timings (compared with the manifest only), and the predictions of baselines that were not saved.
 """
 
 import dataclasses
@@ -15,22 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from rich.box import SIMPLE_HEAD
-from rich.markup import escape
-from rich.table import Table
 
 from common.data.features import encoded
 from common.data.splits import Data
+from common.evaluation.attempts import Attempts
 from common.evaluation.baselines import ROWS
-from common.evaluation.measure import assemble
-from common.evaluation.records import describe_data, read_records, records_of, vouched_files, weights_sha256
+from common.evaluation.measure import assemble, evidence
+from common.evaluation.records import describe_data, read_records
+from common.evaluation.results import summarise
 from common.predictor import Predictor
 from common.reporting.card import render_card
 from common.reporting.readme import write_readme
 from common.reporting.report import render_report
-from common.run import Run, for_visitors
+from common.run import Run, project_of, published, vouched_files, weights_sha256
 from common.system.errors import UserError
-from common.system.files import read_json, sha256, without_paths
+from common.system.files import read_json, sha256
+from common.system.private_paths import folders_of, without_folders
 from common.system.progress import console
 from common.task.contract import Outputs, Prediction
 from common.task.projects import PROJECTS
@@ -41,7 +40,7 @@ TOLERANCE = {"fp32": 1e-5, "bf16": 0.02, "fp16": 0.02}
 FLIPS = 0.01
 # How far a number among the settings may be from what the validation split gives again.
 SETTLED_TOLERANCE = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
-# Rows of the table for one check.
+# What is shown of one check.
 SHOWN_DIFFERENCES = 10
 # What a run of the same name and with the same predictions may say otherwise: it took its own time on its own machine.
 OF_ONE_RUN = ("training.", "inference.", "command", "data.findings.")
@@ -120,9 +119,9 @@ def _numbers(
 ) -> tuple[int, list[Difference]]:
     """Every leaf of results.json against what predictions.jsonl and the manifest give."""
     claimed = dict(_leaves(results))
-    return len(claimed), _different(
-        claimed, dict(_leaves(json.loads(json.dumps(assemble(run, predictor.task, manifest)))))
-    )
+    task = predictor.task
+    again = assemble(run, task, manifest, summarise(read_records(run), task))
+    return len(claimed), _different(claimed, dict(_leaves(json.loads(json.dumps(again)))))
 
 
 def _data(predictor: Predictor, data: Data, manifest: dict[str, Any]) -> tuple[int, list[Difference]]:
@@ -145,9 +144,10 @@ def _data(predictor: Predictor, data: Data, manifest: dict[str, Any]) -> tuple[i
     # What was found while encoding is not looked for again.
     kept = {finding["text"] for finding in again["data"].pop("findings")}
     missing = kept - {finding["text"] for finding in claimed["data"].pop("findings")}
-    one, two = dict(_leaves(without_paths(claimed))), dict(_leaves(without_paths(again)))
+    folders = folders_of(claimed["config"]) + folders_of(again["config"])
+    one, two = (dict(_leaves(without_folders(said, folders))) for said in (claimed, again))
     return len(one), _different(one, two) + [
-        Difference("findings", "not mentioned", text) for text in without_paths(sorted(missing))
+        Difference("findings", "not mentioned", text) for text in without_folders(sorted(missing), folders)
     ]
 
 
@@ -177,16 +177,12 @@ def _answers(
     """Each record against the one that data and model give now."""
     task = predictor.task
     tolerance = max(TOLERANCE[manifest["inference"]["precision"]], TOLERANCE[predictor.precision])
-    kept = results["comparison"]["against"]
-    baseline = {kept: task.load_baseline(run.baseline)}
+    was_kept = any(name.startswith(f"{run.baseline.name}/") for name in manifest["files"])
+    kept = [results["comparison"]["against"]] if was_kept else []
+    baseline = {name: task.load_baseline(run.baseline) for name in kept}
     claimed = read_records(run)
-    again = [
-        json.loads(json.dumps(record))
-        for name, rows in data.tests.items()
-        for record in records_of(
-            name, rows, data, predictor, predictor.answers(rows, encoded(task.encode, rows)), baseline
-        )
-    ]
+    answers = {name: predictor.answers(rows, encoded(task.encode, rows)) for name, rows in data.tests.items()}
+    again = json.loads(json.dumps(evidence(data, predictor, answers, baseline, Attempts())[0]))
     keys = [[(record["set"], record["id"]) for record in records] for records in (claimed, again)]
     if keys[0] != keys[1]:
         odd = set(keys[0]) ^ set(keys[1])
@@ -197,7 +193,7 @@ def _answers(
     for old, new in zip(claimed, again, strict=True):
         differences += _answer(old, new, predictor, tolerance)
         where = f"{old['set']} {old['id']}"
-        pairs = {kept: (old["baselines"][kept], new["baselines"][kept])}
+        pairs = {name: (old["baselines"].get(name), new["baselines"].get(name)) for name in kept}
         pairs |= {name: (old["perturbed"].get(name), answer) for name, answer in new.get("perturbed", {}).items()}
         for name, (one, two) in pairs.items():
             one, two = (answer and answer["value"] for answer in (one, two))
@@ -225,7 +221,7 @@ def _shown(prediction: Prediction) -> str:
 
 def _pages(run: Run, results: dict[str, Any]) -> tuple[int, list[Difference]]:
     """The model card and the report, and the project's README with the results that are committed beside it."""
-    project = PROJECTS / results["project"]
+    project = PROJECTS / project_of(results)
     differences = []
     for file, rendered in ((run.card, render_card), (run.report, render_report)):
         if not file.exists() or file.read_text(encoding="utf-8") != rendered(run):
@@ -250,7 +246,7 @@ def _pages(run: Run, results: dict[str, Any]) -> tuple[int, list[Difference]]:
         compared += 1
         ours, theirs = (
             {name: leaf for name, leaf in _leaves(one) if not name.startswith(OF_ONE_RUN)}
-            for one in (for_visitors(results), committed)
+            for one in (published(run)[0], committed)
         )
         differences += [
             Difference(f"{kept.name}: {found.where}", found.claimed, found.found)
@@ -285,21 +281,17 @@ def _different(claimed: dict[str, Any], found: dict[str, Any]) -> list[Differenc
 
 
 def print_checks(checks: Iterable[Check]) -> bool:
-    """Print each check as it ends, then a table of what differs; whether nothing does."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in ("what differs", "claimed", "found"):
-        table.add_column(column, overflow="fold")
-    failed = 0
+    """Print each check as it ends, then what differs, a line each; whether nothing does."""
+    lines: list[str] = []
     for check in checks:
         verdict = "agree" if not check.differences else f"{len(check.differences):,} differ"
-        line = f"{'ok  ' if not check.differences else 'FAIL'}  {check.compared:>7,} {check.name}: {verdict}"
-        console.print(line, markup=False, highlight=False)
-        failed += bool(check.differences)
+        console.print(f"{'ok  ' if not check.differences else 'FAIL'}  {check.compared:>7,} {check.name}: {verdict}")
         for difference in check.differences[:SHOWN_DIFFERENCES]:
-            table.add_row(*(escape(str(part)) for part in (difference.where, difference.claimed, difference.found)))
+            lines.append(f"{difference.where}: {difference.claimed} was claimed, {difference.found} was found")
         if len(check.differences) > SHOWN_DIFFERENCES:
-            table.add_row(f"... and {len(check.differences) - SHOWN_DIFFERENCES:,} more", "", "")
-    if failed:
-        console.print()
-        console.print(table)
-    return not failed
+            lines.append(f"... and {len(check.differences) - SHOWN_DIFFERENCES:,} more")
+    if lines:
+        console.print("\nwhat differs:")
+    for line in lines:
+        console.print(f"  {line}")
+    return not lines

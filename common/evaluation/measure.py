@@ -100,7 +100,7 @@ def assemble(run: Run, task: Task, manifest: dict[str, Any], summary: dict[str, 
     """results.json: a pure function of the summary of predictions.jsonl, the task's settings and the manifest."""
     return {
         "project": task.project,
-        "run": run.folder.name,
+        "run": manifest["config"]["run_name"],
         "split": "test",
         "task": task.describe(),
         "baseline_titles": manifest["baselines"],

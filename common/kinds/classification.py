@@ -20,7 +20,7 @@ from common.kinds.classification_checks import labels_of
 from common.metrics import calibration, classification
 from common.metrics.intervals import Bootstrap
 from common.models.heads import new_head, start_head
-from common.models.pretrained import load_model
+from common.models.weights import load_model
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
 CONFUSED = 20

@@ -16,7 +16,7 @@ from torch import nn
 
 from common.inference import layer_inputs
 from common.models import regression
-from common.models.pretrained import load_model
+from common.models.weights import load_model
 from common.system.progress import say
 from common.task.contract import Task
 

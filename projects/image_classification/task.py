@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from common.data.splits import Data
 from common.kinds.classification import Classification
+from common.models.weights import load_model
 from common.system.errors import UserError
 from common.task.contract import Batch, Rows
 
@@ -137,8 +138,8 @@ class ImageClassification(Classification):
     def load_vectors(self, folder: Path) -> Pixels:
         return Pixels()
 
-    def load_encoder(self, source: Path) -> nn.Module:
-        return super().load(source)
+    def load_encoder(self, folder: Path, complete: bool = False) -> nn.Module:
+        return load_model(self._auto(), folder, complete)
 
     def encoder_vectors(self, encoder: Any, batch: Batch) -> Tensor:
         """(batch, width) what the pretrained model gives to its own last layer."""

@@ -12,6 +12,7 @@ SNIPPETS = Archive(
     "vaderSentiment",
     "vaderSentiment-2.5.tar.gz",
     "b960c954831f5ca58afee61780cc04ed48e551b91e783bfcbfb2c18bb8081a84",
+    2_451_781,
 )
 RATINGS = "additional_resources/hutto_ICWSM_2014.tar.gz"
 # Mean ratings run from -4 to 4; nearer to zero than this, the raters did not agree on a side.

@@ -17,7 +17,7 @@ from common.data.findings import Finding, row_names
 from common.data.splits import Data
 from common.evaluation import slices
 from common.metrics import calibration, spans
-from common.models.pretrained import load_model
+from common.models.weights import load_model
 from common.system.errors import UserError
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 

@@ -93,9 +93,11 @@ def one_prediction(run: Run) -> None:
 def forged(run: Run, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
     """Change the predictions, and let the kit itself make numbers, hashes and card fit."""
     from common.evaluation.measure import assemble
-    from common.evaluation.records import read_records, vouched_files
+    from common.evaluation.records import read_records
+    from common.evaluation.results import summarise
     from common.predictor import Predictor
     from common.reporting.card import write_pages
+    from common.run import vouched_files
     from common.system.files import sha256
 
     records = change(read_records(run))
@@ -103,7 +105,8 @@ def forged(run: Run, change: Callable[[list[dict[str, Any]]], list[dict[str, Any
     manifest = read_json(run.manifest)
     manifest["files"] = {path.relative_to(run.folder).as_posix(): sha256(path) for path in vouched_files(run)}
     write_json(run.manifest, manifest)
-    write_json(run.results, assemble(run, Predictor.load(run.folder).task, manifest))
+    task = Predictor.load(run.folder).task
+    write_json(run.results, assemble(run, task, manifest, summarise(read_records(run), task)))
     write_pages(run)
 
 
@@ -233,7 +236,7 @@ def the_baseline(run: Run) -> None:
 
 CHANGES: list[tuple[Callable[[Run], None], set[str]]] = [
     (one_number, {"numbers"}),
-    (one_weight, {"files", "answers"}),
+    (one_weight, {"files", "model"}),
     (one_weight_and_its_hash, {"answers"}),
     (one_row, {"data"}),
     (no_data, {"model"}),
@@ -267,7 +270,15 @@ def test_what_was_changed_is_found(copy: Run, change: Callable[[Run], None], exp
     assert expected <= failed(copy).keys()
 
 
-def test_the_command_exits_1_with_a_table(
+def test_a_renamed_run_and_a_moved_one_pass(copy: Run) -> None:
+    before = failed(copy)
+    moved = copy.folder.parent / "elsewhere/renamed by hand"
+    moved.parent.mkdir()
+    copy.folder.rename(moved)
+    assert failed(Run(moved)) == before
+
+
+def test_the_command_exits_1_and_says_what_differs(
     copy: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import sys
@@ -280,7 +291,7 @@ def test_the_command_exits_1_with_a_table(
         main()
     assert left.value.code == 1
     printed = capsys.readouterr().out
-    assert "FAIL" in printed and "slices.1.metrics.accuracy.low" in printed
+    assert "FAIL" in printed and "  slices.1.metrics.accuracy.low" in printed
 
 
 def test_kept_results_may_differ_in_time_but_in_no_number(

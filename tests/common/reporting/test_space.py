@@ -3,20 +3,25 @@
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from common.cli import main
 from common.predictor import Predictor
-from common.reporting.space import push_space, write_space
+from common.reporting.card import write_card
+from common.reporting.publish import check_upload, write_model_repository
+from common.reporting.space import write_space
 from common.run import REPOSITORY, Run
 from common.system.errors import UserError
-from common.system.files import read_json
+from common.system.files import read_json, write_json
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +39,31 @@ def test_it_holds_what_a_space_needs_and_nothing_more(space: Path, finished_run:
         "requirements.txt",
         "README.md",
         "LICENSE",
+        ".written.json",
     }
     assert {path.name for path in (space / "run").iterdir()} == {
         "baseline",
         "config.yaml",
         "manifest.json",
+        "metrics.jsonl",
         "model",
-        "plots",
         "README.md",
         "results.json",
     }
     code = {path.relative_to(space).as_posix() for path in space.rglob("*.py")}
     assert {"apps/text_classification.py", "common/predictor.py", "projects/text_classification/task.py"} <= code
-    stay_at_home = re.compile(r"common/(training/|fine_tune|verify|new|cli|reporting/space)|projects/\w+/rows\.py")
+    stay_at_home = re.compile(
+        r"common/(training/|fine_tune|verify|new|cli|reporting/(space|publish))|projects/\w+/rows\.py"
+    )
     assert not [name for name in code if stay_at_home.match(name)]
     assert (REPOSITORY / "common/training/loop.py").exists(), "the names above are names that there are"
     front = yaml.safe_load((space / "README.md").read_text().split("---\n")[1])
     assert front["sdk"] == "gradio" and front["app_file"] == "app.py" and front["python_version"] == "3.12"
-    requirements = dict(line.split("==") for line in (space / "requirements.txt").read_text().splitlines())
+    assert front["tags"] == ["text-classification", "fine-tuned"] and front["emoji"] and front["colorFrom"] == "blue"
+    assert len(front["short_description"]) <= 60 and "models" not in front, "its model is a folder of this machine"
+    index, *packages = (space / "requirements.txt").read_text().splitlines()
+    assert index == "--extra-index-url https://download.pytorch.org/whl/cpu"
+    requirements = dict(line.split("==") for line in packages)
     assert front["sdk_version"] == requirements["gradio"]
     assert {"torch", "transformers", "safetensors", "datasets"} <= requirements.keys()
     assert not {"pytest", "ruff", "playwright", "trackio", "hassil", "pypi-simple"} & requirements.keys()
@@ -75,15 +87,64 @@ def test_it_holds_no_path_and_no_secret(space: Path, finished_run: Run) -> None:
     assert "--train_file train.csv" in read_json(space / "run/results.json")["command"]
 
 
-def test_a_token_in_the_run_stops_it(finished_run: Run, tmp_path: Path) -> None:
-    import shutil
+@pytest.fixture
+def run(finished_run: Run, tmp_path: Path) -> Run:
+    """A copy of the run, which a test may change."""
+    shutil.copytree(finished_run.folder, tmp_path / "copy")
+    return Run(tmp_path / "copy")
 
-    copy = tmp_path / "run"
-    shutil.copytree(finished_run.folder, copy)
-    (copy / "README.md").write_text("my token is hf_" + "a1B2" * 9)
-    with pytest.raises(UserError, match="something like a Hugging Face token"):
-        write_space(copy, tmp_path / "space")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"], "nothing half-written is left"
+
+def test_a_token_in_the_run_stops_it_unless_it_is_said_to_be_none(run: Run, tmp_path: Path) -> None:
+    run.card.write_text("my token is hf_" + "a1B2" * 9)
+    with pytest.raises(
+        UserError, match=r"run/README.md holds hf_a1B2\.\.\., which looks like .* if it is none, add --allow"
+    ):
+        write_space(run.folder, tmp_path / "space")
+    with pytest.raises(UserError, match=r"README.md holds hf_a1B2"):
+        write_model_repository(run, tmp_path / "model", "me/model")
+    shutil.rmtree(tmp_path / "model")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy"], "nothing half-written is left"
+    assert write_space(run.folder, tmp_path / "space", allow_tokens=True).is_dir()
+
+
+def test_ones_own_token_is_never_published(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_" + "a1B2" * 9)
+    run.card.write_text("my token is hf_" + "a1B2" * 9)
+    with pytest.raises(UserError, match=r"run/README.md holds your own token: revoke it"):
+        write_space(run.folder, tmp_path / "space", allow_tokens=True)
+
+
+def test_texts_about_folders_are_no_secret(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions about Linux name /root, which may be the home of whoever writes the Space."""
+    monkeypatch.setenv("HOME", "/root")
+    text = f"may I empty /root/.cache/pip or {REPOSITORY}/build?"
+    results = read_json(run.results)
+    results["examples_to_try"][0]["input"] = text
+    write_json(run.results, results)
+    space = write_space(run.folder, tmp_path / "space")
+    assert read_json(space / "run/results.json")["examples_to_try"][0]["input"] == text
+
+
+def test_private_folders_stay_at_home(run: Run, tmp_path: Path) -> None:
+    private = "/home/Ana Maria Example/Client X (secret)/my data.csv"
+    manifest, results = read_json(run.manifest), read_json(run.results)
+    before = manifest["config"]["train_file"]
+    command = results["command"].replace(before, shlex.quote(private))
+
+    def changed(value: str) -> Any:
+        return json.loads(value.replace(before, private))
+
+    write_json(run.manifest, {**changed(json.dumps(manifest)), "command": command})
+    write_json(run.results, {**changed(json.dumps(results)), "command": command})
+    write_card(run)
+    space = write_space(run.folder, tmp_path / "space")
+    write_model_repository(run, tmp_path / "model", "me/model")
+    for folder in (space, tmp_path / "model"):
+        for file in (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".safetensors"):
+            assert not re.search("Ana Maria|Client X", file.read_text()), file
+    assert "--train_file 'my data.csv'" in read_json(space / "run/results.json")["command"]
+    assert yaml.safe_load((space / "run/config.yaml").read_text())["train_file"] == "my data.csv"
+    assert "my data.csv" in (tmp_path / "model/README.md").read_text()
 
 
 def test_a_folder_with_files_is_left_alone(finished_run: Run, tmp_path: Path) -> None:
@@ -93,28 +154,41 @@ def test_a_folder_with_files_is_left_alone(finished_run: Run, tmp_path: Path) ->
     assert (tmp_path / "mine.txt").read_text() == "keep me"
 
 
-def test_without_a_token_nothing_is_pushed(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_space_is_written_again_over_itself_but_over_nothing_of_its_owner(finished_run: Run, tmp_path: Path) -> None:
+    space = write_space(finished_run.folder, tmp_path / "space")
+    (space / "common/__pycache__").mkdir()
+    (space / "common/__pycache__/x.pyc").write_bytes(b"left by running it")
+    (space / "common/predictor.py").unlink()
+    assert write_space(finished_run.folder, space) == space
+    assert (space / "common/predictor.py").exists() and not (space / "common/__pycache__").exists()
+    for name in ("README.md", "run/corrections.jsonl"):
+        with (space / name).open("a") as file:
+            file.write("of my own")
+        with pytest.raises(UserError, match=rf"{name} in .* was changed by hand, and would be lost"):
+            write_space(finished_run.folder, space)
+        assert "of my own" in (space / name).read_text()
+        shutil.rmtree(space)
+        write_space(finished_run.folder, space)
+
+
+def test_without_a_token_nothing_is_written(
+    finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
-    with pytest.raises(UserError, match="no token"):
-        push_space(space, "me/space")
+    space = ["kit", "space", str(finished_run.folder), str(tmp_path / "space"), "--push", "me/space"]
+    for arguments in (space, ["kit", "push", str(finished_run.folder), "me/model"]):
+        monkeypatch.setattr(sys, "argv", arguments)
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert left.value.code == 2 and "there is no token to upload with" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_with_a_token_the_folder_is_uploaded(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[tuple[str, dict[str, object]]] = []
-    monkeypatch.setattr("huggingface_hub.get_token", lambda: "token")
-    monkeypatch.setattr(
-        "huggingface_hub.HfApi.create_repo",
-        lambda self, name, **options: calls.append((name, options)) or f"https://example/{name}",
-    )
-    monkeypatch.setattr(
-        "huggingface_hub.HfApi.upload_folder", lambda self, **options: calls.append(("upload", options))
-    )
-    assert push_space(space, "me/space") == "https://example/me/space"
-    assert calls == [
-        ("me/space", {"repo_type": "space", "space_sdk": "gradio", "exist_ok": True}),
-        ("upload", {"repo_id": "me/space", "repo_type": "space", "folder_path": space}),
-    ]
+@pytest.mark.parametrize("name", ["space", "me/", "/space", "me/my space", "me/a/b", "https://huggingface.co/me/space"])
+def test_a_name_that_is_none_on_the_hub_is_said_first(name: str) -> None:
+    with pytest.raises(UserError, match="is no name on the Hub: write USER/NAME"):
+        check_upload(name)
 
 
 def test_the_command_writes_it(finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.system.errors import UserError
-from common.system.files import read_json, sha256, whole_folder, without_paths, write_json, write_text
+from common.system.files import read_json, sha256, whole_folder, write_json, write_text
 
 
 def test_a_folder_appears_whole_at_the_end(tmp_path: Path) -> None:
@@ -93,9 +93,3 @@ def test_a_missing_and_a_damaged_file_are_said_in_a_sentence(tmp_path: Path) -> 
         UserError, match=r"results.json is damaged .*: `kit evaluate .*` writes the results of a run again"
     ):
         read_json(tmp_path / "results.json")
-
-
-def test_paths_of_the_machine_are_shortened_in_nested_values() -> None:
-    value = {"command": "train --train_file /home/me/rows.csv", "files": ["/data/a.csv", 3], "url": "https://a.b/c/d"}
-    short = {"command": "train --train_file rows.csv", "files": ["a.csv", 3], "url": "https://a.b/c/d"}
-    assert without_paths(value) == short

@@ -54,7 +54,7 @@ def test_a_download_that_is_not_the_pinned_file_is_refused(monkeypatch: pytest.M
     monkeypatch.setenv("KIT_CACHE", str(tmp_path))
     monkeypatch.setattr(packages, "_download", lambda _, target: target.write_bytes(b"something else"))
     with pytest.raises(UserError, match="is not the pinned file"):
-        fetch(Archive("a", "a.whl", "00"))
+        fetch(Archive("a", "a.whl", "00", 100))
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 

@@ -1,0 +1,69 @@
+"""The weights of a model's folder: each is there, from safetensors, or there is no model."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.system.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Share of a pretrained model's own parameters that may start at random, such as a pooler that it never had.
+NEW = 0.1
+
+
+def load_model(auto_class: Any, folder: Path, complete: bool = True, **options: Any) -> "nn.Module":
+    """The model of a folder by one of transformers' Auto classes, from safetensors alone.
+
+    A fine-tuned model is `complete`: each weight is there in its shape, and nothing beside. A pretrained one may lack a
+    head, which then starts at random. `options` go to `from_pretrained`.
+    Raises UserError where weights are missing or damaged, or where files of the folder lead out of it.
+    """
+    from safetensors import SafetensorError
+
+    check_index(folder)
+    if complete and (links := [path for path in folder.iterdir() if path.is_symlink()]):
+        raise UserError(f"{links[0]} is a link, and none is followed in a run: put the file itself there.")
+    options |= {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+    try:
+        model, found = auto_class.from_pretrained(folder, trust_remote_code=False, **options)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"the model in {folder} cannot be loaded ({reason}): get its files again.") from error
+    new = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
+    if complete and (odd := sorted(new | set(found["unexpected_keys"]))):
+        problem = f"{len(odd):,} weights of the model in {folder} are missing, or are of another model ({odd[0]})"
+        raise UserError(f"{problem}: get its files again, or train anew.")
+    if (share := _share(model, new)) > NEW:
+        raise UserError(
+            f"{folder} lacks the weights for {share:.0%} of a {type(model).__name__}, which would start at random: "
+            "choose another model, or give --pretrained false."
+        )
+    return model
+
+
+def _share(model: Any, names: set[str]) -> float:
+    """The share of parameters that these are of the pretrained part of a model, which every task of its kind has."""
+    prefix = f"{model.base_model_prefix}."
+    parameters = dict(model.named_parameters())
+    own = {name: one for name, one in parameters.items() if name.startswith(prefix)} or parameters
+    size = {name: one.numel() for name, one in own.items()}
+    return sum(number for name, number in size.items() if name in names) / max(1, sum(size.values()))
+
+
+def check_index(folder: Path) -> None:
+    """Raise UserError where a list of the files of the weights names one that is not beside it."""
+    for index in folder.glob("*.index.json"):
+        files = described(index).get("weight_map")
+        if not isinstance(files, dict) or any(Path(str(name)).name != name for name in files.values()):
+            raise UserError(f"{index} names files that are not beside it: get the model's files again.")
+
+
+def described(file: Path) -> dict[str, Any]:
+    """What a JSON file of a model says; nothing where it is damaged, or no object."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
