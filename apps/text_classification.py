@@ -20,7 +20,7 @@ from projects.text_classification.pieces import kept_texts, pieces, read_part
 # A text is cut into at most so many pieces to see which of them matter.
 PIECES = 40
 # Texts with some of the pieces that the model is asked about: of long texts fewer, so that nobody waits for long.
-COALITIONS, FEWEST, CHARACTERS = 512, 128, 100_000
+COALITIONS, FEWEST, CHARACTERS = 256, 128, 60_000
 # A piece that changes the probability by less is not marked.
 LEAST_SHARE = 0.01
 # Pieces that the table names.

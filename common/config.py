@@ -35,7 +35,7 @@ class DataOptions:
         dataset: `starter:NAME` (arrives by pip) or a Hub id.
         dataset_revision: commit of the Hub data set; without one the newest is looked up and recorded.
         train_file: your own rows: CSV, TSV, JSON, JSONL or Parquet, also gzipped.
-        extra_train_file: rows that are added to the training split alone, such as a demo's corrections.jsonl.
+        extra_train_file: rows that are added to the training split alone, such as the corrections that you kept.
         validation_file: rows to choose the checkpoint by; made from the training rows if missing.
         test_file: rows to measure on, touched once at the end; made from the training rows if missing.
         out_of_domain_files: further test files from other places, NAME=PATH, measured beside the test split.

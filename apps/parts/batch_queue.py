@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from apps.parts import visitors
@@ -47,6 +48,15 @@ class Turns:
         return item
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A question, where its answer goes, and what it costs."""
+
+    question: Any
+    future: asyncio.Future[Any]
+    cost: float
+
+
 class BatchQueue:
     """Collects questions and answers them in batches.
 
@@ -66,43 +76,44 @@ class BatchQueue:
     ):
         self.answer, self.largest, self.cost, self.dearest = answer, largest, cost, dearest
         self.waiting = Turns()
-        self.next: tuple[Any, asyncio.Future[Any]] | None = None  # taken, but too dear for the last batch
+        self.next: Waiting | None = None  # taken, but too dear for the last batch
         self.worker: asyncio.Task[None] | None = None
 
     async def ask(self, question: Any) -> Any:
         """The answer to one question; whoever asks sets a time limit (`asyncio.timeout`)."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.waiting.put((question, future), visitors.visitor(), visitors.request())
+        waiting = Waiting(question, future, self.cost(question))
+        self.waiting.put(waiting, visitors.visitor(), visitors.request())
         if self.worker is None or self.worker.done():
             self.worker = asyncio.create_task(self._work())
         return await future
 
-    def _batch(self) -> list[tuple[Any, asyncio.Future[Any]]]:
+    def _batch(self) -> list[Waiting]:
         """The questions of the next batch; whoever gave up is not asked for."""
-        batch: list[tuple[Any, asyncio.Future[Any]]] = []
+        batch: list[Waiting] = []
         spent = 0.0
         while (self.next or self.waiting) and len(batch) < self.largest:
-            question, future = self.next or self.waiting.take()
+            waiting = self.next or self.waiting.take()
             self.next = None
-            if future.done():
+            if waiting.future.done():
                 continue
-            spent += self.cost(question)
+            spent += waiting.cost
             if batch and spent > self.dearest:
-                self.next = question, future
+                self.next = waiting
                 break
-            batch.append((question, future))
+            batch.append(waiting)
         return batch
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while batch := self._batch():
             try:
-                answers = await loop.run_in_executor(MODEL_THREAD, self.answer, [question for question, _ in batch])
+                answers = await loop.run_in_executor(MODEL_THREAD, self.answer, [one.question for one in batch])
             except Exception as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
+                for one in batch:
+                    if not one.future.done():
+                        one.future.set_exception(error)
                 continue
-            for (_, future), answer in zip(batch, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+            for one, answer in zip(batch, answers, strict=True):
+                if not one.future.done():
+                    one.future.set_result(answer)
