@@ -16,7 +16,7 @@ from apps.parts.inputs import LIMITS, checked_file, fresh_folder, or_nothing, up
 from common.predictor import Predictor
 from common.system.errors import UserError
 from common.task.contract import Prediction
-from projects.image_classification.pictures import FORMATS, SUFFIXES, opened
+from projects.image_classification.pictures import VISITORS_FORMATS, VISITORS_SUFFIXES, opened
 from projects.image_classification.task import ImageClassification
 
 MISSING = "There is no picture yet: choose, paste or draw one first."
@@ -33,8 +33,9 @@ class ImageDemo(ClassifierDemo):
 
     arguments: ClassVar[dict[str, Any]] = {"picture": gr.FileData}
     preprocess: ClassVar[bool] = False
+    dearest: ClassVar[float] = LIMITS.pixels  # a batch of large ones would keep the model from everybody for a minute
     keeps: ClassVar[str] = (
-        "The picture's file is kept as it is, with the place and time that a camera may have written into it."
+        "The picture is kept, without the place and time that a camera may have written into its file."
     )
 
     def __init__(self, predictor: Predictor):
@@ -45,7 +46,7 @@ class ImageDemo(ClassifierDemo):
         self.opening = threading.Lock()  # a whole picture takes up to half a gigabyte: visitors open theirs in turn
 
     async def checked(self, given: Any) -> Path:
-        file = checked_file(uploaded(given), SUFFIXES, MISSING)
+        file = checked_file(uploaded(given), VISITORS_SUFFIXES, MISSING)
         await asyncio.to_thread(self._opened, file)  # one that cannot be opened would fail the whole batch
         return file
 
@@ -54,30 +55,22 @@ class ImageDemo(ClassifierDemo):
 
         Raises UserError with one sentence without the file's name.
         """
-        try:
-            with Image.open(file, formats=FORMATS) as header:
-                if header.width * header.height > LIMITS.pixels:
-                    raise UserError(
-                        f"The picture has more than {LIMITS.pixels // 1_000_000} million pixels: save it smaller."
-                    )
-                # Made as high as the model needs it, a stretched picture would fill the memory.
-                if max(header.size) > LIMITS.stretch * min(header.size):
-                    raise UserError(
-                        f"The picture is over {LIMITS.stretch} times as long as it is wide: give a part of it."
-                    )
-        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
-            pass  # `opened` finds words for it
         with self.opening:
             try:
-                picture = opened(file, self.least)
+                picture = opened(file, self.least, VISITORS_FORMATS, LIMITS.pixels)
             except UserError as error:
                 raise UserError(str(error).replace(file.name, "The picture", 1)) from None
             picture.thumbnail((2 * self.least, 2 * self.least))
         return picture
 
+    def cost(self, question: Path | Image.Image) -> float:
+        if isinstance(question, Image.Image):
+            return question.width * question.height
+        with Image.open(question, formats=VISITORS_FORMATS) as header:
+            return header.width * header.height
+
     def kept(self, question: Path) -> dict[str, Any]:
-        assert self.corrections
-        return {self.column("image"): self.corrections.keep_picture(question)}
+        return {self.column("image"): question}
 
     def question_boxes(self) -> list[Any]:
         looks: dict[str, Any] = {"height": 320, "buttons": [], "elem_classes": "picture", "placeholder": PLACEHOLDER}
@@ -186,14 +179,20 @@ class ImageDemo(ClassifierDemo):
             raise UserError("There are no pictures yet: choose some first.")
         if len(paths) > LIMITS.pictures:
             raise UserError(f"At most {LIMITS.pictures} pictures are answered at once: choose fewer.")
-        files = []
-        for number, path in enumerate(paths, 1):
-            try:
-                files.append(await self.checked(path))
-            except UserError as error:
-                raise UserError(f"Picture {number}: {error}") from None
-        answers = await self.answers_in_turn(files, progress)
-        return self.answers_file(["picture"], [[file.name] for file in files], answers)
+        files = [await self._checked_or_why_not(path) for path in paths]
+        good = [file for file in files if isinstance(file, Path)]
+        if not good:
+            raise UserError(f"None of these can be answered. Picture 1: {files[0]}")
+        answers = iter(await self.answers_in_turn(good, progress))
+        names = [Path(uploaded(path) or f"picture {number}").name for number, path in enumerate(paths, 1)]
+        found = [next(answers) if isinstance(file, Path) else file for file in files]
+        return self.answers_file(["picture"], [[name] for name in names], found)
+
+    async def _checked_or_why_not(self, path: Any) -> Path | str:
+        try:
+            return await self.checked(path)
+        except UserError as error:
+            return str(error)
 
     def many_tab(self) -> None:
         gr.Markdown(
@@ -201,7 +200,10 @@ class ImageDemo(ClassifierDemo):
             "the answers come as a CSV."
         )
         files = gr.UploadButton(
-            "Choose pictures, and answer them", file_types=list(SUFFIXES), file_count="multiple", variant="primary"
+            "Choose pictures, and answer them",
+            file_types=list(VISITORS_SUFFIXES),
+            file_count="multiple",
+            variant="primary",
         )
         files.data_model = or_nothing(files.data_model)
         answers = gr.DownloadButton("Download the answers", visible=False)

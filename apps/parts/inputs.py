@@ -28,7 +28,6 @@ class Limits:
         rows, columns, column_characters: of one file, and of a column's name.
         file_bytes: of one upload.
         pixels: of one picture.
-        stretch: of one picture, its longer side divided by its shorter one.
         pictures: in one request.
         seconds: that one request may take.
         file_seconds: that a whole file may take.
@@ -45,7 +44,6 @@ class Limits:
     column_characters: int = 200
     file_bytes: int = 10_000_000
     pixels: int = 25_000_000
-    stretch: int = 50
     pictures: int = 100
     seconds: float = 20.0
     file_seconds: float = 100.0
