@@ -6,9 +6,10 @@ KIT := .venv/bin/kit
 .PHONY: run demo test browser-tools lint clean
 
 .venv/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install -c constraints.txt -e '.[test]'
-	touch $@
+	@echo "installing into .venv; this takes some minutes"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
 
 run: .venv/.installed
 	$(KIT) train text_classification --config projects/text_classification/starter.yaml

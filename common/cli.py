@@ -8,6 +8,8 @@ from pathlib import Path
 from common.system.errors import UserError, exit_with_sentence
 
 PROJECTS = Path(__file__).resolve().parent.parent / "projects"
+AT_ONCE = 1_000  # inputs that `predict` answers before it prints the answers
+RUN = "a run: its path, project/name, its name, or a project for its latest; default: the latest of all"
 
 
 def main() -> None:
@@ -21,7 +23,7 @@ def _main() -> None:
         description="Fine-tune pretrained models, measure them honestly, show the evidence.",
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     command = commands.add_parser("list", help="the projects, and the runs there are")
     command.set_defaults(call=_list)
@@ -33,30 +35,47 @@ def _main() -> None:
     command.set_defaults(call=_train)
 
     command = commands.add_parser("evaluate", help="measure a run's saved model again")
-    command.add_argument("run", nargs="?", type=Path, help="default: the latest")
+    command.add_argument("run", nargs="?", help=RUN)
     command.set_defaults(call=_evaluate)
 
-    command = commands.add_parser("report", help="write a run's report.html and plots again")
-    command.add_argument("run", nargs="?", type=Path, help="default: the latest")
+    command = commands.add_parser("report", help="write a run's report and model card again")
+    command.add_argument("run", nargs="?", help=RUN)
     command.set_defaults(call=_report)
 
     command = commands.add_parser("predict", help="ask a run's model")
-    command.add_argument("text", nargs="+")
-    command.add_argument("--run", type=Path, help="default: the latest")
+    command.add_argument("input", nargs="*", help="what to answer; - for the lines of standard input")
+    command.add_argument("--file", type=Path, help="a text in UTF-8 with one input a line")
+    command.add_argument("--json", action="store_true", help="one line of JSON for each answer")
+    command.add_argument("--run", help=RUN)
     command.set_defaults(call=_predict)
 
     command = commands.add_parser("demo", help="show a run's model and its evidence in the browser", add_help=False)
     command.set_defaults(call=_demo)
 
     command = commands.add_parser("verify", help="compute every number of a run again, and ask its model again")
-    command.add_argument("run", nargs="?", type=Path, help="default: the latest")
+    command.add_argument("run", nargs="?", help=RUN)
     command.set_defaults(call=_verify)
 
     command = commands.add_parser("space", help="write a folder that is a whole Hugging Face Space")
-    command.add_argument("run", type=Path)
+    command.add_argument("run", help="a run: its path, project/name, or its name")
     command.add_argument("folder", type=Path)
     command.add_argument("--push", metavar="USER/NAME", help="upload it, too (needs a token)")
+    _publishing(command)
     command.set_defaults(call=_space)
+
+    command = commands.add_parser("push", help="upload a run's model and its card to the Hugging Face Hub")
+    command.add_argument("run", help="a run: its path, project/name, or its name")
+    command.add_argument("name", metavar="USER/NAME")
+    _publishing(command)
+    command.set_defaults(call=_push)
+
+    command = commands.add_parser(
+        "corrections", help="look through what visitors of a run's demo corrected, before anything is trained on it"
+    )
+    command.add_argument("run", nargs="?", help=RUN)
+    command.add_argument("--keep", nargs="+", default=[], metavar="ROWS", help="numbers such as 1 3-5, or all")
+    command.add_argument("--drop", nargs="+", default=[], metavar="ROWS", help="numbers such as 1 3-5, or all")
+    command.set_defaults(call=_corrections)
 
     command = commands.add_parser("learn", help="the lessons, from gradient descent on: kit learn 01 [--check]")
     command.add_argument("lesson", nargs="?", help="number of a lesson; without one they are listed")
@@ -96,7 +115,13 @@ def _main() -> None:
         {"train": _train, "demo": _demo}[sys.argv[1]](sys.argv[2:])
         return
     arguments = parser.parse_args()
-    arguments.call(arguments)
+    getattr(arguments, "call", _welcome)(arguments)
+
+
+def _publishing(command: argparse.ArgumentParser) -> None:
+    """The options of what is uploaded."""
+    command.add_argument("--private", action="store_true", help="nobody else sees it there, if it is new")
+    command.add_argument("--allow-tokens", action="store_true", help="publish texts that look like tokens and are none")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -106,45 +131,50 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}: `{self.prog} --help` shows how.")
 
 
+def _say(line: object = "") -> None:
+    from common.system.progress import say
+
+    say(str(line))
+
+
+def _welcome(_: argparse.Namespace) -> None:
+    from common.reporting.overview import welcome
+    from common.task.projects import project_names
+
+    for line in welcome(project_names(), any(PROJECTS.glob("*/lessons.py"))):
+        _say(line)
+
+
 def _list(_: argparse.Namespace) -> None:
-    for folder in sorted(PROJECTS.glob("*/task.py")):
-        first_line = folder.read_text(encoding="utf-8").splitlines()[0].strip('"')
-        print(f"{folder.parent.name:24} {first_line}")
-        for results in sorted(Path("runs").glob(f"{folder.parent.name}/*/results.json")):
-            print(f"    {results.parent}")
+    from common.reporting.overview import project_lines
+    from common.task.projects import project_names, project_title
+
+    for project in project_names():
+        for line in project_lines(project, project_title(project)):
+            _say(line)
 
 
 def _train(arguments: list[str]) -> None:
     """Start train.py here, or with torchrun (CPU) or accelerate (GPU) for several processes."""
+    from common.task.projects import parse_options, project_names
+
     if not arguments or arguments[0].startswith("-"):
-        names = ", ".join(path.parent.name for path in sorted(PROJECTS.glob("*/task.py")))
+        names = ", ".join(project_names())
         if arguments and arguments[0] in ("-h", "--help"):
-            usage = "usage: kit train PROJECT [--processes N] [options]"
-            print(f"{usage}\n\nprojects: {names}\n`kit train PROJECT --help` lists the options.")
+            usage = "usage: kit train PROJECT [--config FILE] [--NAME VALUE ...]"
+            _say(f"{usage}\n\nprojects: {names}\n`kit train PROJECT --help` explains the options.")
             return
         raise UserError(f"name the project first: kit train PROJECT (there is {names}).")
     project, rest = arguments[0], arguments[1:]
-    processes = _option(rest, "--processes")
-    if processes in (None, "1"):
+    processes = parse_options(project, rest).processes or 1  # what is mistyped is said before torch is imported
+    if processes == 1:
         from common.fine_tune import fine_tune
 
         fine_tune(project, rest)
         return
     from common.system.launch import launch
-    from common.task.projects import load_task_class
 
-    load_task_class(project)  # a project that does not exist is said once, not by every process
-    raise SystemExit(launch(PROJECTS / project / "train.py", str(processes), rest))
-
-
-def _option(arguments: list[str], name: str) -> str | None:
-    """The value of an option of `train` that decides how it is started."""
-    for index, argument in enumerate(arguments):
-        if argument == name and index + 1 < len(arguments):
-            return arguments[index + 1]
-        if argument.startswith(f"{name}="):
-            return argument.partition("=")[2]
-    return None
+    raise SystemExit(launch(PROJECTS / project / "train.py", processes, rest))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -159,39 +189,58 @@ def _report(arguments: argparse.Namespace) -> None:
     from common.run import Run
 
     for file in write_pages(Run(_run(arguments.run))):
-        print(file)
+        _say(file)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
+    from common.reporting.asked import answer_json, answer_line, inputs
+
+    asked = inputs(arguments.input, arguments.file)
+    run = _run(arguments.run)
     from common.predictor import Predictor
     from common.system.progress import quiet_libraries
-    from common.task.contract import as_key
 
     quiet_libraries()
-    predictor = Predictor.load(_run(arguments.run))
-    for text, answer in zip(arguments.text, predictor.predict(arguments.text), strict=True):
-        confidence = "" if answer.confidence is None else f"{answer.confidence:6.1%}  "
-        print(f"{confidence}{as_key(answer.value)}   {text}")
+    predictor = Predictor.load(run)
+    line = answer_json if arguments.json else answer_line
+    for start in range(0, len(asked), AT_ONCE):
+        some = asked[start : start + AT_ONCE]
+        for one, answer in zip(some, predictor.predict(some), strict=True):
+            _say(line(one, answer))
 
 
 def _demo(arguments: list[str]) -> None:
     """Start the demo of a run's project, or one that needs no run by its name: apps/NAME, found by convention."""
     import runpy
 
-    given, rest = (arguments[0], arguments[1:]) if arguments and not arguments[0].startswith("-") else (None, arguments)
+    named, rest = _taken_out(arguments, "--run")
+    given = rest.pop(0) if rest and not rest[0].startswith("-") else None
+    if given and named:
+        raise UserError(f"{given} and --run {named} both name a run: give one of them.")
+    given = given or named
     demo = given if given in _demos() else None
     if demo is None and not {"-h", "--help"} & set(rest):
-        from common.run import Run
+        from common.run import Run, project_of
         from common.system.files import read_json
 
-        run = Run(_run(Path(given) if given else None))
+        run = Run(_run(given))
         if not run.results.exists():
             raise UserError(f"{run.folder} is not finished: `kit train` with the options of that run goes on with it.")
-        demo, rest = read_json(run.results)["project"], [str(run.folder), *rest]
+        demo, rest = project_of(read_json(run.results)), [str(run.folder), *rest]
         if demo not in _demos():
             raise UserError(f"there is no demo for {demo}: apps/{demo}.py is missing.")
     sys.argv = ["kit demo", *rest]
     runpy.run_module(f"apps.{demo or _demos()[0]}", run_name="__main__")  # any demo of a run knows the options
+
+
+def _taken_out(arguments: list[str], name: str) -> tuple[str | None, list[str]]:
+    """The value of an option, and the arguments without it."""
+    for index, argument in enumerate(arguments):
+        if argument == name and index + 1 < len(arguments):
+            return arguments[index + 1], arguments[:index] + arguments[index + 2 :]
+        if argument.startswith(f"{name}="):
+            return argument.removeprefix(f"{name}="), arguments[:index] + arguments[index + 1 :]
+    return None, list(arguments)
 
 
 def _demos() -> list[str]:
@@ -211,11 +260,36 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 
 def _space(arguments: argparse.Namespace) -> None:
+    from common.reporting.publish import check_upload
     from common.reporting.space import push_space, write_space
 
-    print(write_space(_run(arguments.run), arguments.folder))
     if arguments.push:
-        print(push_space(arguments.folder, arguments.push))
+        check_upload(arguments.push)  # before anything is written
+    folder = write_space(_run(arguments.run), arguments.folder, arguments.allow_tokens)
+    _say(folder)
+    if arguments.push:
+        _say(push_space(folder, arguments.push, arguments.private))
+    else:
+        _say("next: `python app.py` in it tries it; the same command with --push USER/NAME publishes it.")
+
+
+def _push(arguments: argparse.Namespace) -> None:
+    from common.reporting.publish import push_model
+
+    _say(push_model(_run(arguments.run), arguments.name, arguments.private, arguments.allow_tokens))
+
+
+def _corrections(arguments: argparse.Namespace) -> None:
+    from common.data.corrections import kept_file, review
+    from common.reporting.corrections import lines
+    from common.run import Run
+
+    file = Run(_run(arguments.run)).corrections
+    if arguments.keep or arguments.drop:
+        kept, dropped = review(file, arguments.keep, arguments.drop)
+        _say(f"{kept:,} rows kept in {kept_file(file)}, {dropped:,} dropped.")
+    for line in lines(file):
+        _say(line)
 
 
 def _learn(arguments: argparse.Namespace) -> None:
@@ -226,7 +300,7 @@ def _learn(arguments: argparse.Namespace) -> None:
     lessons = importlib.import_module(f"projects.{file.parent.name}.lessons")
     if arguments.lesson is None:
         for lesson in lessons.lessons():
-            print(f"{lesson.number}  {lesson.title}")
+            _say(f"{lesson.number}  {lesson.title}")
         return
     lesson = lessons.find(arguments.lesson)
     if arguments.check:
@@ -238,8 +312,8 @@ def _results(arguments: argparse.Namespace) -> None:
     from common.reporting.readme import keep_results, write_readme
 
     for run in arguments.add:
-        print(keep_results(run, PROJECTS / arguments.project))
-    print(write_readme(PROJECTS / arguments.project, only_check=arguments.check))
+        _say(keep_results(run, PROJECTS / arguments.project))
+    _say(write_readme(PROJECTS / arguments.project, only_check=arguments.check))
 
 
 def _new(arguments: argparse.Namespace) -> None:
@@ -247,8 +321,8 @@ def _new(arguments: argparse.Namespace) -> None:
     from common.system.source import REPOSITORY
 
     for place in new_project(arguments.name, arguments.source):
-        print(place.relative_to(REPOSITORY))
-    print(f"\nnext: kit train {arguments.name} --config projects/{arguments.name}/starter.yaml")
+        _say(place.relative_to(REPOSITORY))
+    _say(f"\nnext: kit train {arguments.name} --config projects/{arguments.name}/starter.yaml")
 
 
 def _starters(_: argparse.Namespace) -> None:
@@ -257,20 +331,16 @@ def _starters(_: argparse.Namespace) -> None:
     from common.models.pretrained import MODELS, pretrained
 
     for name in MODELS:
-        print(pretrained(f"starter:{name}").reference)
+        _say(pretrained(f"starter:{name}").reference)
     for file in sorted(PROJECTS.glob("*/starter_data.py")):
         for name, read in importlib.import_module(f"projects.{file.parent.name}.starter_data").STARTERS.items():
-            print(f"starter:{name} from {read().reference}")
+            _say(f"starter:{name} from {read().reference}")
 
 
-def _run(run: Path | None) -> Path:
-    from common.run import latest
+def _run(name: str | None) -> Path:
+    from common.run import find_run
 
-    if run is None:
-        return latest(None)
-    if not run.is_dir():
-        raise UserError(f"there is no run {run}: `kit list` shows them.")
-    return run
+    return find_run(name)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from common.system.terminal import printable, write_whatever_the_encoding
+
 
 class UserError(Exception):
     """Says in one sentence what is wrong and what to do about it."""
@@ -45,6 +47,7 @@ def exit_with_sentence(main: Callable[[], None]) -> None:
 
     With `--debug` on the command line (or `KIT_DEBUG=1`) the traceback is shown instead.
     """
+    write_whatever_the_encoding()
     debug = "--debug" in sys.argv or os.environ.get("KIT_DEBUG") == "1"
     try:
         main()
@@ -73,5 +76,6 @@ def _leave(sentence: str, status: int, everywhere: bool = False) -> None:
     """Print the sentence on rank 0; with `everywhere`, on every rank that gets here, prefixed with the rank."""
     rank = os.environ.get("RANK", "0")
     if rank == "0" or everywhere:
-        print(sentence if rank == "0" else f"process {rank}: {sentence}", file=sys.stderr, flush=True)
+        sentence = printable(sentence if rank == "0" else f"process {rank}: {sentence}")
+        print(sentence, file=sys.stderr, flush=True)
     raise SystemExit(status)

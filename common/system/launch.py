@@ -3,10 +3,12 @@
 `accelerate launch --cpu --num_processes 2` runs one process without saying so; torchrun runs two.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 
@@ -14,31 +16,32 @@ from common.system.errors import UserError
 
 # Seconds for which torchrun waits for workers that a signal stops: they end their step and write a checkpoint.
 SECONDS_TO_COMMIT = 600
+# Seconds within which a signal that comes again is the same one, sent to kit and to its group.
+SECONDS_OF_ONE_SIGNAL = 1.0
 
 
-def launch(script: Path, processes: str, arguments: list[str]) -> int:
+def launch(script: Path, processes: int, arguments: list[str]) -> int:
     """Run `script` in so many processes and return the exit status.
 
-    SIGTERM, SIGHUP and Ctrl-C reach the workers, and their end is waited for.
+    SIGTERM, SIGHUP and Ctrl-C reach the workers, and their end is waited for; a second Ctrl-C ends them at once.
     Raises UserError where there are fewer GPUs than processes.
     """
     import torch
 
-    if not processes.isdigit() or int(processes) < 1:
-        raise UserError(f"--processes must be a whole number from 1 up, not {processes}.")
-    count = int(processes)
+    count = str(processes)
     environment = {**os.environ}
     environment.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SECONDS_TO_COMMIT))
     if torch.accelerator.is_available():
         devices = torch.accelerator.device_count()
-        if count > devices:
+        if processes > devices:
             raise UserError(
-                f"{count} processes were asked for, but there are {devices} accelerators: give --processes {devices}."
+                f"{processes} processes were asked for, but there are {devices} accelerators: "
+                f"give --processes {devices}."
             )
-        command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", processes]
+        command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", count]
     else:
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
-        command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", processes, "--standalone"]
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", count, "--standalone"]
     status, received = _wait([*command, str(script), *arguments], environment)
     if status and received:
         return 128 + received
@@ -49,16 +52,18 @@ def launch(script: Path, processes: str, arguments: list[str]) -> int:
 def _wait(command: list[str], environment: dict[str, str]) -> tuple[int, int]:
     """The command's exit status, and the first signal that was passed on to it (0 for none).
 
-    It has a process group of its own, and each signal is passed on once: `timeout` and schedulers signal a whole
-    group, and workers that get the same signal twice stop without a checkpoint.
+    It has a process group of its own, and only the first signal is passed on: `timeout` and schedulers signal a whole
+    group, and workers that get the same signal twice stop without a checkpoint. A second Ctrl-C asks for that.
     """
-    first = 0
+    first, since = 0, 0.0
 
     def pass_on(number: int, _: FrameType | None) -> None:
-        nonlocal first
-        first = first or number
-        signal.signal(number, signal.SIG_IGN)
-        child.send_signal(number)
+        nonlocal first, since
+        if not first:
+            first, since = number, time.monotonic()
+            child.send_signal(number)
+        elif number == signal.SIGINT and time.monotonic() - since > SECONDS_OF_ONE_SIGNAL:
+            _kill(child.pid)
 
     child = subprocess.Popen(command, env=environment, process_group=0)
     numbers = [
@@ -72,3 +77,14 @@ def _wait(command: list[str], environment: dict[str, str]) -> tuple[int, int]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _kill(process: int) -> None:
+    """End a process and all that it started, whatever groups they are in."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process)
+        for one in [parent, *parent.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()

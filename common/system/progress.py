@@ -4,14 +4,28 @@ import logging
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sized
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from common.system.terminal import printable
 
 Item = TypeVar("Item")
 
-console = Console(soft_wrap=True)
+
+class SafeConsole(Console):
+    """A console on which a text is a text: nothing in it is markup, an emoji's name or a control character."""
+
+    def __init__(self, **options: Any):
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+
+console = SafeConsole(soft_wrap=True)
 
 
 def is_main_process() -> bool:
@@ -22,7 +36,7 @@ def is_main_process() -> bool:
 def say(message: str = "") -> None:
     """Print a line, once for all processes."""
     if is_main_process():
-        console.print(message, markup=False, highlight=False)
+        console.print(message)
         console.file.flush()  # so that a log file shows at once how far a run is
 
 

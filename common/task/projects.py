@@ -56,6 +56,6 @@ def check_project(project: str) -> None:
         return
     if (PROJECTS / project / "lessons.py").is_file() and "/" not in project:
         raise UserError(
-            f"{project} holds lessons, and nothing to train: `kit learn` lists them, `kit learn 01` runs one."
+            f"{project} holds lessons, and nothing to train: `kit learn` lists them."
         )
     raise UserError(f"there is no project {project!r}{nearest(project, names)}: `kit list` shows them.")

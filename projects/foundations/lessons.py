@@ -1,13 +1,12 @@
 """Find, run and check the lessons: the folders beside this file whose name begins with `lesson`."""
 
 import importlib
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.system.errors import UserError, nearest
+from common.system.progress import say
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,14 +55,26 @@ def run(lesson: Lesson) -> None:
     trained = importlib.import_module(lesson.module).main()
     if (lesson.folder / "compare.py").exists():
         importlib.import_module(lesson.module.removesuffix(".lesson") + ".compare").main(trained)
+    say(
+        f"\nread:      {lesson.folder / 'README.md'}\nexercises: {lesson.folder / 'exercises.py'}, "
+        f"`kit learn {lesson.number} --check` checks them\nplay:      kit demo {FOLDER.name}"
+    )
 
 
 def check(lesson: Lesson) -> int:
-    """Check the reader's exercises with pytest, and return its exit status: 0 where all are solved."""
-    tests = lesson.folder / "check_exercises.py"
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=short", str(tests)], check=False
-    ).returncode
+    """Check the reader's exercises, print which are solved, and return the exit status: 0 where all are."""
+    from .checklist import checked
+
+    file = lesson.folder / "exercises.py"
+    exercises = checked(file, lesson.folder / "check_exercises.py")
+    say(f"{lesson.title}\nexercises: {file}\n")
+    width = max(len(exercise.name) for exercise in exercises)
+    for exercise in exercises:
+        mark = " " if exercise.problem else "x"
+        say(f"[{mark}] {exercise.name:{width}}  line {exercise.line:3}  {exercise.problem or 'solved'}")
+    solved = sum(not exercise.problem for exercise in exercises)
+    say(f"\n{solved} of {len(exercises)} solved.")
+    return int(solved < len(exercises))
 
 
 def save_picture(figure: "Figure", name: str) -> Path:
@@ -71,5 +82,5 @@ def save_picture(figure: "Figure", name: str) -> Path:
     PICTURES.mkdir(parents=True, exist_ok=True)
     file = PICTURES / f"{name}.png"
     figure.savefig(file, dpi=120)
-    print(f"picture: {file}")
+    say(f"picture: {file}")
     return file

@@ -1,13 +1,20 @@
 """The command line as its users meet it: speed, help, and what bad use gets."""
 
+import io
+import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from common import cli
+from common.predictor import Predictor
+from common.run import Run
+from common.task.contract import Prediction
 from common.task.projects import project_names
 from tests.conftest import REPOSITORY, sentences, write_csv
 
@@ -26,6 +33,73 @@ def test_help_answers_at_once() -> None:
         return time.perf_counter() - started
 
     assert min(seconds() for _ in range(3)) < 0.5
+
+
+@pytest.mark.parametrize("project", project_names())
+def test_the_options_are_explained_at_once_and_without_torch(project: str) -> None:
+    script = (
+        f"import sys; sys.argv = ['kit', 'train', {project!r}, '--help']; import common.cli as cli\ntry: cli.main()\n"
+    )
+    script += (
+        "except SystemExit: print([name for name in ('torch', 'transformers', 'datasets') if name in sys.modules])"
+    )
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert done.stdout.endswith("[]\n") and f"usage: kit train {project}" in done.stdout
+    assert time.perf_counter() - started < 2
+
+
+def test_kit_alone_says_where_one_is_and_what_comes_next(tmp_path: Path) -> None:
+    done = kit(folder=tmp_path)
+    assert done.returncode == 0 and done.stderr == ""
+    assert f"You are in {tmp_path}: 0 finished runs" in done.stdout and "  kit train " in done.stdout
+
+
+def ask(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["kit", *arguments])
+    cli.main()
+
+
+def test_predict_answers_texts_files_and_standard_input(
+    finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "texts.txt").write_text("rain and wind today\nbread and soup here\n")
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"song and drum\n")))
+    run = str(finished_run.folder)
+    ask(monkeypatch, "predict", "the piano", "-", "--file", str(tmp_path / "texts.txt"), "--run", run, "--json")
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    texts = ["the piano", "song and drum", "rain and wind today", "bread and soup here"]
+    assert [answer["input"] for answer in answers] == texts
+    assert all(answer.keys() == {"input", "value", "confidence", "sure"} for answer in answers)
+
+    monkeypatch.setattr(Predictor, "predict", lambda _, texts: [Prediction("food", 0.6, sure=False) for _ in texts])
+    ask(monkeypatch, "predict", "so so", "--run", run)
+    assert capsys.readouterr().out == " 60.0%  food (not sure)   so so\n"
+
+
+def test_predict_refuses_nothing_before_it_loads_a_model(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Predictor, "load", lambda _: pytest.fail("the model was loaded"))
+    for arguments in (["predict", ""], ["predict"], ["predict", "a", " "]):
+        with pytest.raises(SystemExit) as left:
+            ask(monkeypatch, *arguments)
+        assert left.value.code == 2
+    assert capsys.readouterr().err.count("error: ") == 3
+
+
+@pytest.mark.parametrize(
+    "arguments", [["demo", "RUN"], ["demo", "--run", "RUN"], ["demo", "--run=RUN", "--port", "1"], ["demo", "tiny"]]
+)
+def test_demo_takes_a_run_in_every_way(
+    arguments: list[str], finished_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr("runpy.run_module", lambda name, **_: started.append((name, sys.argv[1:])))
+    monkeypatch.chdir(finished_run.folder.parents[2])
+    folder = Path("runs/text_classification/tiny")
+    ask(monkeypatch, *(argument.replace("RUN", str(folder)) for argument in arguments))
+    assert started == [("apps.text_classification", [str(folder), *(["--port", "1"] if "--port" in arguments else [])])]
 
 
 def test_list_shows_the_projects(tmp_path: Path) -> None:
@@ -56,7 +130,7 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "unknown option": (
         (*TRAIN, "--train_file", "good.csv", "--learning_rat", "1"),
-        "unknown option --learning_rat (did you mean learning_rate?)",
+        "unknown option --learning_rat (did you mean --learning_rate?)",
     ),
     "impossible pair": ((*TRAIN, "--train_file", "good.csv", "--dataset", "a/b"), "both name the training rows"),
     "missing file": ((*TRAIN, "--train_file", "none.csv"), "there is no file none.csv"),
@@ -80,6 +154,11 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "fp16 on a CPU": ((*TRAIN, "--train_file", "good.csv", "--precision", "fp16"), "needs a GPU"),
     "no processes": ((*TRAIN, "--train_file", "good.csv", "--processes", "0"), "--processes must be"),
+    "lessons are no project": (
+        ("train", "foundations"),
+        "foundations holds lessons, and nothing to train: `kit learn`",
+    ),
+    "two runs": (("demo", "a", "--run", "b"), "a and --run b both name a run"),
     "fewer processes than asked for": (
         (*TRAIN, "--train_file", "good.csv", "--processes=two"),
         "--processes must be a whole number",
@@ -132,8 +211,6 @@ def test_two_processes_by_the_short_way(folder: Path, tiny_model: Path) -> None:
     done = kit(*TRAIN, *options, "--processes", "2", folder=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("report:") == 1
-    import json
-
     training = json.loads((folder / "runs/text_classification/two/manifest.json").read_text())["training"]
     assert (training["processes"], training["micro_batch_size"]) == (2, 16)
 
@@ -148,8 +225,11 @@ def test_fewer_processes_than_asked_for_are_refused(folder: Path, tiny_model: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tracker", ["tensorboard"])
-def test_a_tracker_gets_the_curves(folder: Path, tiny_model: Path, tracker: str) -> None:
+@pytest.mark.parametrize(("tracker", "files"), [("tensorboard", "events.out.tfevents*"), ("trackio", "*.db")])
+def test_a_tracker_gets_the_curves(
+    folder: Path, tiny_model: Path, tracker: str, files: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKIO_DIR", str(folder / "runs/text_classification/trackio/curves"))  # else at home
     options = (
         "--train_file",
         "good.csv",
@@ -164,4 +244,4 @@ def test_a_tracker_gets_the_curves(folder: Path, tiny_model: Path, tracker: str)
     )
     done = kit(*TRAIN, *options, folder=folder)
     assert done.returncode == 0, done.stderr
-    assert len(list((folder / "runs/text_classification" / tracker).rglob("events.out.tfevents*"))) >= 1
+    assert len(list((folder / "runs/text_classification" / tracker).rglob(files))) >= 1

@@ -1,13 +1,17 @@
 """What a training asks before it begins, on which nothing is left behind; and when features are made anew."""
 
+import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from common import fine_tune as story
+from common.config import parse
+from common.data.findings import Finding
 from common.data.splits import Data
-from common.fine_tune import check_batch, check_tracker, encode_split, fine_tune
+from common.fine_tune import check_batch, check_tracker, encode_split, fine_tune, named, say_findings
 from common.models.pretrained import Pretrained
 from common.run import Run
 from common.system.errors import UserError, exit_with_sentence
@@ -23,7 +27,8 @@ from tests.conftest import sentences, write_csv
 def test_a_tracker_that_is_missing_is_said_before_the_data_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "wandb" else find_spec(name))
     monkeypatch.setattr(TextClassification, "data", lambda _: pytest.fail("the data were read"))
     options = ["--train_file", "a.csv", "--tracker", "wandb", "--output_dir", str(tmp_path / "runs")]
     with pytest.raises(UserError, match="--tracker wandb is not installed: `pip install"):
@@ -99,6 +104,80 @@ def test_a_checkpoint_of_another_run_is_refused_before_anything_is_written(tiny_
     with pytest.raises(UserError, match="step-000001 belongs to a run with another configuration"):
         fine_tune("text_classification", [*options, "--epochs", "1", "--precision", "fp32", "--resume", str(theirs)])
     assert not (tmp_path / "runs").exists()
+
+
+def options_on(file: Path, model: Path, folder: Path) -> list[str]:
+    options = ["--model", str(model), "--train_file", str(file), "--output_dir", str(folder / "runs")]
+    return [*options, "--epochs", "1", "--precision", "fp32"]
+
+
+def test_a_finished_run_whose_rows_have_changed_is_not_shown(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By what they hold: a file that is only written again is the same one."""
+    rows, others = sentences(60), sentences(30, seed=3)
+    file = write_csv(tmp_path / "cafe.csv", rows)
+    options = [*options_on(file, tiny_model, tmp_path), "--test_file", str(write_csv(tmp_path / "test.csv", others))]
+    fine_tune("text_classification", options)
+    run = Run(tmp_path / "runs/text_classification/cafe")
+    before = run.results.read_bytes()
+    write_csv(file, rows)
+    capsys.readouterr()
+    fine_tune("text_classification", options)
+    assert "is finished: these are its results" in capsys.readouterr().out
+
+    write_csv(tmp_path / "test.csv", sentences(30, seed=4))
+    with pytest.raises(
+        UserError, match=r"rows have changed since \(test\): `kit evaluate .*` measures its model on them"
+    ):
+        fine_tune("text_classification", options)
+    write_csv(file, [*rows[:-1], {**rows[-1], "text": "the corrected text is here"}])
+    with pytest.raises(UserError, match=r"have changed since \(train and test\): another --run_name trains on them"):
+        fine_tune("text_classification", options)
+    assert run.results.read_bytes() == before
+
+    file.unlink()
+    capsys.readouterr()
+    fine_tune("text_classification", options)
+    shown = capsys.readouterr().out
+    assert "cannot be read again, so whether they have changed is not known (there is no file" in " ".join(
+        shown.split()
+    )
+    assert "is finished: these are its results" in shown
+
+
+def test_a_run_is_named_after_its_rows_and_another_configuration_gets_the_next_name(tmp_path: Path) -> None:
+    def name(*options: str) -> str | None:
+        given = ["--train_file", "my/cafe.csv", "--output_dir", str(tmp_path), *options]
+        return named(parse(TextClassificationConfig, given), "text_classification").run_name
+
+    def begin(*options: str) -> None:
+        given = ["--train_file", "my/cafe.csv", "--output_dir", str(tmp_path), *options]
+        config = named(parse(TextClassificationConfig, given), "text_classification")
+        Run.of(config, "text_classification").open(config)
+
+    assert name() == "cafe"
+    begin()
+    assert (name(), name("--epochs", "2"), name("--resume", "never")) == ("cafe", "cafe-2", "cafe-2")
+    begin("--epochs", "2")
+    assert (name(), name("--epochs", "2"), name("--epochs", "3")) == ("cafe", "cafe-2", "cafe-3")
+    assert name("--epochs", "2", "--log_every", "1") == "cafe-2", "what does not decide the weights"
+    assert name("--run_name", "mine", "--epochs", "2") == "mine"
+    (tmp_path / "text_classification/cafe-3").mkdir()
+    (tmp_path / "text_classification/cafe-3/notes.txt").touch()
+    assert name("--epochs", "3") == "cafe-4", "a folder with other files"
+
+
+def test_many_warnings_are_one_line(capsys: pytest.CaptureFixture[str], ready: object) -> None:
+    _, data, _ = ready  # type: ignore[misc]
+    one = Finding("warning", "a.csv", [], "texts that occurred before", "keep one of each")
+    say_findings(replace(data, findings=[one]))
+    alone = capsys.readouterr().out
+    say_findings(replace(data, findings=[one, one, one]))
+    folded = capsys.readouterr().out
+    assert alone.splitlines()[-1] == f"warning: {one}"
+    assert folded.splitlines()[-1] == f"warning: {one} (2 more, which the report lists, too)"
+    assert len(folded.splitlines()) == len(alone.splitlines())
 
 
 class InBatchNegatives(TinyClassifier):

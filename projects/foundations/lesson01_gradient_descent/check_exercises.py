@@ -19,7 +19,8 @@ def test_largest_safe_step_size(curvature: float) -> None:
     largest = exercises.largest_safe_step_size(curvature)
     below = descend(lambda x: curvature * x, 1.0, 0.99 * largest, 200)
     above = descend(lambda x: curvature * x, 1.0, 1.01 * largest, 200)
-    assert abs(below[-1]) < 1 < abs(above[-1])
+    assert abs(below[-1]) < 1, "with a step size just below it, 200 steps from 1 come closer to the minimum"
+    assert abs(above[-1]) > 1, "with a step size just above it, 200 steps from 1 lead away from the minimum"
 
 
 def test_descend_with_decay() -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import REPOSITORY
@@ -21,7 +22,7 @@ from common.system.launch import launch
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def main():
-    raise SystemExit(launch(Path(sys.argv[1]), "2", sys.argv[2:]))
+    raise SystemExit(launch(Path(sys.argv[1]), 2, sys.argv[2:]))
 
 exit_with_sentence(main)
 """
@@ -90,6 +91,27 @@ def test_workers_commit_before_kit_leaves(tmp_path: Path, number: signal.Signals
     ], said
     assert kit.returncode == 128 + number
     assert "stopped by Ctrl-C" not in said, "kit itself has nothing to say"
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_ends_all_processes_at_once(tmp_path: Path) -> None:
+    (tmp_path / "worker.py").write_text(WORKER.replace("monotonic() + 3", "monotonic() + 300"))
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", DRIVER, str(tmp_path / "worker.py"), str(tmp_path)]
+    kit = subprocess.Popen(command, env=environment, process_group=0, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(tmp_path, 2)
+        started = psutil.Process(kit.pid).children(recursive=True)
+        os.killpg(kit.pid, signal.SIGINT)
+        time.sleep(1.5)
+        assert kit.poll() is None, "after the first it waits for the checkpoint"
+        os.killpg(kit.pid, signal.SIGINT)
+        assert kit.wait(timeout=20) == 130
+    finally:
+        kit.kill()
+    assert len(started) >= 3, "the launcher and two workers"
+    assert psutil.wait_procs(started, timeout=10)[1] == []
+    assert list(tmp_path.glob("*-saved-*")) == []
 
 
 def test_the_workers_status_is_returned(tmp_path: Path) -> None:

@@ -67,16 +67,23 @@ def test_links_lead_somewhere_and_to_the_next_lesson(lesson: Lesson) -> None:
     assert re.search(r"^Next: .*\]\(\.\./", text, re.MULTILINE)
 
 
-def run_checks(lesson: Lesson, exercises: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """The lesson's checks against a file of exercises, in a copy of the package."""
+def copied(lesson: Lesson, exercises: Path, folder: Path) -> Path:
+    """A copy of the lesson with a file of exercises, which is imported where `folder` is first on the path."""
     copy = folder / "projects/foundations" / lesson.folder.name
     copy.mkdir(parents=True)
     for package in (folder / "projects", folder / "projects/foundations", copy):
         (package / "__init__.py").touch()
-    (folder / "projects/foundations/lessons.py").write_text((FOLDER / "lessons.py").read_text())
+    for name in ("lessons.py", "checklist.py"):
+        (folder / "projects/foundations" / name).write_text((FOLDER / name).read_text())
     for name in (file.name for file in lesson.folder.glob("*.py") if file.name != "exercises.py"):
         (copy / name).write_text((lesson.folder / name).read_text())
     (copy / "exercises.py").write_text(exercises.read_text())
+    return copy
+
+
+def run_checks(lesson: Lesson, exercises: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """The lesson's checks against a file of exercises."""
+    copy = copied(lesson, exercises, folder)
     options = ["-q", "-p", "no:cacheprovider", str(copy / "check_exercises.py")]
     script = (
         f"import sys; sys.path[:0] = [{str(folder)!r}, {str(REPOSITORY)!r}]; "
@@ -103,6 +110,65 @@ def test_its_exercises_can_be_solved(lesson: Lesson, tmp_path: Path) -> None:
     checked = run_checks(lesson, solution, tmp_path)
     assert checked.returncode == 0, checked.stdout
     assert re.search(r"\d+ passed", checked.stdout)
+
+
+def checklist(lesson: Lesson, exercises: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """What `kit learn NUMBER --check` prints for a file of exercises."""
+    copied(lesson, exercises, folder)
+    script = (
+        f"import sys; sys.path[:0] = [{str(folder)!r}, {str(REPOSITORY)!r}]; "
+        f"from projects.foundations import lessons; sys.exit(lessons.check(lessons.find({lesson.number!r})))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+HALF = """
+def second_derivative(f, x, h=1e-4):
+    return (f(x + h) - 2 * f(x) + f(x - h)) / h**2
+
+def largest_safe_step_size(curvature):
+    return 1 / curvature
+
+def descend_with_decay(derivative, start, step_size, decay, steps):
+    return [0.0, 0.5]
+
+def newton(derivative, second, start, steps):
+    return derivative(None)
+"""
+
+
+@pytest.mark.slow
+def test_the_checklist_says_what_came_and_what_should(tmp_path: Path) -> None:
+    (tmp_path / "half.py").write_text(HALF)
+    shown = checklist(find("01"), tmp_path / "half.py", tmp_path / "copy")
+    assert shown.returncode == 1 and shown.stderr == ""
+    lines = [line for line in shown.stdout.splitlines() if line.startswith("[")]
+    assert lines[0] == "[x] second_derivative       line   2  solved"
+    assert lines[1].startswith("[ ] largest_safe_step_size  line   5  got 0.0, wanted > 1 (with a step size just above")
+    assert lines[2].startswith("[ ] descend_with_decay      line   8  got [0.0, 0.5], wanted [0.0, 0.6, 0.84, 0.948]")
+    assert lines[3].startswith("[ ] newton                  line  11  TypeError: unsupported operand")
+    assert shown.stdout.endswith("1 of 4 solved.\n") and len(shown.stdout.splitlines()) == 9
+
+
+@pytest.mark.slow
+@each
+def test_the_checklist_names_every_exercise(lesson: Lesson, tmp_path: Path) -> None:
+    """Each has a check of its own: a solved file is all solved, an untouched one is not started."""
+    solution = Path(__file__).with_name("solutions") / f"lesson{lesson.number}.py"
+    solved = checklist(lesson, solution, tmp_path / "solved")
+    assert solved.returncode == 0 and "[ ]" not in solved.stdout
+    started = checklist(lesson, lesson.folder / "exercises.py", tmp_path / "started")
+    lines = [line for line in started.stdout.splitlines() if line.startswith("[")]
+    assert len(lines) >= 3 and all(line.endswith("not started") for line in lines)
+
+
+@pytest.mark.slow
+def test_exercises_that_python_cannot_read_are_said(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("def second_derivative(:\n")
+    shown = checklist(find("01"), tmp_path / "broken.py", tmp_path / "copy")
+    assert shown.returncode == 1 and "exercises.py cannot be read (invalid syntax" in shown.stdout
 
 
 def test_a_number_that_does_not_exist_gets_a_sentence() -> None:
