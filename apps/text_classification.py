@@ -57,7 +57,7 @@ class TextDemo(TextQuestions, ClassifierDemo):
         parts = pieces(read, self.task.processor, PIECES)
         whole = await self.prediction(text)
         if len(parts) == 1:
-            return [(text, None)], "<p>One piece alone: there is nothing to leave out.</p>"
+            return [(text, None)], "<p>The model reads this as one piece: there is nothing to leave out.</p>"
         kept = coalitions(len(parts), max(FEWEST, min(COALITIONS, CHARACTERS // len(read))))
         scores = np.asarray(await self.probabilities(whole.value, kept_texts(parts, kept)))
         values, errors = await asyncio.to_thread(shapley, kept, scores)

@@ -106,7 +106,7 @@ def shown(request: pytest.FixtureRequest) -> Shown:
             "the soup and the bread today",
             type_text,
             "There is no text yet",
-            "What each word adds",
+            "what the words add",
             "music",
         )
     blocks, run = request.getfixturevalue("served_images"), request.getfixturevalue("finished_image_run")
