@@ -18,8 +18,8 @@ from common.task.contract import Metric, Prediction, Task, as_key
 WORST = 20
 # Longer inputs are no good first question to a demo.
 EXAMPLE_CHARACTERS = 300
-# Rows whose own scores are computed at once.
-CHUNK = 1_000
+# Rows whose own scores are computed at once, and how many statistics they may have together.
+CHUNK, NUMBERS = 1_000, 5_000_000
 
 
 def summarise(records: list[Record], task: Task) -> dict[str, Any]:
@@ -105,8 +105,9 @@ class Measured:
     def _row_scores(self, statistics: Any) -> NDArray[np.float64]:
         """(n,) the primary metric of single rows, the larger the better."""
         parts = []
-        for start in range(0, len(self.records), CHUNK):
-            rows = statistics[start : start + CHUNK]
+        step = max(1, min(CHUNK, NUMBERS // statistics.shape[1]))
+        for start in range(0, len(self.records), step):
+            rows = statistics[start : start + step]
             rows = rows.toarray() if hasattr(rows, "toarray") else rows
             with np.errstate(invalid="ignore", divide="ignore"):
                 parts.append(np.asarray(self.task.score(rows)[self.metric.name], dtype=np.float64))

@@ -21,8 +21,8 @@ LEVEL = 0.95
 FEWEST_GROUPS = 10
 # A bias below this share of the standard error can be ignored (Efron & Tibshirani 1993, section 10.3).
 BIAS = 0.25
-# Draws that are held in memory at once.
-_DRAWS = 5_000_000
+# Draws, or sums of statistics, that are held in memory at once.
+_NUMBERS = 5_000_000
 
 Score = Callable[[NDArray[np.float64]], dict[str, NDArray[np.float64]]]
 
@@ -55,7 +55,7 @@ class Bootstrap:
         by_group = csr_array((np.ones(len(examples)), (self._member_of, examples))) @ csr_array(statistics)
         random = np.random.default_rng(self.seed)
         parts = []
-        chunk = max(1, _DRAWS // groups)
+        chunk = max(1, _NUMBERS // max(groups, by_group.shape[1]))
         for start in range(0, self.replicates, chunk):
             size = min(chunk, self.replicates - start)
             draws = random.integers(groups, size=(size, groups))

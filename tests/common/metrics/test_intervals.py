@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from common.metrics import classification as metrics
+from common.metrics import intervals
 from common.metrics.intervals import Bootstrap, mcnemar
 
 SHARES = ("accuracy", "macro_f1")
@@ -112,3 +113,21 @@ def test_mcnemar_against_the_binomial() -> None:
     assert (result["only_model_right"], result["only_baseline_right"]) == (30, 5)
     assert result["p_value"] == pytest.approx(2.2e-5, rel=0.1)
     assert mcnemar(one, one)["p_value"] == 1.0
+
+
+def test_many_classes_do_not_need_more_memory_and_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    true, predicted = random.integers(50, size=(2, 200))
+    statistics = metrics.statistics(predicted, true, 50)
+    expected = Bootstrap(np.arange(200)).scores(statistics, metrics.score)
+    widest = 0
+
+    def score(sums: np.ndarray) -> dict[str, np.ndarray]:
+        nonlocal widest
+        widest = max(widest, sums.size)
+        return metrics.score(sums)
+
+    monkeypatch.setattr(intervals, "_NUMBERS", 7 * 200)
+    found = Bootstrap(np.arange(200)).scores(statistics, score)
+    assert widest <= 7 * 200
+    assert all(np.array_equal(found[name], expected[name]) for name in SHARES)
