@@ -142,6 +142,10 @@ def _row(root: Path, folder: Path, path: Path) -> Row | RowProblem | NoRow:
     label, *name = path.relative_to(folder).parts
     if path.is_symlink() and not path.exists():
         return RowProblem("a link to nothing (mend or remove it)")
+    if len(name) > 1 and name[0].lower() in SPLIT_FOLDERS:
+        return RowProblem(
+            "a split within a label (put the folders of the labels into those of the splits, or rename it)"
+        )
     if name and _is_picture(path):
         return {"image": path.relative_to(root).as_posix(), "reference": label}
     if name:

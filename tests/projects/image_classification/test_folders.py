@@ -295,6 +295,15 @@ def test_labels_that_are_called_like_splits_have_a_way_out(shapes: Path, names: 
     assert labels_of(load(shapes)) == sorted(names)
 
 
+def test_splits_within_the_labels_are_not_mixed(shapes: Path) -> None:
+    for label, split in itertools.product(SHAPES, ("Test", "train")):
+        shutil.copytree(shapes / label, shapes.parent / "mixed" / label / split)
+    with pytest.raises(UserError) as caught:
+        load(shapes.parent / "mixed")
+    remedy = "put the folders of the labels into those of the splits, or rename it."
+    assert str(caught.value).endswith(f" and 91 more: a split within a label: {remedy}")
+
+
 def test_a_picture_beside_the_folders_of_the_splits_is_named(shapes: Path) -> None:
     draw_pictures(shapes.parent / "pictures/train", 24)
     draw_pictures(shapes.parent / "pictures/test", 9, seed=3)
