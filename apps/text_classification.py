@@ -33,17 +33,16 @@ class TextDemo(TextQuestions, ClassifierDemo):
     def answer_html(
         self, question: Any, prediction: Prediction, baseline: BaselineAnswer | None, milliseconds: float
     ) -> str:
-        return super().answer_html(question, prediction, baseline, milliseconds) + self.unread(question)
+        return super().answer_html(question, prediction, baseline, milliseconds) + self.unread([question])
 
-    def unread(self, text: str) -> str:
-        """What of a text the model does not read, as HTML; empty where it reads all of it."""
-        characters = len(text) - len(read_part(text, self.task.processor))
-        tokens = self.task.processor.model_max_length
-        return (
-            f"<p>The model reads {tokens} tokens: the last {characters:,} characters were not read.</p>"
-            if characters
-            else ""
-        )
+    def unread(self, texts: list[str]) -> str:
+        processor = self.task.processor
+        lengths = [len(text) - len(read_part(text, processor)) for text in texts]
+        if not any(lengths):
+            return ""
+        whose = "" if len(texts) == 1 else f" of {sum(map(bool, lengths)):,} texts"
+        limit = f"The model reads {processor.model_max_length} tokens"
+        return f"<p>{limit}: the last {sum(lengths):,} characters{whose} were not read.</p>"
 
     @guarded(LIMITS.seconds)
     async def explain(self, text: str) -> tuple[list[tuple[str, str | None]], str]:
@@ -66,7 +65,7 @@ class TextDemo(TextQuestions, ClassifierDemo):
             None if not seen else "for" if value > 0 else "against" for value, seen in zip(values, marked, strict=True)
         ]
         rest = [(text[len(read) :], None)] if len(read) < len(text) else []
-        table = shares_table(whole, parts, np.where(marked, values, 0.0), scores[0], values.sum()) + self.unread(text)
+        table = shares_table(whole, parts, np.where(marked, values, 0.0), scores[0], values.sum()) + self.unread([text])
         return [*zip(parts, marks, strict=True), *rest], table
 
     def why_tab(self) -> list[Any]:

@@ -10,6 +10,7 @@ from apps.parts.answers import BaselineAnswer, share
 from apps.parts.inputs import LIMITS
 from apps.parts.texts import TextQuestions
 from common.predictor import Predictor
+from common.reporting.markdown import inline
 from common.system.errors import UserError
 from common.task.contract import Prediction
 
@@ -79,7 +80,7 @@ class EntityDemo(TextQuestions):
         return [(example["input"], f"{example['kind']}: {example['input']}") for example in self.examples]
 
     def reference_box(self) -> gr.Textbox:
-        types = ", ".join(self.types)
+        types = ", ".join(map(inline, self.types))  # Gradio takes `info` for Markdown
         return gr.Textbox(
             label="The right entities, one on each line: words of the text, a colon, the type",
             placeholder=f"some words: {self.types[0]}",

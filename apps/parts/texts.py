@@ -36,6 +36,10 @@ class TextQuestions(Demo):
     def cost(self, question: str) -> float:
         return len(question)
 
+    def unread(self, texts: list[str]) -> str:
+        """What of the texts the model does not read, as HTML; empty where it reads all of them."""
+        return ""
+
     @guarded(LIMITS.file_seconds)
     async def answer_file(
         self,
@@ -46,10 +50,12 @@ class TextQuestions(Demo):
         """A CSV with the answers to each row of the uploaded file, and its first rows as HTML."""
         asked = column if isinstance(column, str) else ""
         rows = await asyncio.to_thread(read_upload, checked_file(path, KINDS), asked, self.text_column)
-        answers = iter(await self.answers_in_turn([row.text for row in rows if not row.problem], progress))
+        texts = [row.text for row in rows if not row.problem]
+        answers = iter(await self.answers_in_turn(texts, progress))
         names = list(rows[0].cells)
         cells = [[row.cells.get(name, "") for name in names] for row in rows]
-        return self.answers_file(names, cells, [row.problem or next(answers) for row in rows])
+        download, table = self.answers_file(names, cells, [row.problem or next(answers) for row in rows])
+        return download, table + await asyncio.to_thread(self.unread, texts)
 
     def many_tab(self) -> None:
         gr.Markdown(

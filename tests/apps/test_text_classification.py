@@ -250,6 +250,14 @@ def test_what_the_words_add_is_the_answers_probability(demo: TextDemo) -> None:
     assert asyncio.run(demo.explain("soup"))[0] == [("soup", None)]
 
 
+def test_a_table_says_how_much_was_not_read(demo: TextDemo, tmp_path: Path) -> None:
+    (tmp_path / "many.csv").write_text("text\nsoup\n" + "the soup and bread " * 90 + "\n" + "rain " * 400 + "\n")
+    _, shown = asyncio.run(demo.answer_file(str(tmp_path / "many.csv"), ""))
+    assert re.search(r"The model reads \d+ tokens: the last [\d,]+ characters of 2 texts were not read", shown)
+    (tmp_path / "many.csv").write_text("text\nsoup\n")
+    assert "not read" not in asyncio.run(demo.answer_file(str(tmp_path / "many.csv"), ""))[1]
+
+
 def test_the_table_of_words_is_a_sum_of_text_alone(demo: TextDemo) -> None:
     whole = demo.predictor.predict(["soup"])[0]
     table = shares_table(whole, ["<script> ", "b ", "c"], np.asarray([0.25, 0.0, -0.5]), 0.75, -0.2)
