@@ -77,13 +77,21 @@ def _records(path: Path, delimiters: str) -> Iterator[tuple[int, int, list[str] 
                 cells = next(reader, None)
             except csv.Error as error:
                 where = f"{path}, row {row} (from line {len(before) + read_lines + 1} on)"
-                raise UserError(f"{where}: {error}: check the quotation marks from this row on.") from error
+                problem = f"{_in_words(error)}: check the quotation marks from this row on"
+                raise UserError(f"{where}: {problem}.") from error
             if cells is None:
                 return
             line, count = len(before) + read_lines + 1, reader.line_num - read_lines
             yield line, count, cells or NoRow("blank", count), delimiter
             read_lines = reader.line_num
             row += bool(cells)
+
+
+def _in_words(error: csv.Error) -> str:
+    """What the parser found."""
+    if "expected after" in str(error):
+        return "text follows a quotation mark that closes a cell"
+    return "a quotation mark is never closed" if "end of data" in str(error) else str(error)
 
 
 def _with_first(line: str, lines: Iterator[str]) -> Iterator[str]:
@@ -129,13 +137,14 @@ def _rows_within(cells: list[str], delimiter: str) -> tuple[dict[int, list[str]]
         whole = [line for line in between if len(line) == width]
         if len(first) != width - column or len(last) != column + 1 or 2 * len(whole) < len(between):
             continue
+        exact = len(whole) == len(between)
         columns: dict[int, list[str]] = {}
         for line, start in ((first, column), *((line, 0) for line in whole), (last, 0)):
             for number, value in enumerate(line, start):
-                if len(lines) > 2 or not _is_decimal(line, number - start):
+                if (exact and between) or not _is_decimal(line, number - start):
                     columns.setdefault(number, []).append(value)
         others = [value for number, values in columns.items() if number != column for value in values]
-        is_tidy = len(whole) == len(between) and all(value and not value[0].isspace() for value in others)
+        is_tidy = exact and all(value and not value[0].isspace() for value in others)
         return columns, delimiter == "\t" or (is_tidy and len(lines) > ROWS_BY_SHAPE)
     return None
 
@@ -181,6 +190,5 @@ def _values_of_other_rows(
 
 
 def _mostly(values: list[str], known: set[str]) -> bool:
-    """Whether more than half of the values that are not empty are known."""
-    filled = [value for value in values if value]
-    return 2 * sum(value in known for value in filled) > len(filled)
+    """Whether more than half of the values are known."""
+    return 2 * sum(value in known for value in values) > len(values)

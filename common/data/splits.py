@@ -100,6 +100,7 @@ def load_splits(config: Config, sources: Sources, schema: Schema) -> Data:
     findings = read.findings
     for check in (*schema.checks_after_split, check_few_groups):
         findings += check(splits, names)
+    stop_on_errors(findings)
     duplicates, leaked = check_duplicates(splits, names, schema)
     if not read.names.keys() >= set(SPLITS):
         del names["train"]  # findings of that name may be of rows that are in the splits made from it

@@ -68,7 +68,8 @@ def check_labels(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
         problem = f"every row has the label {next(iter(counts))!r}"
         yield Finding("error", names["train"], [], problem, "give rows of at least two labels")
     yield from _single_labels(splits["train"], names["train"], counts)
-    yield from _twice_written(splits["train"], names["train"], counts)
+    yield from _same_look(splits["train"], names["train"], counts)
+    yield from _nearly_same_look(names["train"], counts)
     if padded := sorted(label for label in counts if label != label.strip()):
         problem = f"labels with blanks at their ends ({shortened(padded)})"
         yield Finding("warning", names["train"], [], problem, "remove these blanks")
@@ -78,16 +79,18 @@ def check_labels(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[
         yield Finding("error", names[split], rows, problem, remedy)
 
 
-def _twice_written(train: Dataset, name: str, counts: Counter[str]) -> Iterator[Finding]:
-    """Labels that are probably one: an error where they look the same, a warning where they nearly do."""
-    for forms in sharing(counts, look):
-        most = max(forms, key=lambda form: counts[form])
-        rarer = [index for index, label in enumerate(train["reference"]) if label in forms and label != most]
-        problem = f"labels that look the same ({', '.join(map(spelled, sorted(forms)))})"
-        remedy = f"write them like the others, {most!a}"
-        yield Finding("error", name, row_names(train, rarer), problem, remedy)
-    for forms in sharing({look(label): 0 for label in counts}, rough_look):
-        problem = f"labels that differ only by case, blanks, width or .0 ({', '.join(map(spelled, sorted(forms)))})"
+def _same_look(train: Dataset, name: str, counts: Counter[str]) -> Iterator[Finding]:
+    """Labels that look the same, with the rows of those that are written in an unusual way."""
+    for forms in sharing(sorted(counts), look):
+        usual = look(forms[0]) if look(forms[0]) in forms else max(forms, key=lambda form: counts[form])
+        unusual = [index for index, label in enumerate(train["reference"]) if label in forms and label != usual]
+        problem = f"labels that look the same ({', '.join(map(spelled, forms))})"
+        yield Finding("error", name, row_names(train, unusual), problem, f"write them all as {usual!a}")
+
+
+def _nearly_same_look(name: str, counts: Counter[str]) -> Iterator[Finding]:
+    for forms in sharing(sorted({look(label) for label in counts}), rough_look):
+        problem = f"labels that differ only by case, blanks, width or .0 ({', '.join(map(spelled, forms))})"
         yield Finding("warning", name, [], problem, "write them alike if they mean the same")
 
 
@@ -114,7 +117,12 @@ def _single_labels(train: Dataset, name: str, counts: Counter[str]) -> Iterator[
 
 
 def check_labels_left(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[Finding]:
-    """Labels that are missing from train because every row with them went to another split that was made."""
+    """Labels that are missing from train because every row with them went to another split that was made.
+
+    Also those of the rows that were added to train which look like others of it.
+    """
+    if "extra" in names:
+        yield from _same_look(splits["train"], names["extra"], Counter(splits["train"]["reference"]))
     for split, unseen, rows in _unseen_labels(splits):
         problem = f"labels that no training row has ({shortened(unseen)})"
         remedy = "the model cannot give these; add rows of these labels in other groups"

@@ -10,6 +10,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from common.data.looks import is_blank
 from common.data.tables import RowProblem
 from common.metrics.spans import Span
 from common.task.contract import Prediction
@@ -56,7 +57,7 @@ def from_tags(tokens: Any, tags: Any) -> dict[str, Any]:
 
 def parts_of(tag: Any) -> tuple[str, str | None]:
     """Prefix and label of a tag: `B-city` is B and city, `city` is I and city, O has no label.  Raises RowProblem."""
-    if not isinstance(tag, str) or not tag.strip():
+    if not isinstance(tag, str) or is_blank(tag):
         raise RowProblem("an empty tag, or one that is no text (write O where there is no entity)")
     if tag in ("O", "o"):
         return "O", None
@@ -75,7 +76,7 @@ def from_spans(text: Any, spans: Any) -> dict[str, Any]:
 
     Raises RowProblem where a span lies outside the text, is empty, or overlaps another.
     """
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or is_blank(text):
         raise RowProblem(
             "an empty text, or a cell that holds none (is it the right column? Name it with --text_column)"
         )
@@ -84,7 +85,7 @@ def from_spans(text: Any, spans: Any) -> dict[str, Any]:
     if isinstance(spans, str):  # a table of texts, such as CSV
         try:
             spans = json.loads(spans or "[]")
-        except ValueError:
+        except (ValueError, RecursionError):
             spans = None
     if not isinstance(spans, list):
         raise RowProblem("spans that are no list (write [{start, end, label}, ...])")
@@ -105,7 +106,7 @@ def _entity(text: str, span: Any) -> Entity:
         raise RowProblem("a span whose start or end is no whole number")
     if not 0 <= start < end <= len(text):
         raise RowProblem("a span that is empty or lies outside of its text (count characters from 0, the end excluded)")
-    if label is not None and (not isinstance(label, str) or not label.strip()):
+    if label is not None and (not isinstance(label, str) or is_blank(label)):
         raise RowProblem("a span with an empty label")
     if text[start:end] != text[start:end].strip():
         raise RowProblem("a span that begins or ends with a blank (leave it out)")

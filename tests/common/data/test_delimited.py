@@ -48,7 +48,7 @@ def test_no_two_quotation_marks_swallow_the_rows_between(
     if opens == closes:
         assert number_of_rows(path) == COUNT
     elif opens > closes:  # the second mark is never closed
-        with pytest.raises(UserError, match=f"row {opens + 1} .from line {opens + 2} on.: unexpected end of data"):
+        with pytest.raises(UserError, match=f"row {opens + 1} .from line {opens + 2} on.: a quotation mark is never closed"):
             number_of_rows(path)
     else:
         with pytest.raises(UserError, match=rf"row {opens + 1} \(from line {opens + 2} on\): {SWALLOWED}"):
@@ -67,7 +67,7 @@ def test_rows_of_values_that_no_other_row_has_are_known_by_their_shape(
 
 
 LETTERS = st.text("abc xyz", min_size=1, max_size=8)
-MARKS = st.sampled_from([", ", ".\n", "\n", ",\n", "; ", ' "', '"', "3,5 ", "3,5\n", "|\n"])
+MARKS = st.sampled_from([", ", ".\n", "\n", ",\n", "; ", ' "', '"', "3,5 ", "|\n"])
 PROSE = st.lists(st.tuples(LETTERS, MARKS), max_size=12).map(
     lambda parts: "".join(word + mark for word, mark in parts) + "end"
 )
@@ -82,6 +82,15 @@ def test_texts_of_several_lines_are_no_rows(tmp_path: Path, texts: list[str], la
         writer = csv.writer(file, delimiter=delimiter)
         writer.writerows([["text", "label"], *([text, label] for text in texts), ["one", "5"], ["two", ""]])
     assert [row["text"] for _, row in tables.rows(path) if isinstance(row, dict)] == [*texts, "one", "two"]
+
+
+def test_a_number_at_the_end_of_a_line_is_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('text,stars\n"the part is only 3,5\nand fits",5\nfine,5\nbroken,1\n')
+    assert number_of_rows(path) == 3
+    path.write_text('text,stars\n"it costs 3,5\nit costs 4,1\nand 7",5\nfine,5\nbroken,1\n')
+    with pytest.raises(UserError, match=SWALLOWED):  # two such lines are two rows
+        number_of_rows(path)
 
 
 @pytest.mark.parametrize(

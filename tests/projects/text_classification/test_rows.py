@@ -226,6 +226,12 @@ def test_how_many_rows_were_looked_up_is_kept_and_said(tmp_path: Path, monkeypat
     assert any("texts nearly equal to another, among 50 rows looked up" in str(finding) for finding in data.findings)
 
 
+def test_blanks_around_labels_are_warned_of(tmp_path: Path) -> None:
+    data = load(tmp_path, GOOD.replace(",food", ", food"))
+    (found,) = [finding for finding in data.findings if "blanks" in finding.problem]
+    assert found.problem == "labels with blanks at their ends (' food')" and found.severity == "warning"
+
+
 def test_contradictory_and_confusable_labels_are_warned_of(tmp_path: Path) -> None:
     data = load(tmp_path, GOOD + "the same words,food\nthe same words,music\nmore rain,Weather\nmore wind,Weather\n")
     texts = " ".join(map(str, data.findings))
@@ -258,7 +264,7 @@ def test_labels_that_look_the_same_are_an_error_with_their_rows(
 ) -> None:
     with pytest.raises(UserError, match=r"train.csv, rows 1, 11, 21, 31, 41 and 1 more: labels that look the") as error:
         load(tmp_path, with_labels((one, other), ("other", "other")))
-    assert said in str(error.value) and f"write them like the others, {one!a}" in str(error.value)
+    assert said in str(error.value) and f"write them all as {one!a}" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -548,6 +554,19 @@ def test_a_hub_split_whose_labels_are_hidden_is_made_from_train(
     assert str(data.findings[0]) == found and data.findings[0].severity == "warning"
 
 
+def test_what_is_not_read_of_a_hub_data_set_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import Dataset
+
+    rows = Dataset.from_list([{**row, "odd": b"\xff"} for row in sentences(60)])
+    loaded = {"train": rows, "unsupervised": rows.select(range(7))}
+    monkeypatch.setattr("common.data.sources.load_hub_dataset", lambda config: (loaded, "some/where@abc"))
+    assert load_rows(TextClassificationConfig(dataset="some/where")).account == [
+        "some/where (train): 60 rows with 3 labels; nothing left out",
+        "some/where (unsupervised): 0 rows; left out: 7 of 7 rows (7 in a split that is not read)",
+        "60 rows in all: 43 train + 5 validation + 12 test",
+    ]
+
+
 def test_no_hub_says_how_to_work_without() -> None:
     with pytest.raises(
         UserError, match=r"the data set 'no/where' cannot be loaded \(.*\): check the id, or give your own rows"
@@ -588,6 +607,14 @@ def test_corrections_are_added_to_training_alone(tmp_path: Path) -> None:
     problem = "texts that stand, nearly or exactly, in the validation or test split"
     left_out = f"{tmp_path / 'corrections.jsonl'}, rows 2, 4: {problem}"
     assert any(str(finding).startswith(left_out) for finding in after.findings)
+
+
+def test_a_label_of_added_rows_that_looks_like_another_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "extra.jsonl").write_text('{"text": "soup", "label": "food"}\n{"text": "bun", "label": "fo\u200bod"}\n')
+    with pytest.raises(
+        UserError, match=r"extra.jsonl, row 2: labels that look the same .*: write them all as 'food'\."
+    ):
+        load(tmp_path, GOOD, extra_train_file=str(tmp_path / "extra.jsonl"))
 
 
 def test_corrections_of_a_starter_are_groups_of_their_own(tmp_path: Path) -> None:

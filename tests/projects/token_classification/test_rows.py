@@ -84,6 +84,7 @@ def test_tags_of_entities_give_these_entities_back(parts: list[tuple[int, str, s
         (["a"], ["B-"], "without a label"),
         (["a"], ["B"], "without a label"),
         (["a"], [""], "empty tag"),
+        (["a"], ["\u200b"], "empty tag"),
         (["a b"], ["O"], "blank"),
         ([""], ["O"], "empty token"),
     ],
@@ -105,6 +106,8 @@ def test_bad_tags_are_problems_of_their_row(tokens: Any, tags: Any, said: str) -
         ([{"start": "0", "end": 3, "label": "x"}], "no whole number"),
         ([{"start": 3, "end": 6, "label": "x"}], "blank"),
         ("no json", "no list"),
+        ("[" * 100_000, "no list"),
+        ([{"start": 0, "end": 3, "label": "\u200b"}], "empty label"),
     ],
 )
 def test_bad_spans_are_problems_of_their_row(spans: Any, said: str) -> None:
