@@ -48,8 +48,9 @@ class Finding:
 def check_row_problems(where: str, problems: Problems, findings: list[Finding]) -> None:
     """Turn what was wrong with single rows into findings."""
     for problem, rows in problems.rows.items():
-        what, _, remedy = problem.partition(" (")
-        findings.append(Finding("error", where, rows, what, remedy.rstrip(")") or "correct or remove these rows"))
+        what, bracket, remedy = problem.rpartition(" (")  # the last one: names of columns may hold brackets, too
+        remedy = remedy.rstrip(")") if bracket else "correct or remove these rows"
+        findings.append(Finding("error", where, rows, what if bracket else problem, remedy))
 
 
 def stop_on_errors(findings: Iterable[Finding]) -> None:

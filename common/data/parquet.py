@@ -91,12 +91,12 @@ def _python_row(batch: "pyarrow.RecordBatch", number: int) -> Row | RowProblem:
 
 
 def _short(error: BaseException) -> str:
-    """An error in one line without brackets, which separate a problem from its remedy."""
+    """An error in one short line."""
     if isinstance(error, UnicodeDecodeError):
         return f"byte 0x{error.object[error.start]:02x} is no UTF-8"
     if isinstance(error, LookupError):
         return f"unknown time zone {error}"
-    return " ".join(str(error).replace(" (", ", ").replace(")", "").split())[:200]
+    return " ".join(str(error).split())[:200]
 
 
 def as_text(value: Any) -> Any:

@@ -48,7 +48,7 @@ def test_no_two_quotation_marks_swallow_the_rows_between(
     if opens == closes:
         assert number_of_rows(path) == COUNT
     elif opens > closes:  # the second mark is never closed
-        with pytest.raises(UserError, match=f"row {opens + 1} .from line {opens + 2} on.: a quotation mark is never closed"):
+        with pytest.raises(UserError, match=f"row {opens + 1} .*: a quotation mark is never closed"):
             number_of_rows(path)
     else:
         with pytest.raises(UserError, match=rf"row {opens + 1} \(from line {opens + 2} on\): {SWALLOWED}"):
