@@ -6,8 +6,6 @@ training rows.
 
 import hashlib
 import json
-import re
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
@@ -16,14 +14,11 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from common.data.findings import Finding, row_names
-from common.data.schema import FindNear, NearPair, Schema
+from common.data.schema import FindNear, Schema
 from common.system.progress import track
 
 # Rows of a split that are looked up among all training rows for near-duplicates: a sample of the larger splits.
 SAMPLE = 5_000
-# Share of common word triples (Jaccard) from which two texts count as nearly the same.
-NEAR = 0.8
-PERMUTATIONS = 64
 
 Hashes: TypeAlias = NDArray[np.uint64]
 Indices: TypeAlias = NDArray[np.int64]
@@ -165,57 +160,3 @@ def _contradictory(hashes: Hashes, references: Hashes) -> Indices:
     np.minimum.at(least, text, references)
     np.maximum.at(largest, text, references)
     return np.flatnonzero(least[text] != largest[text])
-
-
-def near_texts(column: str) -> FindNear:
-    """Finds texts of a column that share most of their word triples (MinHash, Broder 1997)."""
-
-    def find(splits: dict[str, Dataset], sample: dict[str, Indices]) -> Iterator[NearPair]:
-        from datasketch import MinHashLSH
-
-        index_of_signatures = MinHashLSH(threshold=NEAR, num_perm=PERMUTATIONS)
-        looked_up: dict[tuple[str, int], set[int]] = {}
-        for split, indices in sample.items():
-            for index, text in zip(indices.tolist(), splits[split][indices][column], strict=True):
-                if shingles := _shingles(text):
-                    looked_up[split, index] = shingles
-                    index_of_signatures.insert((split, index), _signature(shingles))
-        for train_index, shingles in _candidates(splits["train"], column, set().union(*looked_up.values())):
-            for split, index in index_of_signatures.query(_signature(shingles)):
-                if _jaccard(shingles, looked_up[split, index]) >= NEAR:
-                    yield split, index, train_index
-
-    return find
-
-
-def _candidates(train: Dataset, column: str, known: set[int]) -> Iterator[tuple[int, set[int]]]:
-    """(index, word triples) of the training texts that may be near to a text that has some of the `known` triples.
-
-    Two texts of Jaccard similarity 0.8 share 0.8 of either's triples: most rows need no signature at all.
-    """
-    for start in track(range(0, len(train), 1_000), "looking for near-duplicates"):
-        for index, text in enumerate(train[start : start + 1_000][column], start=start):
-            shingles = _shingles(text)
-            if shingles and len(shingles & known) >= NEAR * len(shingles):
-                yield index, shingles
-
-
-def _shingles(text: str) -> set[int]:
-    """Hashes of the text's word triples; none for a text of fewer than three words."""
-    words = re.findall(r"\w+", text.casefold())[:512]
-    if len(words) < 3:
-        return set()
-    triples = (" ".join(words[start : start + 3]) for start in range(len(words) - 2))
-    return {zlib.crc32(triple.encode("utf-8", "surrogatepass")) for triple in triples}
-
-
-def _signature(shingles: set[int]) -> Any:
-    from datasketch import MinHash
-
-    signature = MinHash(num_perm=PERMUTATIONS, hashfunc=int)
-    signature.update_batch(list(shingles))
-    return signature
-
-
-def _jaccard(left: set[int], right: set[int]) -> float:
-    return len(left & right) / len(left | right)

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from common.data.duplicates import near_texts
 from common.data.looks import is_blank
+from common.data.near_texts import near_texts
 from common.data.schema import Column
 from common.data.sources import from_options
 from common.data.splits import Data, load_splits

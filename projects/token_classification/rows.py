@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from datasets import Dataset
 
-from common.data.duplicates import near_texts
 from common.data.findings import Finding, row_names
 from common.data.looks import look, rough_look, sharing, spelled
+from common.data.near_texts import near_texts
 from common.data.schema import Column, Schema, grouping_columns
 from common.data.sources import from_options
 from common.data.splits import Data, load_splits

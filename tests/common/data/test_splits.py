@@ -11,8 +11,9 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from common.config import Config
-from common.data.duplicates import key_hashes, near_texts
+from common.data.duplicates import key_hashes
 from common.data.findings import Finding
+from common.data.near_texts import near_texts
 from common.data.schema import Column, Schema
 from common.data.sources import Starter, from_files, from_options, hub_rows
 from common.data.splits import Data, load_splits
