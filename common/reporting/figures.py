@@ -73,10 +73,10 @@ def comparison_scale(results: wording.Results) -> Scale:
     return scale_of(measured, wording.primary(results))
 
 
-def scale_of(intervals: Iterable[wording.Interval], kind: wording.Kind) -> Scale:
-    """The axis on which all these intervals can be drawn."""
+def scale_of(intervals: Iterable[wording.Interval], kind: wording.Kind, values: Iterable[float] = ()) -> Scale:
+    """The axis on which all these intervals and single values can be drawn."""
     ends = (interval[name] for interval in intervals for name in ("value", "low", "high"))
-    return Scale.of((end for end in ends if end is not None), kind)
+    return Scale.of([*(end for end in ends if end is not None), *values], kind)
 
 
 @dataclass(frozen=True)

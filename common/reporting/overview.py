@@ -45,7 +45,7 @@ def state(run: Run) -> str:
 
 
 def score(results: wording.Results) -> str:
-    """The primary metric with its interval: `accuracy 86.0 % (84.6 to 87.5)`."""
+    """The primary metric with its interval: `recall 86.0 % (84.6 to 87.5)`."""
     kind = wording.primary(results)
     return f"{kind['title']} {wording.compact(results['metrics'][results['primary_metric']], kind)}"
 
