@@ -14,7 +14,9 @@ from starlette.datastructures import Headers
 from apps.parts.guard import Refused
 from apps.parts.inputs import LIMITS
 
-JOIN, CALL, NAMED = (f"{API_PREFIX}/{path}" for path in ("queue/join", "call/{api_name}", "call/v2/{api_name}"))
+# The page calls by number, and what needs no queue directly; programs call by name, with a list or named arguments.
+JOIN, RUN = f"{API_PREFIX}/queue/join", f"{API_PREFIX}/run/{{api_name}}"
+CALL, NAMED = f"{API_PREFIX}/call/{{api_name}}", f"{API_PREFIX}/call/v2/{{api_name}}"
 # Bytes of a body: 100 uploads take half of it.
 BODY = 64 * 1024
 # Bytes of a character, as JSON may write it: an emoji is \\uXXXX twice.
@@ -57,12 +59,13 @@ class Calls:
             raise Refused(400, "The request holds no JSON.") from None
         if not isinstance(asked, dict):
             raise Refused(400, 'The request holds no JSON object, such as {"data": ["a text"]}.')
-        function = self.function(asked.get("fn_index")) if route == JOIN else self.endpoint(name)
+        numbered = route in (JOIN, RUN)
+        function = self.function(asked.get("fn_index")) if numbered else self.endpoint(name)
         check_size(body, body_bytes(function))
         if route == NAMED:
             self._check_names(str(name), asked)
         else:
-            self._check_session(asked.get("session_hash"), needed=route == JOIN)
+            self._check_session(asked.get("session_hash"), needed=numbered)
             self._check_data(asked.get("data"), function)
 
     def function(self, number: Any) -> Any:
@@ -113,9 +116,8 @@ class Calls:
 
 
 def body_bytes(function: Any) -> int:
-    """The largest body of a function's requests: each input may be a text, unless `guarded` says otherwise."""
-    usual = BODY + CHARACTER * LIMITS.characters * len(function.inputs)
-    return int(getattr(function.fn, "body_bytes", usual))
+    """The largest body of a function's requests: each input may be a text, or a drawing, which is no longer."""
+    return BODY + CHARACTER * LIMITS.characters * len(function.inputs)
 
 
 def check_size(body: bytes | bytearray, largest: int) -> None:

@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import compile_path
 
 from apps.parts import visitors
-from apps.parts.calls import BODY, CALL, JOIN, NAMED, SESSION, Calls, counted, replayed, whole_body
+from apps.parts.calls import BODY, CALL, JOIN, NAMED, RUN, SESSION, Calls, counted, replayed, whole_body
 from apps.parts.guard import Refused
 from apps.parts.login import PAGE, Logins
 from apps.parts.uploads import Uploads
@@ -39,7 +39,15 @@ API_ROUTES = {
         *("/info", "/info/", "/app_id", "/app_id/", "/theme.css", "/startup-events", "/heartbeat/{session_hash}"),
         *("/queue/data", "/call/{api_name}/{event_id}", "/call/v2/{api_name}/{event_id}"),
     ),
-    ("POST",): ("/queue/join", "/call/{api_name}", "/call/v2/{api_name}", "/cancel", "/reset", "/reset/"),
+    ("POST",): (
+        "/queue/join",
+        "/run/{api_name}",
+        "/call/{api_name}",
+        "/call/v2/{api_name}",
+        "/cancel",
+        "/reset",
+        "/reset/",
+    ),
 }
 UPLOAD, PROGRESS = f"{API_PREFIX}/upload", f"{API_PREFIX}/upload_progress"
 FILE = f"{API_PREFIX}/file={{path_or_url:path}}"
@@ -126,7 +134,7 @@ class Gate:
             elif route == UPLOAD:
                 async with self.uploads.room(headers):
                     await self.inner(scope, receive, send)
-            elif route in (JOIN, CALL, NAMED):
+            elif route in (JOIN, RUN, CALL, NAMED):
                 body = await whole_body(receive, headers, self.calls.largest)
                 self.calls.check(route, values.get("api_name"), body)
                 with self.calls.turn(address):

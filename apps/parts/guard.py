@@ -45,11 +45,8 @@ async def answering(seconds: float) -> AsyncIterator[None]:
         ) from None
 
 
-def guarded(seconds: float, body_bytes: int | None = None) -> Callable[[Handler], Handler]:
-    """Turn whatever goes wrong in a handler, or takes longer than `seconds`, into a sentence; the log gets the rest.
-
-    `body_bytes` is the largest body of its requests, where that is not the usual one.
-    """
+def guarded(seconds: float) -> Callable[[Handler], Handler]:
+    """Turn whatever goes wrong in a handler, or takes longer than `seconds`, into a sentence; the log gets the rest."""
 
     def guard(function: Handler) -> Handler:
         @functools.wraps(function)
@@ -57,8 +54,6 @@ def guarded(seconds: float, body_bytes: int | None = None) -> Callable[[Handler]
             async with answering(seconds):
                 return await function(*arguments, **options)
 
-        if body_bytes is not None:
-            handler.body_bytes = body_bytes  # type: ignore[attr-defined]
         return cast("Handler", handler)
 
     return guard

@@ -57,6 +57,13 @@ async def _refuse_download(url: str, cache_dir: str) -> str:
     raise gr.Error("Give the file itself, not an address.", print_exception=False)
 
 
+def _in_words(error: BaseException | None, show_error: bool) -> dict[str, Any]:
+    """In place of Gradio's own, which says nothing about an input that it cannot read before a handler sees it."""
+    if not isinstance(error, gr.Error):
+        error = gr.Error("This input cannot be read: give it as the page or its API describes it.")
+    return dict(gr.utils.error_payload(error, show_error))
+
+
 class Demo(App):
     """Gradio's application behind the gate, which looks after its memory and its folder."""
 
@@ -116,6 +123,7 @@ def launch(blocks: gr.Blocks, prevent_thread_lock: bool = False, **options: Any)
     blocks.queue(max_size=LIMITS.waiting, default_concurrency_limit=LIMITS.together, api_open=False)
     gr.processing_utils.async_ssrf_protected_download = _refuse_download
     gr.route_utils.GradioMultiPartParser = FilesOnly
+    gr.queueing.error_payload = _in_words
     app = Demo(options.get("server_name") or LOCALHOST_NAME)
     defaults = {
         "theme": theme(),

@@ -18,6 +18,7 @@ from gradio_client import Client, handle_file
 
 from apps.parts import calls, connections, gate, login, server, uploads
 from apps.parts.guard import guarded
+from apps.parts.inputs import LIMITS
 from apps.parts.server import Demo, launch
 from common.system.errors import UserError
 from tests.apps.foundations.conftest import serving
@@ -37,7 +38,7 @@ CLOSED = {
         f"/gradio_api/stream/{{session_hash}}/{{run}}/{{component_id}}/{rest}"
         for rest in ("playlist.m3u8", "{segment_id}.{ext}", "playlist-file")
     ),
-    *(f"/gradio_api/{old}/{{api_name}}{end}" for old, end in itertools.product(("run", "api"), ("", "/"))),
+    *("/gradio_api/run/{api_name}/", "/gradio_api/api/{api_name}", "/gradio_api/api/{api_name}/"),
     *("/gradio_api/call/{api_name}/", "/gradio_api/call/v2/{api_name}/", "/gradio_api/queue/status"),
     *("/gradio_api/component_server", "/gradio_api/component_server/"),
     *(f"/gradio_api/{vibe}{end}" for vibe in ("vibe-edit", "undo-vibe-edit", "vibe-code") for end in ("", "/")),
@@ -58,13 +59,13 @@ async def refuse(text: str) -> str:
     raise UserError(f"There is no column {text}.")
 
 
-@guarded(20, body_bytes=600_000)
+@guarded(20)
 async def measure(text: str) -> int:
     return len(text)
 
 
 def page(example: Path | None = None) -> gr.Blocks:
-    """A page with a text, files and an endpoint that takes more than others."""
+    """A page with a text and files."""
     with gr.Blocks(analytics_enabled=False) as blocks:
         text, file, number, said = gr.Textbox(label="A text"), gr.File(label="A file"), gr.Number(), gr.Textbox()
         gr.Button("Refuse").click(refuse, text, said, api_name="refuse")
@@ -265,10 +266,11 @@ def test_an_address_of_its_own_may_be_named(monkeypatch: pytest.MonkeyPatch) -> 
         ("call/measure", {}, "and none came"),
         ("call/measure", {"data": ["a"], "session_hash": "a" * 65}, "a text of 1 to 64 characters"),
         ("queue/join", {"data": ["a"], "fn_index": 1}, "a text of 1 to 64 characters"),
-        ("queue/join", {"data": ["a"], "fn_index": 1, "session_hash": "a" * 240_000}, "a text of 1 to 64 characters"),
+        ("queue/join", {"data": ["a"], "fn_index": 1, "session_hash": "a" * 100_000}, "a text of 1 to 64 characters"),
         ("queue/join", {"data": ["a"], "fn_index": 1, "session_hash": ["a"]}, "a text of 1 to 64 characters"),
         *(
-            ("queue/join", {"data": ["a"], "fn_index": odd, "session_hash": "a"}, "There is no function of this number")
+            (route, {"data": ["a"], "fn_index": odd, "session_hash": "a"}, "There is no function of this number")
+            for route in ("queue/join", "run/predict")
             for odd in (99, -1, None, "1", 1.5, True, [1], {})
         ),
     ],
@@ -285,6 +287,19 @@ def test_what_is_no_call_gets_a_sentence(url: str, body: bytes) -> None:
         assert answer.status_code == 400 and "JSON" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("odd", [{"path": 3}, {"path": "/etc/passwd"}, "a", 3, [[]]])
+def test_what_gradio_cannot_read_gets_a_sentence_too(url: str, odd: Any) -> None:
+    event = post(url, "call/name", data=[odd]).json()["event_id"]
+    said = httpx.get(f"{url}gradio_api/call/name/{event}", timeout=20).text
+    assert "event: error" in said and "This input cannot be read" in said
+    assert "/etc" not in said and "Traceback" not in said
+
+
+def test_there_is_no_way_round_the_queue(url: str) -> None:
+    for name in ("predict", "measure"):
+        assert post(url, f"run/{name}", data=["a"], fn_index=1, session_hash="a").status_code == 404
+
+
 def test_names_and_numbers_are_answered(url: str) -> None:
     client = Client(url, verbose=False)
     assert client.predict("abc", api_name="/measure") == 3
@@ -292,11 +307,13 @@ def test_names_and_numbers_are_answered(url: str) -> None:
     assert "[4]" in httpx.get(f"{url}gradio_api/call/measure/{event}").text
 
 
-def test_the_largest_request_is_that_of_the_function(url: str) -> None:
-    assert post(url, "call/measure", data=["a" * 500_000]).status_code == 200
-    assert post(url, "call/refuse", data=["a" * 500_000]).status_code == 413
-    assert post(url, "call/measure", data=["a" * 700_000]).status_code == 413
-    assert post(url, "cancel", session_hash="a" * 70_000, fn_index=0, event_id="a").status_code == 413
+def test_the_largest_request_holds_the_longest_text_however_it_is_written(url: str) -> None:
+    longest = json.dumps({"data": ["😀" * LIMITS.characters]})
+    assert len(longest) > 12 * LIMITS.characters
+    assert httpx.post(f"{url}gradio_api/call/measure", content=longest, headers=JSON).status_code == 200
+    for route in ("call/measure", "call/v2/measure", "queue/join", "run/predict", "cancel"):
+        answer = post(url, route, data=["a" * 200_000], fn_index=1, session_hash="a")
+        assert (answer.status_code, answer.json()["detail"]) == (413, "The request is too large."), route
 
 
 def test_a_request_without_a_length_is_counted(url: str) -> None:
