@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import gradio as gr
+import numpy as np
 import pytest
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from apps.parts.demo import Demo
@@ -150,11 +153,41 @@ def test_questions_that_are_texts_come_with_a_file_of_them(tmp_path: Path) -> No
     assert tabs(demo.blocks()) == ["Try it", "How good is it?", "Many at once", "About"]
     (tmp_path / "many.csv").write_text("id,text\n1,0123456789\n2,01234\n")
     file, shown = asyncio.run(demo.answer_file(str(tmp_path / "many.csv"), "text"))
-    assert Path(file.value["path"] if isinstance(file.value, dict) else file.value).read_text(
-        "utf-8-sig"
-    ).split() == [
+    assert Path(file.value["path"] if isinstance(file.value, dict) else file.value).read_text("utf-8-sig").split() == [
         "id,text,answer",
         "1,0123456789,1.0",
         "2,01234,0.5",
     ]
     assert "<td>0.5</td>" in shown
+
+
+class Slow(Scorer):
+    """A model that takes two milliseconds a text."""
+
+    def predict(self, inputs: list[Any]) -> list[Prediction]:
+        time.sleep(0.002 * len(inputs))
+        return super().predict(inputs)
+
+
+@pytest.mark.slow
+def test_whole_files_of_some_keep_nobody_else_waiting(tmp_path: Path) -> None:
+    (tmp_path / "many.csv").write_text("text\n" + "".join(f"text {number}\n" for number in range(900)))
+    blocks = TitleDemo.build(Slow())  # type: ignore[arg-type]
+    launch(blocks, prevent_thread_lock=True, quiet=True)
+    try:
+        clients = [Client(blocks.local_url, verbose=False) for _ in range(5)]
+        with ThreadPoolExecutor(4) as pool:
+            files = [
+                pool.submit(client.predict, handle_file(tmp_path / "many.csv"), "text", api_name="/answer_file")
+                for client in clients[:4]
+            ]
+            time.sleep(1)  # all of them are at work
+            waited = []
+            while not any(file.done() for file in files):
+                started = time.perf_counter()
+                assert clients[4].predict("0123456789", api_name="/predict")["value"] == 1.0
+                waited.append(time.perf_counter() - started)
+            assert all(file.result() for file in files)
+    finally:
+        blocks.close()
+    assert len(waited) >= 5 and np.percentile(waited, 95) < 2
