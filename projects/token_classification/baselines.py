@@ -11,19 +11,20 @@ from datasets import Dataset
 
 from common.data.features import by_row, encoded, in_memory
 from common.data.splits import Data
-from common.evaluation.baselines import DESCRIPTION, WEIGHTS, training_rows
+from common.evaluation.baselines import DESCRIPTION, WEIGHTS, fit_each, training_rows
 from common.metrics import spans
 from common.models import regression
 from common.models.heads import probe
+from common.models.weights import load_model
 from common.system.files import read_json, write_json, written_with_safetensors
 from common.task.contract import Baseline, Prediction, Task
 
-from .entities import Entity, entities_at, known, tags_at
+from .entities import Entity, answer, entities_at, known, tags_at
 from .head import labelled_words, word_vectors
 from .windows import best_windows
 
 WORD = re.compile(r"\w+|[^\w\s]")
-# Hashed features of a word and its neighbours, and the inverse strength of the regression's penalty.
+# Hashed features of a word and its neighbours, fewer for many tags; the inverse strength of the regression's penalty.
 SHAPE_FEATURES, SHAPE_STRENGTH = 2**18, 3.0
 
 
@@ -61,8 +62,9 @@ class Gazetteer(Baseline):
 
     def predict(self, inputs: list[str]) -> list[Prediction]:
         return [
-            Prediction(
-                [{"start": start, "end": end, "label": self.labels[name]} for start, end, name in self.matches(text)]
+            answer(
+                text,
+                [{"start": start, "end": end, "label": self.labels[name]} for start, end, name in self.matches(text)],
             )
             for text in inputs
         ]
@@ -108,7 +110,7 @@ class UsualTags(Baseline):
         )
 
     def predict(self, inputs: list[str]) -> list[Prediction]:
-        return [Prediction(self._found(text)) for text in inputs]
+        return [answer(text, self._found(text)) for text in inputs]
 
     def _found(self, text: str) -> list[Entity]:
         words = words_of(text)
@@ -136,21 +138,24 @@ class Shapes(Baseline):
         texts, tags = list(rows["text"]), []
         for text, reference in zip(texts, rows["reference"], strict=True):
             tags += tags_at([(start, end) for start, end, _ in words_of(text)], reference, types)[0]
-        known_tags = np.asarray(tags)
-        weight, bias = np.zeros((2 * len(types) + 1, SHAPE_FEATURES), np.float32), np.full(2 * len(types) + 1, -30.0)
-        fitted = regression.fit(_shapes(texts)[known_tags >= 0], known_tags[known_tags >= 0], SHAPE_STRENGTH)
+        known_tags, classes = np.asarray(tags), 2 * len(types) + 1
+        width = SHAPE_FEATURES
+        while not regression.is_affordable(classes, width):
+            width //= 2
+        weight, bias = np.zeros((classes, width), np.float32), np.full(classes, -30.0)
+        fitted = regression.fit(_shapes(texts, width)[known_tags >= 0], known_tags[known_tags >= 0], SHAPE_STRENGTH)
         weight[fitted.classes_], bias[fitted.classes_] = regression.linear(fitted)
         return cls(types, weight, bias)
 
     def predict(self, inputs: list[str]) -> list[Prediction]:
         words = [words_of(text) for text in inputs]
-        logits = _shapes(inputs) @ self.weight.T + self.bias
+        logits = _shapes(inputs, self.weight.shape[1]) @ self.weight.T + self.bias
         ends = np.cumsum([len(of_text) for of_text in words])
         answers = []
-        for of_text, of_words in zip(words, np.split(logits, ends[:-1]), strict=True):
+        for text, of_text, of_words in zip(inputs, words, np.split(logits, ends[:-1]), strict=True):
             places = np.asarray([(start, end) for start, end, _ in of_text], dtype=np.int64).reshape(-1, 2)
             found = spans.spans_of(spans.decode(of_words))
-            answers.append(Prediction(entities_at(places, found, self.types)))
+            answers.append(answer(text, entities_at(places, found, self.types)))
         return answers
 
     def save(self, folder: Path) -> None:
@@ -161,11 +166,11 @@ class Shapes(Baseline):
             save_file({"weight": self.weight, "bias": np.asarray(self.bias)}, folder / WEIGHTS)
 
 
-def _shapes(texts: list[str]) -> Any:
-    """(words, features) sparse counts of what each word of the texts looks like."""
+def _shapes(texts: list[str], width: int) -> Any:
+    """(words, width) sparse counts of what each word of the texts looks like."""
     from sklearn.feature_extraction import FeatureHasher
 
-    hasher = FeatureHasher(SHAPE_FEATURES, input_type="string", alternate_sign=False, dtype=np.float32)
+    hasher = FeatureHasher(width, input_type="string", alternate_sign=False, dtype=np.float32)
     return hasher.transform(features for text in texts for features in _looks(text))
 
 
@@ -203,7 +208,7 @@ class FrozenTokens(Baseline):
     @classmethod
     def fit(cls, task: Task, types: list[str], rows: Dataset, source: Path) -> "FrozenTokens":
         """Fitted on words of these rows."""
-        encoder = _encoder(source)
+        encoder = _encoder(source, complete=False)
         features = encoded(task.encode, rows)
         vectors, tags = labelled_words(task, encoder, features, task.config.seed, "frozen encoder")
         weight, bias = probe(vectors, tags, 2 * len(types) + 1)
@@ -220,10 +225,10 @@ class FrozenTokens(Baseline):
             for words, of_window in zip(features["words"], vectors, strict=True)
         ]
         answers = []
-        for of_row in by_row(windows, features, len(inputs)):
+        for text, of_row in zip(inputs, by_row(windows, features, len(inputs)), strict=True):
             words, logits = best_windows(of_row)
             found = spans.spans_of(spans.decode(logits))
-            answers.append(Prediction(entities_at(words, found, self.types)))
+            answers.append(answer(text, entities_at(words, found, self.types)))
         return answers
 
     def save(self, folder: Path) -> None:
@@ -236,21 +241,28 @@ class FrozenTokens(Baseline):
             self.encoder.save_pretrained(folder / "encoder")
 
 
-def _encoder(source: Path) -> Any:
+def _encoder(folder: Path, complete: bool) -> Any:
     from transformers import AutoModel
 
-    return AutoModel.from_pretrained(source, trust_remote_code=False)
+    return load_model(AutoModel, folder, complete)
 
 
 def fit_baselines(task: Task, data: Data, source: Path, types: list[str]) -> dict[str, Baseline]:
     """The four, on the model's training rows."""
-    rows = training_rows(data, task.config.seed)
-    return {
-        "gazetteer": Gazetteer.fit(rows),
-        "usual_tags": UsualTags.fit(rows, types),
-        "shapes_logistic_regression": Shapes.fit(rows, types),
-        "frozen_encoder_logistic_regression": FrozenTokens.fit(task, types, rows, source),
-    }
+    rows = training_rows(data, task.config.seed, _types_in)
+    return fit_each(
+        {
+            "gazetteer": lambda: Gazetteer.fit(rows),
+            "usual_tags": lambda: UsualTags.fit(rows, types),
+            "shapes_logistic_regression": lambda: Shapes.fit(rows, types),
+            "frozen_encoder_logistic_regression": lambda: FrozenTokens.fit(task, types, rows, source),
+        }
+    )
+
+
+def _types_in(entities: list[Entity]) -> str:
+    """The types of a text's entities: rows of each combination are drawn, as far as there are any."""
+    return ", ".join(sorted({entity["label"] for entity in known(entities)}))
 
 
 def load(task: Task, folder: Path, types: list[str]) -> Baseline:
@@ -265,4 +277,4 @@ def load(task: Task, folder: Path, types: list[str]) -> Baseline:
     tensors = load_file(folder / WEIGHTS)
     if description["kind"] == "shapes":
         return Shapes(description["types"], tensors["weight"], tensors["bias"])
-    return FrozenTokens(task, types, _encoder(folder / "encoder"), tensors["weight"], tensors["bias"])
+    return FrozenTokens(task, types, _encoder(folder / "encoder", complete=True), tensors["weight"], tensors["bias"])

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
+from common.evaluation.records import groups_of
 from common.metrics import spans
 from common.metrics.intervals import FEWEST_GROUPS, Bootstrap
 
@@ -82,7 +83,7 @@ def _scores(records: list[dict[str, Any]], belongs: Kind, types: list[str], seed
     true = [kept(record, known(record["reference"])) for record in records]
     statistics = spans.counts([kept(record, record["prediction"]["value"]) for record in records], true, len(types))
     sums = statistics.sum(axis=0).reshape(-1, 3).sum(axis=0)
-    groups = np.asarray([record.get("group") or record["id"] for record in records])
+    groups = groups_of(records)
     found: dict[str, Any] = {"true": int(sums[2]), "predicted": int(sums[1]), "right": int(sums[0])}
     holding = {group for group, of_row in zip(groups.tolist(), true, strict=True) if of_row}
     if len(holding) >= FEWEST_GROUPS:
@@ -109,13 +110,17 @@ def _alarms(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def perturbed(rows: Dataset, seed: int) -> dict[str, list[Any]]:
-    """The texts in lower case, and with typing errors outside of the entities; no character moves."""
+    """The texts in lower case, and with typing errors outside of the entities; no character moves.
+
+    What changes none of the texts is left out.
+    """
     random = np.random.default_rng(seed)
     pairs = list(zip(rows["text"], rows["reference"], strict=True))
-    return {
+    every = {
         "lower case": [_lower(text) for text, _ in pairs],
         f"typos in {TYPOS:.0%} of the other words": [_with_typos(text, entities, random) for text, entities in pairs],
     }
+    return {name: changed for name, changed in every.items() if changed != list(rows["text"])}
 
 
 def _lower(text: str) -> str:
