@@ -1,8 +1,7 @@
 """What a baseline without a pretrained model sees of a text: its words, or its letters and signs."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from common.evaluation.baselines import Vectors
 from common.models import regression
@@ -14,23 +13,16 @@ from .words import words_of
 MOST = 100_000
 
 
-def signs_of(text: str) -> list[str]:
-    """Every letter and sign of a text."""
-    return [sign for sign in text if not sign.isspace()]
-
-
 class Words(Vectors):
     """Words and pairs of words, weighted by rarity (TF-IDF)."""
 
     kind = "words"
     title = "words (TF-IDF) + logistic regression"
     short = "words"
-    pieces: ClassVar[Callable[[str], list[str]]] = staticmethod(words_of)
 
     def __init__(self, vocabulary: dict[str, int] | None = None, most: int = MOST):
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        # Without a pattern of its own: scikit-learn would warn that it is not used.
         self.vectorizer = TfidfVectorizer(
             tokenizer=self.pieces,
             token_pattern=None,
@@ -47,6 +39,10 @@ class Words(Vectors):
         vectors = kind(most=min(MOST, max(1, regression.COEFFICIENTS // labels)))
         vectors.vectorizer.fit(texts)
         return vectors
+
+    def pieces(self, text: str) -> list[str]:
+        """What is counted of a text."""
+        return words_of(text)
 
     def __call__(self, inputs: list[str]) -> Any:
         return self.vectorizer.transform(inputs)
@@ -75,4 +71,6 @@ class Signs(Words):
     kind = "signs"
     title = "letters and signs (TF-IDF) + logistic regression"
     short = "signs"
-    pieces = staticmethod(signs_of)
+
+    def pieces(self, text: str) -> list[str]:
+        return [sign for sign in text if not sign.isspace()]
