@@ -38,9 +38,9 @@ class Scale:
         return cls(low - free, high + free, kind)
 
     def at(self, value: float) -> float:
-        """Where a value stands, in per cent; what lies outside, or is infinite, at the end."""
+        """Where a value stands, in per cent; what lies outside, or is infinite, at the end, and what is none at 0."""
         part = 100 * (wording.scaled(value, self.kind) - self.low) / (self.high - self.low)
-        return round(min(max(part, 0.0), 100.0), 2)
+        return round(min(max(0.0, part), 100.0), 2)
 
     def ticks(self, most: int = 6) -> list[tuple[float, str]]:
         """(per cent, number) of round values: 1, 2 or 5 times a power of ten apart."""

@@ -5,7 +5,10 @@ import pytest
 from common.reporting import report
 from common.reporting.card import write_pages
 from common.run import Run
+from tests.apps.conftest import axe, browser
 from tests.common.reporting import synthetic
+
+__all__ = ["axe", "browser"]
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,11 @@ def test_an_interval_without_ends_has_room_for_its_value() -> None:
     assert scale.low < 1.31 and scale.high > 2.318
 
 
+def test_what_is_no_number_stands_at_an_end() -> None:
+    scale = scale_of([interval(0.5, 0.1), interval(math.nan), interval(math.inf)], ACCURACY)
+    assert [scale.at(value) for value in (math.nan, math.inf, -math.inf, 0.9)] == [0, 100, 0, 100]
+
+
 def test_curves_hold_what_was_logged() -> None:
     steps = [{"step": step, "loss": 1 / step} for step in range(1, 1001)]
     steps += [{"step": 500, "validation_loss": 0.4, "validation_accuracy": 0.8}, {"step": 1000, "validation_loss": 0.3}]
