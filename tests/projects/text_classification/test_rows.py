@@ -388,6 +388,16 @@ def test_what_save_to_disk_wrote_is_read(tmp_path: Path, with_splits: bool) -> N
     assert len(data.splits["test"]) == (9 if with_splits else 12)
 
 
+def test_what_was_read_is_said_before_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from common.fine_tune import say_findings
+
+    data = load(tmp_path, GOOD + "the same words,food\nthe same words,music\n")
+    say_findings(data)
+    first, second, *rest = capsys.readouterr().out.splitlines()
+    assert first == f"{tmp_path / 'train.csv'}: 62 rows with 3 labels; not rows: 1 of 63 lines (1 header)"
+    assert second.startswith("62 rows in all: ") and rest and all(line.startswith("warning: ") for line in rest)
+
+
 def test_every_row_is_accounted_for(tmp_path: Path) -> None:
     test = 'text,label\n\n"rain\nagain",weather\nmore soup,food\n'
     (tmp_path / "extra.jsonl").write_text(
@@ -526,9 +536,10 @@ def test_a_hub_data_set_with_its_own_splits_and_class_names(tmp_path: Path, monk
         train=Dataset.from_dict(content, features=features),
         test=Dataset.from_dict({k: v[:2] for k, v in content.items()}, features=features),
     )
-    monkeypatch.setattr("datasets.load_dataset", lambda name, revision: loaded)
-    data = load_rows(TextClassificationConfig(dataset="some/where", dataset_revision="abc"))
-    assert labels_of(data) == names and data.reference == "some/where@abc"
+    monkeypatch.setattr("datasets.load_dataset", lambda name, *config, revision: loaded)
+    commit = "0a" * 20
+    data = load_rows(TextClassificationConfig(dataset="some/where", dataset_revision=commit))
+    assert labels_of(data) == names and data.reference == f"some/where@{commit}"
     assert list(data.splits["test"]["reference"]) == [row["label"] for row in rows[:2]]
 
 
@@ -568,9 +579,7 @@ def test_what_is_not_read_of_a_hub_data_set_is_said(monkeypatch: pytest.MonkeyPa
 
 
 def test_no_hub_says_how_to_work_without() -> None:
-    with pytest.raises(
-        UserError, match=r"the data set 'no/where' cannot be loaded \(.*\): check the id, or give your own rows"
-    ):
+    with pytest.raises(UserError, match=r"the data set 'no/where' cannot be loaded.* give your own rows"):
         load_rows(TextClassificationConfig(dataset="no/where"))
 
 
