@@ -280,9 +280,7 @@ def test_a_type_of_the_test_rows_is_told_from_the_one_that_it_resembles(tmp_path
     train.write_text("".join(json.dumps(row) + "\n" for row in weather_reports(60)), encoding="utf-8")
     odd = {"text": "the sun is here", "spans": [{"start": 4, "end": 7, "label": "Weather"}]}
     test.write_text("".join(json.dumps(row) + "\n" for row in [*weather_reports(20, seed=5), odd]), encoding="utf-8")
-    with pytest.raises(
-        UserError, match=r"row 21: types that no .* has \('Weather', but 'weather' is one\): write"
-    ):
+    with pytest.raises(UserError, match=r"row 21: types that no .* has \('Weather', but 'weather' is one\): write"):
         data_of("--train_file", str(train), "--test_file", str(test))
 
 
