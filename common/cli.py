@@ -287,7 +287,7 @@ def _corrections(arguments: argparse.Namespace) -> None:
     file = Run(_run(arguments.run)).corrections
     if arguments.keep or arguments.drop:
         kept, dropped = review(file, arguments.keep, arguments.drop)
-        _say(f"{kept:,} rows kept in {kept_file(file)}, {dropped:,} dropped.")
+        _say(f"kept, in {kept_file(file)}: {kept:,} - dropped: {dropped:,}")
     for line in lines(file):
         _say(line)
 

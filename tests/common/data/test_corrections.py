@@ -52,13 +52,13 @@ def test_what_is_kept_is_trained_on_and_counted(tmp_path: Path, file: Path) -> N
     assert data.reference.endswith(
         f"3 rows of {kept_file(file)} in the training split, 3 of them sent by visitors of a demo"
     )
-    assert not [finding for finding in data.findings if "visitors" in finding.problem]
+    assert not [finding for finding in data.findings if "visitors of a demo sent" in finding.problem]
 
 
 def test_a_large_share_of_visitors_rows_is_a_finding(tmp_path: Path, file: Path) -> None:
     review(file, keep=["1-3"], drop=["all"][:0])
     data = loaded(tmp_path, kept_file(file), rows=40)
-    (finding,) = [finding for finding in data.findings if "visitors" in finding.problem]
+    (finding,) = [finding for finding in data.findings if "visitors of a demo sent" in finding.problem]
     assert finding.rows == [1, 2, 3] and "10%" in finding.problem
 
 
