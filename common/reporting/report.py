@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, UndefinedError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound
 from markupsafe import Markup
 
 from common.reporting import figures, markdown, wording
@@ -116,7 +116,7 @@ def render(
                 return Markup(of_its_kind.render(text=sentence))
 
         return environment.get_template(template).render(**context, part=part)
-    except (UndefinedError, TemplateNotFound, KeyError) as error:
+    except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
         reason = f"{run.folder} comes from another version of the kit ({error})"
         raise UserError(f"{reason}: `kit evaluate {run.folder}` measures it again.") from error
 

@@ -70,9 +70,9 @@ def test_a_section_has_a_template_of_its_project(pages: dict[str, Run]) -> None:
     assert "Below a confidence" not in page, "it has no threshold"
 
 
-def test_what_every_page_has_must_be_there(tmp_path: Path) -> None:
-    results = synthetic.regression()
-    del results["task"]["title"]
+@pytest.mark.parametrize("broken", [{"task": {}}, {"metric_kinds": []}, {"comparison": [1]}, {"examples": "many"}])
+def test_what_every_page_has_must_be_there(tmp_path: Path, broken: dict[str, Any]) -> None:
+    results = synthetic.regression() | broken
     with pytest.raises(UserError, match=r"another version of the kit.*kit evaluate"):
         render_report(synthetic.write_run(tmp_path / "run", results))
 

@@ -34,7 +34,7 @@ from common.reporting.wording import (
 from tests.common.reporting import synthetic
 from tests.common.reporting.synthetic import ACCURACY, CORRELATION, ERROR, F1, interval
 
-RESULTS = {
+RESULTS: dict[str, Any] = {
     "examples": 2014,
     "primary_metric": "accuracy",
     "metric_kinds": {"accuracy": ACCURACY},
