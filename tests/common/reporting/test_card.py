@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -109,7 +110,7 @@ def test_what_the_card_names_is_what_was_used(pages: dict[str, Run], tmp_path: P
     manifest = read_json(run.manifest)
     manifest["data"]["reference"], manifest["model"]["origin"] = "data/train.csv", "someone/model"
     write_json(run.manifest, manifest)
-    data = ModelCard(render_card(run)).data
+    data: Any = ModelCard(render_card(run)).data
     assert data.datasets is None and data.base_model == "someone/model"
     write_json(
         run.manifest, manifest | {"config": manifest["config"] | {"dataset": "data/train.csv", "pretrained": False}}
