@@ -13,6 +13,7 @@ from apps.parts import drawing, server
 from apps.parts.classifier import ClassifierDemo, said
 from apps.parts.guard import guarded
 from apps.parts.inputs import LIMITS, checked_file, fresh_folder, or_nothing, uploaded
+from apps.parts.uploads import UPLOAD
 from common.predictor import Predictor
 from common.system.errors import UserError
 from common.task.contract import Prediction
@@ -196,8 +197,8 @@ class ImageDemo(ClassifierDemo):
 
     def many_tab(self) -> None:
         gr.Markdown(
-            f"At most {LIMITS.pictures} pictures of {LIMITS.file_bytes // 1_000_000} MB each; "
-            "the answers come as a CSV."
+            f"At most {LIMITS.pictures} pictures of {LIMITS.file_bytes // 1_000_000} MB each and "
+            f"{UPLOAD // 1_000_000} MB in all; the answers come as a CSV."
         )
         files = gr.UploadButton(
             "Choose pictures, and answer them",

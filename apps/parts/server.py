@@ -64,6 +64,13 @@ def _in_words(error: BaseException | None, show_error: bool) -> dict[str, Any]:
     return dict(gr.utils.error_payload(error, show_error))
 
 
+REPLACED = (
+    (gr.processing_utils, "async_ssrf_protected_download", _refuse_download),
+    (gr.route_utils, "GradioMultiPartParser", FilesOnly),
+    (gr.queueing, "error_payload", _in_words),
+)
+
+
 class Demo(App):
     """Gradio's application behind the gate, which looks after its memory and its folder."""
 
@@ -121,9 +128,9 @@ def launch(blocks: gr.Blocks, prevent_thread_lock: bool = False, **options: Any)
     """Start the server with the gate, the limits, the look and nothing that leaves the machine."""
     # Without api_open=False there is a way round the queue and its limits.
     blocks.queue(max_size=LIMITS.waiting, default_concurrency_limit=LIMITS.together, api_open=False)
-    gr.processing_utils.async_ssrf_protected_download = _refuse_download
-    gr.route_utils.GradioMultiPartParser = FilesOnly
-    gr.queueing.error_payload = _in_words
+    for module, name, ours in REPLACED:
+        getattr(module, name)  # another version of Gradio may have it elsewhere
+        setattr(module, name, ours)
     app = Demo(options.get("server_name") or LOCALHOST_NAME)
     defaults = {
         "theme": theme(),
@@ -175,9 +182,8 @@ def serve(build: Callable[[], gr.Blocks], arguments: argparse.Namespace, shown: 
         blocks = build()
         try:
             _start(blocks, arguments, auth, port)
-            print(
-                f"showing {shown} at {(blocks.share_url or blocks.local_url).rstrip('/')}; Ctrl-C stops it", flush=True
-            )
+            address = str(blocks.share_url or blocks.local_url).rstrip("/")
+            print(f"showing {shown} at {address}; Ctrl-C stops it", flush=True)
             threading.Event().wait()
         finally:
             blocks.close(verbose=False)

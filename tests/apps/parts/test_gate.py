@@ -46,6 +46,10 @@ CLOSED = {
 }
 
 
+# What is the number of no function.
+NUMBERS: list[Any] = [99, -1, None, "1", 1.5, True, [1], {}]
+
+
 @guarded(20)
 async def slow(text: str) -> str:
     """Answers when it is asked to, by a file that appears."""
@@ -158,11 +162,19 @@ def test_what_no_demo_needs_is_not_there(blocks: gr.Blocks, url: str) -> None:
     assert closed_anyway(url, [one for one in routes_of(blocks.app.routes) if one[0] in CLOSED]) == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("fixture", ["served", "served_images"])
+def test_of_a_demo_neither(request: pytest.FixtureRequest, fixture: str) -> None:
+    demo = request.getfixturevalue(fixture)
+    routes = [one for one in routes_of(demo.app.routes) if one[0] not in gate.routes(uploads=True)]
+    assert len(routes) > 30 and closed_anyway(str(demo.local_url), routes) == []
+
+
 def test_a_page_without_files_takes_none(tmp_path: Path) -> None:
     with serving(tmp_path) as lessons:
         more = {f"/gradio_api/{name}" for name in ("upload", "upload_progress")}
         routes = [one for one in routes_of(lessons.app.routes) if one[0] in CLOSED | more]
-        assert closed_anyway(lessons.local_url, routes) == []
+        assert closed_anyway(str(lessons.local_url), routes) == []
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
@@ -271,7 +283,7 @@ def test_an_address_of_its_own_may_be_named(monkeypatch: pytest.MonkeyPatch) -> 
         *(
             (route, {"data": ["a"], "fn_index": odd, "session_hash": "a"}, "There is no function of this number")
             for route in ("queue/join", "run/predict")
-            for odd in (99, -1, None, "1", 1.5, True, [1], {})
+            for odd in NUMBERS
         ),
     ],
 )
