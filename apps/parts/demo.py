@@ -67,8 +67,9 @@ class Demo(ABC):
         self.files = tempfile.TemporaryDirectory(prefix=ANSWERS, dir=upload_folder())
         if self.run:
             results = read_json(self.run.results)
-            title = baseline_title(results, results["comparison"]["against"])
-            self.baseline = (title, predictor.task.load_baseline(self.run.baseline))
+            if results["comparison"] and self.run.baseline.exists():  # a baseline may have failed
+                title = baseline_title(results, results["comparison"]["against"])
+                self.baseline = (title, predictor.task.load_baseline(self.run.baseline))
             self.corrections = Corrections(self.run.corrections, self.column(self.reference))
             self.examples = results["examples_to_try"]
 
