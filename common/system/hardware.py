@@ -73,10 +73,10 @@ def autocast_dtype(precision: str) -> "torch.dtype | None":
 
 
 def default_device() -> "torch.device":
-    """The accelerator of this machine, or its CPU."""
+    """The accelerator of this machine, or its CPU, also where torch was built for an accelerator that is not here."""
     import torch
 
-    return torch.device(torch.accelerator.current_accelerator() or "cpu")
+    return torch.device(torch.accelerator.current_accelerator(check_available=True) or "cpu")
 
 
 def autocast(device: "torch.device", precision: str) -> "torch.autocast":
@@ -99,6 +99,7 @@ def make_accelerator(precision: str, processes: int | None) -> "tuple[Accelerato
     from accelerate import Accelerator
     from accelerate.utils import InitProcessGroupKwargs
 
+    _check_launcher()
     on_cpu = not torch.accelerator.is_available()
     world = int(os.environ.get("WORLD_SIZE", "1"))
     device_type = "cpu" if on_cpu else torch.accelerator.current_accelerator().type  # type: ignore[union-attr]
@@ -119,6 +120,19 @@ def make_accelerator(precision: str, processes: int | None) -> "tuple[Accelerato
     if accelerator.gradient_accumulation_steps != 1:
         raise UserError("unset ACCELERATE_GRADIENT_ACCUMULATION_STEPS: --micro_batch_size decides the accumulation.")
     return accelerator, chosen
+
+
+def _check_launcher() -> None:
+    """Raise UserError where `accelerate launch` was told of several processes and, as it does on a CPU, started one.
+
+    It names the address of the first process only where there are more, and the rank of each only where they run.
+    """
+    several = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_ADDR" in os.environ
+    if several and "WORLD_SIZE" not in os.environ:
+        raise UserError(
+            "accelerate launch was told to start several processes and has started one, as it does on a CPU: "
+            "start them with `kit train PROJECT --processes N`."
+        )
 
 
 def use_all_cores(device: "torch.device", processes: int) -> None:

@@ -4,8 +4,10 @@ import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from common import fine_tune as story
 from common.config import parse
@@ -13,9 +15,11 @@ from common.data.findings import Finding
 from common.data.splits import Data
 from common.fine_tune import check_batch, check_tracker, encode_split, fine_tune, named, say_findings
 from common.models.pretrained import Pretrained
+from common.predictor import Predictor
 from common.run import Run
+from common.system import hardware
 from common.system.errors import UserError, exit_with_sentence
-from common.system.files import cache_folder
+from common.system.files import cache_folder, read_json
 from common.system.source import used_modules
 from common.training import checkpoint
 from projects.text_classification.config import TextClassificationConfig
@@ -144,6 +148,24 @@ def test_a_finished_run_whose_rows_have_changed_is_not_shown(
         shown.split()
     )
     assert "is finished: these are its results" in shown
+
+
+def test_a_machine_without_bf16_trains_in_fp32_and_answers_with_what_another_trained(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_csv(tmp_path / "cafe.csv", sentences(120))
+    options = options_on(file, tiny_model, tmp_path)[:-2]  # the precision is chosen
+    texts = [row["text"] for row in sentences(40, seed=7)]
+    answers = {}
+    for has_bf16, name in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(hardware, "cpu_has_bf16", lambda has_bf16=has_bf16: has_bf16)
+        AcceleratorState._reset_state(reset_partial_state=True)  # of a process has one precision
+        fine_tune("text_classification", [*options, "--run_name", name])
+        training = read_json(Run(tmp_path / "runs/text_classification" / name).manifest)["training"]
+        predictor = Predictor.load(tmp_path / "runs/text_classification/bf16")
+        assert training["precision"] == predictor.precision == name
+        answers[name] = [answer.details["logits"] for answer in predictor.predict(texts)]
+    np.testing.assert_allclose(answers["fp32"], answers["bf16"], atol=0.15)
 
 
 def test_a_run_is_named_after_its_rows_and_another_configuration_gets_the_next_name(tmp_path: Path) -> None:

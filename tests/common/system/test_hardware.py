@@ -51,6 +51,28 @@ def test_what_the_hardware_cannot_do_is_refused(
         choose_precision(asked, device, launched)
 
 
+def test_torch_built_for_a_gpu_that_is_not_here_computes_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `pip install torch` brings on Linux names cuda whether or not there is one."""
+
+    def built_for_cuda(check_available: bool = False) -> torch.device | None:
+        return None if check_available else torch.device("cuda")
+
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", built_for_cuda)
+    assert hardware.default_device() == torch.device("cpu")
+
+
+def test_one_process_where_several_were_to_be_launched_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WORLD_SIZE", "MASTER_ADDR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    hardware._check_launcher()
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.raises(UserError, match="was told to start several processes and has started one"):
+        hardware._check_launcher()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    hardware._check_launcher()
+
+
 def test_freed_memory_can_be_reused_here() -> None:
     hardware.reuse_freed_memory()
     assert torch.ones(1_000_000).sum() == 1_000_000
