@@ -33,6 +33,7 @@ class DataOptions:
 
     Args:
         dataset: `starter:NAME` (arrives by pip) or a Hub id.
+        dataset_config: configuration of a Hub data set that has several.
         dataset_revision: commit of the Hub data set; without one the newest is looked up and recorded.
         train_file: your own rows: CSV, TSV, JSON, JSONL or Parquet, also gzipped.
         extra_train_file: rows that are added to the training split alone, such as the corrections that you kept.
@@ -46,6 +47,7 @@ class DataOptions:
     """
 
     dataset: str | None = None
+    dataset_config: str | None = None
     dataset_revision: str | None = None
     train_file: str | None = None
     extra_train_file: str | None = None

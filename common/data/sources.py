@@ -17,6 +17,7 @@ from common.data.schema import Column, RowSource, canonical, group_cell, slice_c
 from common.data.tally import Tally
 from common.system.errors import UserError, nearest
 from common.system.files import sha256
+from common.system.hub import hub_errors, is_commit, reason
 
 SPLITS = ("train", "validation", "test")
 # What `save_to_disk` writes beside the rows of one split, and of several.
@@ -238,7 +239,6 @@ def load_hub_dataset(config: Config) -> tuple[dict[str, Dataset], str]:
     from datasets import DatasetDict, load_dataset, load_from_disk
     from datasets.exceptions import DatasetsError
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     assert config.dataset
     revision = config.dataset_revision
@@ -246,11 +246,13 @@ def load_hub_dataset(config: Config) -> tuple[dict[str, Dataset], str]:
         if any((Path(config.dataset) / name).is_file() for name in SAVED_TO_DISK):
             saved = load_from_disk(config.dataset)
             return dict(saved) if isinstance(saved, DatasetDict) else {"train": saved}, config.dataset
-        if revision is None and not Path(config.dataset).exists():
-            revision = HfApi().dataset_info(config.dataset).sha
-        loaded = load_dataset(config.dataset, revision=revision)
-    except (OSError, ValueError, DatasetsError, HfHubHTTPError, OfflineModeIsEnabled) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        remedy = "check the id, or give your own rows with --train_file"
-        raise UserError(f"the data set {config.dataset!r} cannot be loaded ({reason}): {remedy}.") from error
-    return dict(loaded), f"{config.dataset}@{revision}" if revision else config.dataset
+        if not Path(config.dataset).exists() and not is_commit(revision):
+            revision = HfApi().dataset_info(config.dataset, revision=revision).sha
+        loaded = load_dataset(config.dataset, config.dataset_config, revision=revision)
+    except (*hub_errors(), DatasetsError) as error:
+        several = "config" in str(error).lower()
+        remedy = "name one with --dataset_config" if several else "or give your own rows with --train_file"
+        problem = f"the data set {config.dataset!r} cannot be loaded: {reason(error, config.dataset_revision)}"
+        raise UserError(f"{problem}; {remedy}.") from error
+    part = f", {config.dataset_config}" if config.dataset_config else ""
+    return dict(loaded), f"{config.dataset}@{revision}{part}" if revision else f"{config.dataset}{part}"

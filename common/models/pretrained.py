@@ -14,6 +14,7 @@ from common.data.packages import Archive, fetch
 from common.models.weights import check_index, described
 from common.system.errors import UserError, nearest
 from common.system.files import cache_folder, sha256, whole_folder, write_json
+from common.system.hub import hub_errors, is_commit, reason
 
 # Weights without code: nothing else of a Hub model is downloaded.
 HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
@@ -145,18 +146,14 @@ def _write_model(starter: StarterModel, archive: zipfile.ZipFile, folder: Path) 
 
 def _from_hub(model: str, revision: str | None) -> Pretrained:
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    no_model = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError, ValueError)
     try:
-        commit = revision or HfApi().model_info(model).sha
+        commit = revision if is_commit(revision) else HfApi().model_info(model, revision=revision).sha
         folder = snapshot_download(model, revision=commit, allow_patterns=HUB_FILES, ignore_patterns=["*/*"])
-    except no_model as error:
-        problem = f"the model {model!r} cannot be loaded from the Hub ({type(error).__name__})"
+    except hub_errors() as error:
+        problem = f"the model {model!r} cannot be loaded from the Hub: {reason(error, revision)}"
         offline = "starter:minilm-l6, a folder, or --revision COMMIT of a model that was downloaded before"
-        raise UserError(
-            f"{problem}: check the id and the network; without a network give --model {offline}."
-        ) from error
+        raise UserError(f"{problem}; without a network give --model {offline}.") from error
     _check_model(Path(folder), model)
     return Pretrained(Path(folder), f"{model}@{commit}", model)
 

@@ -11,7 +11,7 @@ from common.system.files import write_text
 
 TEMPLATE = "card.md.j2"
 SHOWN_ERRORS = 5
-HUB_ID = re.compile(r"^([\w.-]+/[\w.-]+)(@[0-9a-f]{40})?$")
+HUB_ID = re.compile(r"^([\w.-]+/[\w.-]+)(@[0-9a-f]{40})?(, .*)?$")
 # The Hub has one type for all averages of a metric; the metric's name tells them apart.
 AVERAGE = re.compile(r"^(macro|micro|weighted)_")
 

@@ -34,7 +34,10 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         asked.update(model=model, revision=revision, **options)
         return str(tmp_path)
 
-    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda self, model: SimpleNamespace(sha="newest"))
+    monkeypatch.setattr(
+        "huggingface_hub.HfApi.model_info",
+        lambda self, model, revision=None: SimpleNamespace(sha=revision and "commit of " + revision or "newest"),
+    )
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     return asked
 
@@ -42,8 +45,10 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 def test_the_newest_commit_is_looked_up_and_recorded(hub: dict[str, Any]) -> None:
     assert pretrained("some/model").reference == "some/model@newest"
     assert hub["revision"] == "newest"
-    assert pretrained("some/model", "abc").reference == "some/model@abc"
-    assert hub["revision"] == "abc"
+    assert pretrained("some/model", "v1").reference == "some/model@commit of v1"
+    commit = "0123456789" * 4
+    assert pretrained("some/model", commit).reference == f"some/model@{commit}"
+    assert hub["revision"] == commit
     assert not [pattern for pattern in hub["allow_patterns"] if pattern.endswith((".bin", ".py", ".pt", ".pkl"))]
 
 
