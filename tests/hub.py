@@ -162,8 +162,9 @@ class Answer(BaseHTTPRequestHandler):
             case ["preupload", _]:
                 self._signed_in()
                 names = [file["path"] for file in json.loads(body)["files"]]
-                files = [{"path": path, "uploadMode": "regular", "shouldIgnore": False} for path in names]
-                self._json({"files": files})
+                self._json(
+                    {"files": [{"path": path, "uploadMode": "regular", "shouldIgnore": False} for path in names]}
+                )
             case ["commit", revision]:
                 self._commit(kind, name, revision, body)
             case _:
@@ -220,7 +221,14 @@ class Answer(BaseHTTPRequestHandler):
         sha, files = self._files(kind, name, revision, content=False)
         siblings = [{"rfilename": path} for path in files]
         gated = "auto" if self._repository(kind, name).gated else False
-        flags = {"private": False, "disabled": False, "gated": gated, "tags": [], "downloads": 0, "likes": 0}
+        flags: dict[str, Any] = {
+            "private": False,
+            "disabled": False,
+            "gated": gated,
+            "tags": [],
+            "downloads": 0,
+            "likes": 0,
+        }
         return {"_id": "0", "id": name, "modelId": name, "sha": sha, "siblings": siblings, **flags}
 
     def _resolve(self, parts: list[str]) -> None:

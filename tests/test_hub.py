@@ -48,7 +48,7 @@ def configs(**files: dict[str, str]) -> bytes:
 def pictures(folder: Path, count: int) -> bytes:
     files = draw_pictures(folder, count)
     features = Features({"image": Image(), "labels": ClassLabel(names=list(SHAPES))})
-    columns = {
+    columns: dict[str, list[Any]] = {
         "image": [{"bytes": file.read_bytes(), "path": file.name} for file in files],
         "labels": [SHAPES.index(file.parent.name) for file in files],
     }

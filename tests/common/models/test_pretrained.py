@@ -36,7 +36,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 
     monkeypatch.setattr(
         "huggingface_hub.HfApi.model_info",
-        lambda self, model, revision=None: SimpleNamespace(sha=revision and "commit of " + revision or "newest"),
+        lambda self, model, revision=None: SimpleNamespace(sha=f"commit of {revision}" if revision else "newest"),
     )
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     return asked
