@@ -14,6 +14,7 @@ import pytest
 from common import cli
 from common.predictor import Predictor
 from common.run import Run
+from common.system.hardware import cpu_has_bf16
 from common.task.contract import Prediction
 from common.task.projects import project_names
 from tests.conftest import REPOSITORY, sentences, write_csv
@@ -222,6 +223,38 @@ def test_fewer_processes_than_asked_for_are_refused(folder: Path, tiny_model: Pa
     done = subprocess.run([sys.executable, script, *options], capture_output=True, text=True, cwd=folder, check=False)
     assert done.returncode == 2
     assert "2 processes were asked for but 1 run" in done.stderr
+
+
+ACCELERATE = """
+compute_environment: LOCAL_MACHINE
+distributed_type: MULTI_CPU
+num_processes: {processes}
+num_machines: 1
+machine_rank: 0
+use_cpu: true
+mixed_precision: 'no'
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_accelerates_configuration_file_is_obeyed_or_refused(folder: Path, tiny_model: Path, processes: int) -> None:
+    """On a CPU `accelerate launch` starts one process whatever number its file has."""
+    (folder / "accelerate.yaml").write_text(ACCELERATE.format(processes=processes))
+    script = str(REPOSITORY / "projects/text_classification/train.py")
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", "accelerate.yaml", script]
+    name = f"accelerate-{processes}"
+    options = ["--train_file", "good.csv", "--model", str(tiny_model), "--epochs", "1", "--run_name", name]
+    done = subprocess.run([*launch, *options], capture_output=True, text=True, cwd=folder, check=False)
+    run = folder / "runs/text_classification" / name
+    if processes == 1:
+        assert done.returncode == 0, done.stderr
+        training = json.loads((run / "manifest.json").read_text())["training"]
+        assert (training["processes"], training["precision"]) == (1, "fp32" if not cpu_has_bf16() else "bf16")
+    else:
+        assert done.returncode != 0 and not run.exists()
+        assert "told to start several processes and has started one" in done.stderr
+        assert "`kit train PROJECT --processes N`" in done.stderr
 
 
 @pytest.mark.slow

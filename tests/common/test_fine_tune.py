@@ -190,8 +190,10 @@ def test_a_run_is_named_after_its_rows_and_another_configuration_gets_the_next_n
     assert name("--epochs", "3") == "cafe-4", "a folder with other files"
 
 
-def test_many_warnings_are_one_line(capsys: pytest.CaptureFixture[str], ready: object) -> None:
-    _, data, _ = ready  # type: ignore[misc]
+def test_many_warnings_are_one_line(
+    capsys: pytest.CaptureFixture[str], ready: tuple[TextClassification, Data, Pretrained]
+) -> None:
+    data = ready[1]
     one = Finding("warning", "a.csv", [], "texts that occurred before", "keep one of each")
     say_findings(replace(data, findings=[one]))
     alone = capsys.readouterr().out
