@@ -84,7 +84,7 @@ def verify(folder: Path) -> Iterator[Check]:
         yield Check("model and data", 0, [_unreadable("model and data", error)])
         return
     yield _attempt("numbers of results.json", lambda: _numbers(run, predictor, manifest, results))
-    yield _attempt("data and configuration", lambda: _data(predictor, data, manifest))
+    yield _attempt("hashes of the rows, and options, as the manifest has them", lambda: _data(predictor, data, manifest))
     yield _attempt("settings of data and validation split", lambda: _settings(predictor, data, by_data))
     yield _attempt(
         "answers of the model and the kept baseline", lambda: _answers(run, predictor, manifest, results, data)
@@ -141,14 +141,13 @@ def _data(predictor: Predictor, data: Data, manifest: dict[str, Any]) -> tuple[i
         "config": manifest["config"],
         "counts": {name: said[name] for name in counts},
     }
+    folders = folders_of(claimed["config"]) + folders_of(again["config"])  # the same rows may lie elsewhere by now
+    claimed, again = (without_folders(said, folders) for said in (claimed, again))
     # What was found while encoding is not looked for again.
     kept = {finding["text"] for finding in again["data"].pop("findings")}
     missing = kept - {finding["text"] for finding in claimed["data"].pop("findings")}
-    folders = folders_of(claimed["config"]) + folders_of(again["config"])
-    one, two = (dict(_leaves(without_folders(said, folders))) for said in (claimed, again))
-    return len(one), _different(one, two) + [
-        Difference("findings", "not mentioned", text) for text in without_folders(sorted(missing), folders)
-    ]
+    one, two = dict(_leaves(claimed)), dict(_leaves(again))
+    return len(one), _different(one, two) + [Difference("findings", "not mentioned", text) for text in sorted(missing)]
 
 
 def _settings(predictor: Predictor, data: Data, by_data: dict[str, Any]) -> tuple[int, list[Difference]]:
