@@ -383,4 +383,20 @@ def test_an_entity_that_takes_no_whole_word_stops_the_run_with_its_row(tiny_mode
         options += [f"--{split}_file", str(file)]
     with pytest.raises(UserError, match=r"row 1: entities that begin or end within a word, or have no word"):
         fine_tune(PROJECT, options)
-    assert not (tmp_path / "runs" / PROJECT / "default").exists()
+    assert not (tmp_path / "runs" / PROJECT / "train").exists()
+
+
+def test_what_looks_like_a_sign_of_the_model_is_text(task: Any) -> None:
+    features = in_memory(task.encode, {"text": ["the [SEP] rain [MASK] </s>"]})
+    special = set(task.tokenizer.all_special_ids) - {task.tokenizer.unk_token_id}
+    before, after = task.around
+    (ids,) = features["input_ids"]
+    assert not special & set(ids[len(before) : len(ids) - len(after)])
+
+
+def test_too_few_validation_rows_settle_nothing(task: Any) -> None:
+    rows = _as_dataset(weather_reports(20))
+    assert task.settle(lambda _: pytest.fail("nothing is to be asked"), rows | {"id": [""] * 20}) == {
+        "temperature": 1.0,
+        "threshold": None,
+    }
