@@ -35,7 +35,7 @@ class EntityDemo(TextQuestions):
     def __init__(self, predictor: Predictor):
         super().__init__(predictor)
         self.types: list[str] = predictor.task.settings["types"]
-        self.threshold: float = predictor.task.settings["threshold"]
+        self.threshold: float = predictor.task.settings["threshold"] or 0.0
 
     def answer_html(
         self, question: str, prediction: Prediction, baseline: BaselineAnswer | None, milliseconds: float

@@ -35,7 +35,7 @@ def with_capitals(tokenizer: Any) -> Any:
     backend.normalizer = normalizers.Sequence([*steps, backend.normalizer])
     special = {name: value for name, value in tokenizer.special_tokens_map.items() if isinstance(value, str)}
     options = {"model_max_length": tokenizer.model_max_length, "padding_side": tokenizer.padding_side}
-    return PreTrainedTokenizerFast(tokenizer_object=backend, **special, **options)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, split_special_tokens=True, **special, **options)
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:

@@ -17,6 +17,7 @@ from common.data.findings import Finding, row_names
 from common.data.splits import Data
 from common.evaluation import slices
 from common.metrics import calibration, spans
+from common.models.tokenizer import load_tokenizer
 from common.models.weights import load_model
 from common.system.errors import UserError
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
@@ -67,9 +68,7 @@ class TokenClassification(Task):
     # Features: a window of a text
 
     def load_processor(self, source: Path) -> None:
-        from transformers import AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, add_prefix_space=True)
+        tokenizer = load_tokenizer(source, add_prefix_space=True)
         if not tokenizer.is_fast:
             problem = "has no fast tokenizer, which says where a token stands"
             raise UserError(f"{self.config.model} {problem}: choose another --model.")
@@ -238,11 +237,16 @@ class TokenClassification(Task):
             "confidences": confidences,
             "margin": round(float((two[:, 1] - two[:, 0]).min()), 6) if len(words) else 1.0,
         }
-        sure = least >= self.settings.get("threshold", 0.0)
+        sure = least >= (self.settings.get("threshold") or 0.0)
         return replace(answer(text, entities_at(words, found, self.types), details), confidence=least, sure=sure)
 
     def settle(self, ask: Callable[[Dataset], Outputs], validation: Dataset) -> dict[str, Any]:
-        """The temperature of the tags' probabilities, and the confidence from which on an entity is sure."""
+        """The temperature of the tags' probabilities, and the confidence from which on an entity is sure.
+
+        They are 1 and None where there are too few rows, or entities that are scored, to fit them.
+        """
+        if len(validation) < calibration.FEWEST_ROWS:
+            return {"temperature": 1.0, "threshold": None}
         logits, true = [], []
         outputs = ask(validation)
         for windows, reference in zip(outputs, validation["reference"], strict=True):
@@ -258,10 +262,11 @@ class TokenClassification(Task):
                 if scored([entity], reference):
                     confidence.append(its)
                     right.append(entity in reference)
-        threshold = (
-            calibration.answer_threshold(np.asarray(confidence), np.asarray(right, dtype=bool)) if right else 0.0
-        )
-        return {"temperature": self.settings["temperature"], "threshold": round(threshold, 6)}
+        settled = {"temperature": self.settings["temperature"], "threshold": None}
+        if len(right) < calibration.FEWEST_ROWS:
+            return settled
+        threshold = calibration.answer_threshold(np.asarray(confidence), np.asarray(right, dtype=bool))
+        return {**settled, "threshold": round(threshold, 6)}
 
     # Evidence
 
@@ -316,7 +321,7 @@ class TokenClassification(Task):
             return bool(min(old.details["margin"], new.details["margin"]) <= tolerance)
         pairs = zip(old.details["confidences"], new.details["confidences"], strict=True)
         near = abs((old.confidence or 0.0) - (new.confidence or 0.0)) <= tolerance
-        sure = old.sure == ((old.confidence or 0.0) >= self.settings["threshold"])
+        sure = old.sure == ((old.confidence or 0.0) >= (self.settings["threshold"] or 0.0))
         return near and sure and all(abs(one - other) <= tolerance for one, other in pairs)
 
     def in_words(self, value: list[Entity], given: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from datasets import Dataset
 
 from common.config import parse
 from common.data.features import by_row, in_memory
@@ -395,8 +396,6 @@ def test_what_looks_like_a_sign_of_the_model_is_text(task: Any) -> None:
 
 
 def test_too_few_validation_rows_settle_nothing(task: Any) -> None:
-    rows = _as_dataset(weather_reports(20))
-    assert task.settle(lambda _: pytest.fail("nothing is to be asked"), rows | {"id": [""] * 20}) == {
-        "temperature": 1.0,
-        "threshold": None,
-    }
+    rows = Dataset.from_dict(_as_dataset(weather_reports(49)))
+    nothing = {"temperature": 1.0, "threshold": None}
+    assert task.settle(lambda _: pytest.fail("nothing is to be asked"), rows) == nothing
