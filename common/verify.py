@@ -43,7 +43,7 @@ SETTLED_TOLERANCE = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
 # What is shown of one check.
 SHOWN_DIFFERENCES = 10
 # What a run of the same name and with the same predictions may say otherwise: it took its own time on its own machine.
-OF_ONE_RUN = ("training.", "inference.", "command", "data.findings.")
+OF_ONE_RUN = ("training.", "inference.", "command", "data.findings")
 # The last digits of exp() and log() differ between processors.
 RELATIVE = 1e-9
 

@@ -185,7 +185,7 @@ def labels_in_another_order(run: Run) -> None:
 
 
 def the_card(run: Run) -> None:
-    run.card.write_text(run.card.read_text().replace(" %", " %!", 1))
+    run.card.write_text(run.card.read_text() + "It is always right.\n")
 
 
 def the_report(run: Run) -> None:
