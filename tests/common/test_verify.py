@@ -33,7 +33,7 @@ def failed(run: Run) -> dict[str, int]:
     """{check: differences} of the checks that fail."""
     checks = list(verify(run.folder))
     names = {check.name.split(" ")[0] for check in checks}
-    whole = {"files", "pages", "numbers", "data", "answers", "settings"}
+    whole = {"files", "pages", "numbers", "hashes", "answers", "settings"}
     assert names in (whole, {"files", "pages", "model"}), "without model or data the rest cannot be asked"
     return {check.name.split(" ")[0]: len(check.differences) for check in checks if check.differences}
 
@@ -238,15 +238,15 @@ CHANGES: list[tuple[Callable[[Run], None], set[str]]] = [
     (one_number, {"numbers"}),
     (one_weight, {"files", "model"}),
     (one_weight_and_its_hash, {"answers"}),
-    (one_row, {"data"}),
+    (one_row, {"hashes"}),
     (no_data, {"model"}),
     (every_answer_right, {"answers"}),
     (right_answers_twice, {"answers"}),
     (robust_against_all, {"answers"}),
     (logits_that_are_no_numbers, {"answers"}),
     (no_hashes, {"files"}),
-    (other_terms, {"data"}),
-    (another_rate, {"data"}),
+    (other_terms, {"hashes"}),
+    (another_rate, {"hashes"}),
     (half_a_line, {"files", "numbers", "answers"}),
     (damaged_weights, {"files", "model"}),
     (no_baseline, {"files", "answers"}),
@@ -258,7 +258,7 @@ CHANGES: list[tuple[Callable[[Run], None], set[str]]] = [
     (labels_in_another_order, {"files", "settings", "answers"}),
     (a_temperature_that_fits_no_rows, {"settings"}),
     (a_threshold_that_fits_no_rows, {"settings"}),
-    (more_training_rows, {"data"}),
+    (more_training_rows, {"hashes"}),
     (the_baseline, {"files", "answers"}),
 ]
 
