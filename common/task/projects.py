@@ -55,7 +55,5 @@ def check_project(project: str) -> None:
     if project in names:
         return
     if (PROJECTS / project / "lessons.py").is_file() and "/" not in project:
-        raise UserError(
-            f"{project} holds lessons, and nothing to train: `kit learn` lists them."
-        )
+        raise UserError(f"{project} holds lessons, and nothing to train: `kit learn` lists them.")
     raise UserError(f"there is no project {project!r}{nearest(project, names)}: `kit list` shows them.")
