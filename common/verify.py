@@ -84,7 +84,7 @@ def verify(folder: Path) -> Iterator[Check]:
         yield Check("model and data", 0, [_unreadable("model and data", error)])
         return
     yield _attempt("numbers of results.json", lambda: _numbers(run, predictor, manifest, results))
-    yield _attempt("rows by their hash, and options, of the manifest", lambda: _data(predictor, data, manifest))
+    yield _attempt("hashes of the rows, options of the run", lambda: _data(predictor, data, manifest))
     yield _attempt("settings of data and validation split", lambda: _settings(predictor, data, by_data))
     yield _attempt(
         "answers of the model and the kept baseline", lambda: _answers(run, predictor, manifest, results, data)
