@@ -21,7 +21,7 @@ SCALE = 1_000.0
 POOLER = 0.3
 
 
-class MeanLayer(BertLayer):  # type: ignore[misc]
+class MeanLayer(BertLayer):
     """A layer whose attention is uniform, computed as the mean that it is, and for the first token alone.
 
     The plain class with the same weights gives the same for that token, which is all that the pooler reads; but it

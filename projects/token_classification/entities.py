@@ -130,8 +130,8 @@ def scored(entities: Sequence[Entity], reference: Sequence[Entity]) -> list[Enti
 
 def widened(text: str, entities: Sequence[Entity]) -> list[Entity]:
     """The entities over the whole words, from blank to blank, that they touch; of several in a word the first."""
-    words = [match.span() for match in re.finditer(r"\S+", text)]
-    starts, ends = (np.asarray(side, dtype=np.int64) for side in zip(*words, strict=True)) if words else ([], [])
+    words = np.asarray([match.span() for match in re.finditer(r"\S+", text)], dtype=np.int64).reshape(-1, 2)
+    starts, ends = words[:, 0], words[:, 1]
     found: list[Entity] = []
     for entity in entities:
         start = int(starts[np.searchsorted(starts, entity["start"], side="right") - 1])

@@ -74,7 +74,12 @@ def test_the_best_baseline_answers_beside_it(demo: EntityDemo) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", "There is no text yet"), ("a" * 10_001, "10,000 are read at most"), ("a\0b", "no text"), (17, "Give one text")],
+    [
+        ("", "There is no text yet"),
+        ("a" * 10_001, "10,000 are read at most"),
+        ("a\0b", "no text"),
+        (17, "Give one text"),
+    ],
 )
 def test_bad_input_gets_a_sentence(served: gr.Blocks, text: Any, said: str) -> None:
     kind, answer = call(served.local_url, "predict", text)
