@@ -82,6 +82,7 @@ class Scorer:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     example = {"kind": "right", "id": "test:1", "input": ESSAY, "reference": 3.0, "prediction": 3.0}
     run = write_run(tmp_path_factory.mktemp("essays") / "tiny", {**regression(), "examples_to_try": [example]})
+    run.baseline.mkdir()
     write_pages(run)
     return run
 
