@@ -50,7 +50,13 @@ def exit_with_sentence(main: Callable[[], None]) -> None:
     write_whatever_the_encoding()
     debug = "--debug" in sys.argv or os.environ.get("KIT_DEBUG") == "1"
     try:
-        main()
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # who reads has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
     except Interrupted as stop:
         _leave(str(stop), stop.status)
     except KeyboardInterrupt:

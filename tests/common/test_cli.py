@@ -278,3 +278,11 @@ def test_a_tracker_gets_the_curves(
     done = kit(*TRAIN, *options, folder=folder)
     assert done.returncode == 0, done.stderr
     assert len(list((folder / "runs/text_classification" / tracker).rglob(files))) >= 1
+
+
+@pytest.mark.parametrize("command", ["--help", "list", "train text_classification --help"])
+def test_a_reader_that_has_enough_is_no_error(command: str) -> None:
+    """As in `kit list | head -1`: here the reader is gone before anything comes."""
+    shell = f"{sys.executable} -c 'import time; time.sleep(1); from common.cli import main; main()' {command} | true"
+    asked = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert asked.stderr == ""
