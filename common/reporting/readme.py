@@ -245,6 +245,9 @@ def checks_table(content: dict[str, Any]) -> str:
         ],
         ["kills at random moments, bit-identical ends", f"{kills['kills']}, {kills['identical']}"],
     ]
+    if planted := content.get("duplicates", {}).get("planted"):
+        found = f"{wording.share(planted['recall'])}, {wording.share(planted['precision'])}"
+        rows.append([f"{planted['pairs']:,} planted pairs of nearly equal texts: recall, precision", found])
     return _table(["what", "measured"], rows)
 
 
