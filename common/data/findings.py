@@ -48,9 +48,20 @@ class Finding:
 def check_row_problems(where: str, problems: Problems, findings: list[Finding]) -> None:
     """Turn what was wrong with single rows into findings."""
     for problem, rows in problems.rows.items():
-        what, bracket, remedy = problem.rpartition(" (")  # the last one: names of columns may hold brackets, too
-        remedy = remedy.rstrip(")") if bracket else "correct or remove these rows"
-        findings.append(Finding("error", where, rows, what if bracket else problem, remedy))
+        what, remedy = _problem_and_remedy(problem)
+        findings.append(Finding("error", where, rows, what, remedy))
+
+
+def _problem_and_remedy(text: str) -> tuple[str, str]:
+    """The two parts of `what is wrong (what to do)`; names in either may hold brackets, too."""
+    if text.endswith(")"):
+        depth = 0
+        for place in range(len(text) - 1, 0, -1):
+            depth += {")": 1, "(": -1}.get(text[place], 0)
+            if not depth and text[place - 1] == " ":
+                return text[: place - 1], text[place + 1 : -1]
+    what, bracket, remedy = text.rpartition(" (")
+    return (what, remedy.rstrip(")")) if bracket else (text, "correct or remove these rows")
 
 
 def stop_on_errors(findings: Iterable[Finding]) -> None:

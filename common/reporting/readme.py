@@ -11,7 +11,7 @@ from common.reporting import wording
 from common.reporting.markdown import inline
 from common.run import Run, published
 from common.system.errors import UserError, nearest
-from common.system.files import write_json, write_text
+from common.system.files import read_json, write_json, write_text
 
 NOTHING = "Nothing is measured yet."
 BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -26,12 +26,11 @@ def keep_results(run: Path, project: Path) -> Path:
     """
     if not Run(run).results.exists():
         raise UserError(f"{run} holds no results: give the folder of a finished run.")
-    results = published(Run(run))[0]
-    if results["project"] != project.name:
-        other = results["project"]
+    if (other := read_json(Run(run).results)["project"]) != project.name:
         raise UserError(
             f"{run} is a run of {other}, not of {project.name}: `kit results {other} --add {run}` keeps it."
         )
+    results = published(Run(run))[0]
     for row in [*results["worst_errors"], *results["examples_to_try"]]:
         for text_of_the_data in ("input", "reference", "prediction"):
             row.pop(text_of_the_data, None)
