@@ -82,7 +82,10 @@ def page(example: Path | None = None) -> gr.Blocks:
 
 
 @pytest.fixture(scope="module")
-def blocks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[gr.Blocks]:
+def blocks(
+    tmp_path_factory: pytest.TempPathFactory, served: gr.Blocks, served_images: gr.Blocks
+) -> Iterator[gr.Blocks]:
+    """A toy page; the demos, which other files of tests use, too, are started before its folder of uploads is set."""
     folder = tmp_path_factory.mktemp("visitors")
     (folder / "example.png").write_bytes(png())
     with pytest.MonkeyPatch.context() as patch:
