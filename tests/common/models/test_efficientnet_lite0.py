@@ -140,6 +140,7 @@ def test_every_tensor_is_set_and_none_is_left_over(folder: Path, published: dict
         "config.json",
         "model.safetensors",
         "preprocessor_config.json",
+        "sums.json",
     ]
 
 
