@@ -459,7 +459,7 @@ def test_every_place_is_covered_by_the_squares() -> None:
         for row in range(GRID)
         for column in range(GRID)
     ]
-    assert np.mean(np.any(changed, axis=0)) > 0.99
+    assert np.mean(np.any(changed, axis=0)) > 0.95, "but for the pixels that had the grey already"
     assert max(map(np.mean, changed)) < 0.06
 
 
