@@ -93,7 +93,12 @@ def served(tmp_path: Path) -> Iterator["tuple[subprocess.Popen[str], str, str]"]
     """A server in a process of its own whose temporary folder is empty, its first line, and its address."""
     environment = {**os.environ, "TMPDIR": str(tmp_path), "GRADIO_TEMP_DIR": ""}
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", SERVE],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever started the tests may ignore it
     )
     assert process.stdout
     line = process.stdout.readline()
