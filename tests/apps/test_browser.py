@@ -1,7 +1,4 @@
-"""The demo as a visitor meets it: a real browser, both widths, light and dark, keyboard, axe-core.
-
-KIT_SCREENSHOTS names a folder to keep the pictures in.
-"""
+"""The demo as a visitor meets it: a real browser, both widths, light and dark, keyboard, axe-core."""
 
 import os
 from collections.abc import Callable
@@ -19,6 +16,7 @@ from common.reporting.wording import plain
 from common.run import Run
 from common.system.files import read_json
 from tests.apps.conftest import fresh_corrections
+from tests.apps.visit import Visit
 
 pytestmark = pytest.mark.slow
 
@@ -34,22 +32,10 @@ DRAWN = ".chart, table.matrix"
 TABS = ("Try it", "Why", "How good is it?", "Many at once", "About")
 
 
-class Visit:
-    """A page that remembers what went wrong on it and whom it called."""
+class DemoVisit(Visit):
+    """The page of a demo."""
 
-    def __init__(self, browser: Any, url: str, width: int, theme: str = "light"):
-        self.page = browser.new_page(viewport={"width": width, "height": 900})
-        self.errors: list[str] = []
-        self.strangers: list[str] = []
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on(
-            "request",
-            lambda request: (
-                None if request.url.startswith((url, "data:", "blob:")) else self.strangers.append(request.url)
-            ),
-        )
-        self.page.goto(f"{url}?__theme={theme}")
+    def wait(self) -> None:
         self.ask_button.wait_for()
 
     @property
@@ -58,19 +44,6 @@ class Visit:
 
     def tab(self, name: str) -> None:
         self.page.get_by_role("tab", name=name).click()
-        self.page.wait_for_timeout(400)
-
-    def keep(self, name: str) -> None:
-        if folder := os.environ.get("KIT_SCREENSHOTS"):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=f"{folder}/{name}.png", full_page=True)
-
-    def reachable_tab(self, name: str) -> None:
-        """On a narrow page the last tabs are behind a menu."""
-        tab = self.page.get_by_role("tab", name=name)
-        if not tab.is_visible():
-            self.page.locator("button.overflow-menu, .overflow-menu > button").first.click()
-        self.page.get_by_text(name, exact=True).last.click() if not tab.is_visible() else tab.click()
         self.page.wait_for_timeout(400)
 
 
@@ -117,7 +90,7 @@ def shown(request: pytest.FixtureRequest) -> Shown:
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_visitor_asks_and_reads_every_tab(browser: Any, shown: Shown, width: int, theme: str) -> None:
-    visit = Visit(browser, shown.url, width, theme)
+    visit = DemoVisit(browser, shown.url, width, theme)
     page = visit.page
     project = shown.run.folder.parent.name
     shown.give(page, shown.question)
@@ -132,7 +105,7 @@ def test_a_visitor_asks_and_reads_every_tab(browser: Any, shown: Shown, width: i
     visit.keep(f"{project}-try-{width}-{theme}")
     accuracy = read_json(shown.run.results)["metrics"]["accuracy"]["value"]
     for tab in TABS:
-        visit.reachable_tab(tab)
+        visit.open(tab)
         if tab == "Why":
             page.get_by_role("button", name="Explain").click()
             page.get_by_text(shown.explained).first.wait_for()
@@ -148,7 +121,7 @@ def test_a_visitor_asks_and_reads_every_tab(browser: Any, shown: Shown, width: i
 
 
 def test_the_keyboard_is_enough(browser: Any, served: gr.Blocks) -> None:
-    visit = Visit(browser, served.local_url, 1280)
+    visit = DemoVisit(browser, served.local_url, 1280)
     page = visit.page
 
     def tab_to(selector: str) -> None:
@@ -169,7 +142,7 @@ def test_the_keyboard_is_enough(browser: Any, served: gr.Blocks) -> None:
 
 
 def test_a_correction_is_kept(browser: Any, shown: Shown) -> None:
-    visit = Visit(browser, shown.url, 1280)
+    visit = DemoVisit(browser, shown.url, 1280)
     page = visit.page
     shown.give(page, shown.question)
     page.get_by_text("Is the answer wrong?").click()
@@ -184,7 +157,7 @@ def test_a_correction_is_kept(browser: Any, shown: Shown) -> None:
 
 def test_a_file_is_answered(browser: Any, served: gr.Blocks, tmp_path: Path) -> None:
     (tmp_path / "many.csv").write_text("text\nrain\nsoup\n")
-    visit = Visit(browser, served.local_url, 1280)
+    visit = DemoVisit(browser, served.local_url, 1280)
     visit.tab("Many at once")
     visit.page.locator("input[type=file]").first.set_input_files(tmp_path / "many.csv")
     with visit.page.expect_download() as download:
@@ -197,7 +170,7 @@ def test_a_file_is_answered(browser: Any, served: gr.Blocks, tmp_path: Path) -> 
 
 def test_many_pictures_are_answered(browser: Any, served_images: gr.Blocks, finished_image_run: Run) -> None:
     pictures = sorted(finished_image_run.inputs.glob("*.png"))
-    visit = Visit(browser, served_images.local_url, 1280)
+    visit = DemoVisit(browser, served_images.local_url, 1280)
     visit.tab("Many at once")
     visit.page.locator("input[type=file]").last.set_input_files(pictures)
     with visit.page.expect_download() as download:
@@ -208,7 +181,7 @@ def test_many_pictures_are_answered(browser: Any, served_images: gr.Blocks, fini
 
 
 def test_an_example_is_answered_at_once(browser: Any, served_images: gr.Blocks) -> None:
-    visit = Visit(browser, served_images.local_url, 1280)
+    visit = DemoVisit(browser, served_images.local_url, 1280)
     visit.page.get_by_text("hardly sure").first.click()
     visit.page.locator(".answer .bars").first.wait_for()
     assert visit.page.locator(".picture img").first.is_visible()
@@ -218,7 +191,7 @@ def test_an_example_is_answered_at_once(browser: Any, served_images: gr.Blocks) 
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_drawing_is_answered(browser: Any, served_images: gr.Blocks, width: int) -> None:
-    visit = Visit(browser, served_images.local_url, width)
+    visit = DemoVisit(browser, served_images.local_url, width)
     page = visit.page
     page.get_by_text("Draw one").click()
     page.get_by_role("button", name="Ask about the drawing").click()
@@ -253,7 +226,7 @@ def test_a_drawing_is_answered(browser: Any, served_images: gr.Blocks, width: in
 
 
 def test_what_went_wrong_is_said(browser: Any, shown: Shown) -> None:
-    visit = Visit(browser, shown.url, 1280)
+    visit = DemoVisit(browser, shown.url, 1280)
     visit.ask_button.click()
     visit.page.get_by_text(shown.missing).wait_for()
     visit.keep("error")
@@ -262,7 +235,7 @@ def test_what_went_wrong_is_said(browser: Any, shown: Shown) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(browser: Any, shown: Shown, axe: str, theme: str) -> None:
-    visit = Visit(browser, shown.url, 1280, theme)
+    visit = DemoVisit(browser, shown.url, 1280, theme)
     visit.page.evaluate(axe)
     for button in visit.page.locator("button:has-text('Draw one')").all():
         button.click()

@@ -3,14 +3,13 @@
 KIT_SCREENSHOTS names a folder to keep the pictures in.
 """
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.apps.foundations.conftest import serving
+from tests.apps.visit import Visit
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -32,38 +31,13 @@ def served_lessons(tmp_path_factory: pytest.TempPathFactory) -> Iterator["gr.Blo
         yield blocks
 
 
-class Visit:
-    """A page that remembers what went wrong on it and whom it called."""
+class LessonsVisit(Visit):
+    """The page of the lessons."""
 
-    def __init__(self, browser: Any, url: str, width: int = 1280, theme: str = "light"):
-        self.page = browser.new_page(viewport={"width": width, "height": 900})
-        self.errors: list[str] = []
-        self.strangers: list[str] = []
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on(
-            "request",
-            lambda request: (
-                None if request.url.startswith((url, "data:", "blob:")) else self.strangers.append(request.url)
-            ),
-        )
-        self.page.goto(f"{url}?__theme={theme}")
+    pictures = "foundations-"
+
+    def wait(self) -> None:
         self.page.get_by_label("Starting point").first.wait_for()
-
-    def keep(self, name: str) -> None:
-        if folder := os.environ.get("KIT_SCREENSHOTS"):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=f"{folder}/foundations-{name}.png", full_page=True)
-
-    def open(self, name: str) -> None:
-        """Go to a tab; on a narrow page the last ones are behind a menu."""
-        tab = self.page.get_by_role("tab", name=name)
-        if tab.is_visible():
-            tab.click()
-        else:
-            self.page.locator("button.overflow-menu, .overflow-menu > button").first.click()
-            self.page.get_by_text(name, exact=True).last.click()
-        self.page.wait_for_timeout(400)
 
     def number(self, label: str, value: float) -> None:
         """Write into the field beside a slider."""
@@ -95,7 +69,7 @@ class Visit:
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_tab_is_used(browser: Any, served_lessons: "gr.Blocks", width: int, theme: str) -> None:
-    visit = Visit(browser, served_lessons.local_url, width, theme)
+    visit = LessonsVisit(browser, served_lessons.local_url, width, theme)
     for name in ("Gradient descent", "Points", "Attention", "GPT"):
         visit.open(name)
         visit.use(name)
@@ -108,7 +82,7 @@ def test_every_tab_is_used(browser: Any, served_lessons: "gr.Blocks", width: int
 
 
 def test_each_function_has_its_own_starting_points(browser: Any, served_lessons: "gr.Blocks") -> None:
-    visit = Visit(browser, served_lessons.local_url)
+    visit = LessonsVisit(browser, served_lessons.local_url)
     visit.page.get_by_label("valleys").check()
     visit.page.locator(SEEN, has_text="20 steps from 2 lead to").wait_for()
     visit.number("Starting point", -2.3)
@@ -124,7 +98,7 @@ def test_each_function_has_its_own_starting_points(browser: Any, served_lessons:
 def test_a_point_lies_where_the_visitor_clicked(browser: Any, served_lessons: "gr.Blocks") -> None:
     from apps.foundations.points import EDGE, FRAME
 
-    visit = Visit(browser, served_lessons.local_url)
+    visit = LessonsVisit(browser, served_lessons.local_url)
     visit.open("Points")
     visit.page.get_by_role("button", name="Clear").click()
     visit.page.locator(SEEN, has_text="There are no points yet").wait_for()
@@ -139,7 +113,7 @@ def test_a_point_lies_where_the_visitor_clicked(browser: Any, served_lessons: "g
 
 
 def test_points_can_be_placed_without_a_mouse(browser: Any, served_lessons: "gr.Blocks") -> None:
-    visit = Visit(browser, served_lessons.local_url)
+    visit = LessonsVisit(browser, served_lessons.local_url)
     visit.open("Points")
     visit.page.get_by_label("The points, one a line").fill("0, 0, blue\n1; 1; blue\n2\t2\tblue")
     button = visit.page.get_by_role("button", name="Fit these points")
@@ -154,7 +128,7 @@ def test_points_can_be_placed_without_a_mouse(browser: Any, served_lessons: "gr.
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(browser: Any, served_lessons: "gr.Blocks", axe: str, theme: str) -> None:
-    visit = Visit(browser, served_lessons.local_url, 1280, theme)
+    visit = LessonsVisit(browser, served_lessons.local_url, 1280, theme)
     visit.page.evaluate(axe)
     for name in ("Gradient descent", "Points", "Attention", "GPT"):
         visit.open(name)
