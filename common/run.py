@@ -130,6 +130,11 @@ class Run:
     def report(self) -> Path:
         return self.inside("report.html")
 
+    @property
+    def picture(self) -> Path:
+        """The picture of the result, for previews of links, the card and a Space."""
+        return self.inside("picture.png")
+
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Keep other processes from training this run; the folder that runs are kept in is there from here on.

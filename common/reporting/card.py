@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from common.reporting import wording
+from common.reporting.picture import write_picture
 from common.reporting.report import render, write_report
 from common.run import Run, published
 from common.system.files import write_text
@@ -17,7 +18,8 @@ AVERAGE = re.compile(r"^(macro|micro|weighted)_")
 
 
 def write_pages(run: Run) -> tuple[Path, Path]:
-    """Write what people look at, the report and the model card, and return the two files."""
+    """Write what people look at, the report, the picture and the model card; return the files of report and card."""
+    write_picture(run)
     return write_report(run), write_card(run)
 
 
