@@ -1,6 +1,7 @@
 """The command `kit`: the short way to everything.  Heavy imports wait until a command needs them."""
 
 import argparse
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -51,6 +52,11 @@ def _main() -> None:
 
     command = commands.add_parser("demo", help="show a run's model and its evidence in the browser", add_help=False)
     command.set_defaults(call=_demo)
+
+    command = commands.add_parser("compare", help="runs side by side, paired where they answered the same test rows")
+    command.add_argument("runs", nargs="+", metavar="RUN", help="a run: its path, project/name, or its name")
+    command.add_argument("--markdown", action="store_true", help="the tables as Markdown")
+    command.set_defaults(call=_compare)
 
     command = commands.add_parser("verify", help="compute every number of a run again, and ask its model again")
     command.add_argument("run", nargs="?", help=RUN)
@@ -134,24 +140,21 @@ class _Parser(argparse.ArgumentParser):
 def _say(line: object = "") -> None:
     from common.system.progress import say
 
-    say(str(line))
+    say(str(line), whole=True)
 
 
 def _welcome(_: argparse.Namespace) -> None:
-    from common.reporting.overview import welcome
+    from common.reporting.overview import print_welcome
     from common.task.projects import project_names
 
-    for line in welcome(project_names(), any(PROJECTS.glob("*/lessons.py"))):
-        _say(line)
+    print_welcome(project_names(), any(PROJECTS.glob("*/lessons.py")))
 
 
 def _list(_: argparse.Namespace) -> None:
-    from common.reporting.overview import project_lines
-    from common.task.projects import project_names, project_title
+    from common.reporting.overview import print_projects
+    from common.task.projects import project_names
 
-    for project in project_names():
-        for line in project_lines(project, project_title(project)):
-            _say(line)
+    print_projects(project_names())
 
 
 def _train(arguments: list[str]) -> None:
@@ -168,7 +171,8 @@ def _train(arguments: list[str]) -> None:
     project, rest = arguments[0], arguments[1:]
     processes = parse_options(project, rest).processes or 1  # what is mistyped is said before torch is imported
     if processes == 1:
-        from common.fine_tune import fine_tune
+        with _loading():
+            from common.fine_tune import fine_tune
 
         fine_tune(project, rest)
         return
@@ -177,18 +181,29 @@ def _train(arguments: list[str]) -> None:
     raise SystemExit(launch(PROJECTS / project / "train.py", processes, rest))
 
 
+def _loading() -> contextlib.AbstractContextManager[object]:
+    """Say why a terminal waits while torch and transformers are imported."""
+    from common.system.progress import bar
+
+    return bar("loading PyTorch and transformers")
+
+
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from common.fine_tune import evaluate_again
-    from common.reporting.terminal import print_results
+    with _loading():
+        from common.fine_tune import evaluate_again
+        from common.reporting.terminal import print_results
 
     print_results(evaluate_again(_run(arguments.run)))
 
 
 def _report(arguments: argparse.Namespace) -> None:
     from common.reporting.card import write_pages
+    from common.reporting.report import refresh_words
     from common.run import Run
 
-    for file in write_pages(Run(_run(arguments.run))):
+    run = Run(_run(arguments.run))
+    refresh_words(run)
+    for file in write_pages(run):
         _say(file)
 
 
@@ -197,11 +212,12 @@ def _predict(arguments: argparse.Namespace) -> None:
 
     asked = inputs(arguments.input, arguments.file)
     run = _run(arguments.run)
-    from common.predictor import Predictor
-    from common.system.progress import quiet_libraries
+    with _loading():
+        from common.predictor import Predictor
+        from common.system.progress import quiet_libraries
 
-    quiet_libraries()
-    predictor = Predictor.load(run)
+        quiet_libraries()
+        predictor = Predictor.load(run)
     line = answer_json if arguments.json else answer_line
     for start in range(0, len(asked), AT_ONCE):
         some = asked[start : start + AT_ONCE]
@@ -250,11 +266,24 @@ def _demos() -> list[str]:
     return [*modules, *sorted(file.parent.name for file in apps.glob("*/__main__.py"))]
 
 
-def _verify(arguments: argparse.Namespace) -> None:
-    from common.system.progress import quiet_libraries
-    from common.verify import print_checks, verify
+def _compare(arguments: argparse.Namespace) -> None:
+    runs = [_run(name) for name in arguments.runs]
+    with _loading():
+        from common.compare import compare, print_blocks, to_markdown
 
-    quiet_libraries()
+    blocks = compare(runs)
+    if arguments.markdown:
+        _say(to_markdown(blocks))
+    else:
+        print_blocks(blocks)
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    with _loading():
+        from common.system.progress import quiet_libraries
+        from common.verify import print_checks, verify
+
+        quiet_libraries()
     if not print_checks(verify(_run(arguments.run))):
         raise SystemExit(1)
 

@@ -28,6 +28,7 @@ from common.evaluation.measure import measure
 from common.evaluation.records import describe_data
 from common.evaluation.rehearsal import rehearse
 from common.models.pretrained import Pretrained, pretrained
+from common.portfolio import read_portfolio
 from common.predictor import Predictor, save_settings
 from common.reporting.card import write_pages
 from common.reporting.terminal import print_results
@@ -52,6 +53,7 @@ def fine_tune(project: str, arguments: Sequence[str] | None = None) -> None:
     """Fine-tune a project's model as the command line says, measure it, and write the report."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     config = named(parse_options(project, arguments), project)
+    read_portfolio()  # what is wrong there is said before an hour of training
     quiet_libraries()
     task_class = load_task_class(project)
     run = Run.of(config, project)

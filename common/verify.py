@@ -42,8 +42,8 @@ FLIPS = 0.01
 SETTLED_TOLERANCE = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
 # What is shown of one check.
 SHOWN_DIFFERENCES = 10
-# What a run of the same name and with the same predictions may say otherwise: it took its own time on its own machine.
-OF_ONE_RUN = ("training.", "inference.", "command", "data.findings")
+# What a run of the same name and with the same predictions may say otherwise: its own time and machine, its author.
+OF_ONE_RUN = ("training.", "inference.", "command", "data.findings", "portfolio.")
 # The last digits of exp() and log() differ between processors.
 RELATIVE = 1e-9
 
@@ -120,7 +120,8 @@ def _numbers(
     """Every leaf of results.json against what predictions.jsonl and the manifest give."""
     claimed = dict(_leaves(results))
     task = predictor.task
-    again = assemble(run, task, manifest, summarise(read_records(run), task))
+    # The author's words are nothing that could be computed again.
+    again = assemble(run, task, manifest, summarise(read_records(run), task), results["portfolio"])
     return len(claimed), _different(claimed, dict(_leaves(json.loads(json.dumps(again)))))
 
 

@@ -14,6 +14,7 @@ FLOORS = [
     {"common.config"},
     {"common.data", "common.run"},
     {"common.task"},
+    {"common.portfolio"},
     {"common.inference", "common.reporting"},
     {"common.predictor", "common.models", "common.training"},
     {"common.evaluation"},

@@ -17,6 +17,7 @@ from common.evaluation.attempts import Attempts
 from common.evaluation.baselines import ROWS
 from common.evaluation.records import baseline_answers, describe_data, read_records, records_of
 from common.evaluation.results import summarise
+from common.portfolio import Words, words_or_warn
 from common.predictor import Predictor
 from common.run import Run, input_name, vouched_files
 from common.system.files import read_json, sha256, whole_folder, write_json, write_text
@@ -68,7 +69,8 @@ def measure(
     _keep_best(summary, baselines, run, attempts)
     _keep_inputs(task, data.splits["test"], summary, run, attempts)
     manifest["failed"] = attempts.failed
-    results = assemble(run, task, manifest, summary)
+    words = words_or_warn(task.project, manifest["config"]["run_name"], task.describe())
+    results = assemble(run, task, manifest, summary, words)
     manifest["files"] = {path.relative_to(run.folder).as_posix(): sha256(path) for path in vouched_files(run)}
     write_json(run.manifest, manifest)
     write_json(run.results, results)
@@ -96,13 +98,16 @@ def evidence(
     return records, list(measured)
 
 
-def assemble(run: Run, task: Task, manifest: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
-    """results.json: a pure function of the summary of predictions.jsonl, the task's settings and the manifest."""
+def assemble(run: Run, task: Task, manifest: dict[str, Any], summary: dict[str, Any], words: Words) -> dict[str, Any]:
+    """results.json: a pure function of predictions.jsonl's summary, the task's settings, the manifest, and the words
+    that the author has for it.
+    """
     return {
         "project": task.project,
         "run": manifest["config"]["run_name"],
         "split": "test",
         "task": task.describe(),
+        "portfolio": words,
         "baseline_titles": manifest["baselines"],
         **summary,
         "failed": [*manifest["failed"], *summary["failed"]],

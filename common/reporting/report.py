@@ -7,10 +7,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound
 from markupsafe import Markup
 
+from common.portfolio import read_portfolio
 from common.reporting import figures, markdown, wording
 from common.run import REPOSITORY, Run, project_of, published
 from common.system.errors import UserError
-from common.system.files import read_json, write_text
+from common.system.files import read_json, write_json, write_text
 from common.system.progress import say
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -34,6 +35,20 @@ FILTERS = (
     wording.found,
     markdown.fenced,
 )
+
+
+def refresh_words(run: Run) -> None:
+    """Write what portfolio.yaml says by now into a run's results.  Raises UserError where it cannot be read."""
+    results = read_json(run.results)
+    try:
+        words = read_portfolio().words(results["project"], results["run"], results["task"])
+        known = results.get("portfolio")
+    except (LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{run.results} is damaged ({error}): `kit evaluate {run.folder}` measures the run again."
+        ) from error
+    if words != known:
+        write_json(run.results, {**results, "portfolio": words})
 
 
 def write_report(run: Run) -> Path:

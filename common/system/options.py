@@ -272,7 +272,7 @@ def read_yaml(path: Path, options: dict[str, Option]) -> dict[str, Any]:
     """The values in a YAML file.  Raises UserError where it cannot be read, or holds what is no option."""
     from yaml.nodes import MappingNode
 
-    root = _composed(path)
+    root = composed(path)
     if root is None:
         return {}
     if not isinstance(root, MappingNode):
@@ -296,8 +296,8 @@ def to_yaml(values: dict[str, Any]) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=False, width=LARGEST_FILE)
 
 
-def _composed(path: Path) -> "Node | None":
-    """The file as YAML's nodes, which are not made into objects: no tag, alias or date is followed."""
+def composed(path: Path) -> "Node | None":
+    """A YAML file as its nodes, which are not made into objects: no tag or date is followed.  Raises UserError."""
     import yaml
 
     try:

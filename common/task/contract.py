@@ -113,6 +113,8 @@ class Task(ABC):
 
     project: ClassVar[str]
     title: ClassVar[str]
+    question: ClassVar[str]  # the title of its pages, where portfolio.yaml gives none: "Which label fits this text?"
+    for_whom: ClassVar[str]  # one sentence: who asks that
     intended_use: ClassVar[str]
     pipeline_tag: ClassVar[str]  # the Hub's name of the task
     pipeline_options: ClassVar[str] = ""  # what transformers' pipeline is told beside the model: `, truncation=True`
@@ -272,7 +274,7 @@ class Task(ABC):
 
     def describe(self) -> dict[str, Any]:
         """What pages say of the project: results.json carries it, so that nothing that draws needs the project."""
-        names = ("title", "intended_use", "pipeline_tag", "pipeline_options", "example")
+        names = ("title", "question", "for_whom", "intended_use", "pipeline_tag", "pipeline_options", "example")
         return {**{name: getattr(self, name) for name in names}, "about": self.about()}
 
     @abstractmethod

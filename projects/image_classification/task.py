@@ -31,6 +31,8 @@ class ImageClassification(Classification):
     """Convolutional network or vision transformer with a linear head."""
 
     title = "Image classification"
+    question = "Which label fits this picture?"
+    for_whom = "For everybody who sorts pictures by hand today and wants to look only at those that are in doubt."
     pipeline_tag = "image-classification"
     intended_use = (
         "Sorting pictures like the training pictures into one of the labels below, "

@@ -29,6 +29,8 @@ class TextClassification(Classification):
     """Encoder with a linear head over the mean of the token vectors."""
 
     title = "Text classification"
+    question = "Which label fits this text?"
+    for_whom = "For everybody who sorts texts by hand today and wants to read only those that are in doubt."
     pipeline_tag = "text-classification"
     pipeline_options = ", truncation=True"
     intended_use = (

@@ -106,7 +106,10 @@ def forged(run: Run, change: Callable[[list[dict[str, Any]]], list[dict[str, Any
     manifest["files"] = {path.relative_to(run.folder).as_posix(): sha256(path) for path in vouched_files(run)}
     write_json(run.manifest, manifest)
     task = Predictor.load(run.folder).task
-    write_json(run.results, assemble(run, task, manifest, summarise(read_records(run), task)))
+    write_json(
+        run.results,
+        assemble(run, task, manifest, summarise(read_records(run), task), read_json(run.results)["portfolio"]),
+    )
     write_pages(run)
 
 

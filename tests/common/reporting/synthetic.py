@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from common.portfolio import Portfolio
 from common.run import Run
 from common.system.files import write_json
 
@@ -57,6 +58,8 @@ def _results(
     example = '"what a lovely film"'
     task = {
         "title": title,
+        "question": "Does it work?",
+        "for_whom": "For those who ask.",
         "intended_use": "Trying out the reports.",
         "pipeline_tag": tag,
         "pipeline_options": "",
@@ -93,6 +96,7 @@ def _results(
             "run": "tiny",
             "split": "test",
             "task": task,
+            "portfolio": Portfolio().words(project, "tiny", task),
             "primary_metric": next(iter(kinds)),
             "metric_kinds": kinds,
         },

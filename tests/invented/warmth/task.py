@@ -45,6 +45,8 @@ class Mean(Baseline):
 
 class Warmth(Task):
     title = "Warmth"
+    question = "How warm is it?"
+    for_whom = "For whoever reads the tests."
     intended_use = "A test of the kit."
     pipeline_tag = "text-classification"
     example = '"warm today"'
