@@ -11,9 +11,13 @@ A record is one row of a test set:
     group              rows of one group are not independent
     leaked             the row stands, nearly or exactly, in the training rows, too
     input              what was asked: a string, or a dict of the input columns (left out of what is committed)
+    score              the primary metric of this row alone; None where one row has none
+    baseline_scores    {name: the same of the baseline's answer}
+    words              {reference, prediction, baselines} as pages show them, where that is not how they stand above
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -29,6 +33,8 @@ from common.run import Run
 from common.task.contract import Baseline, Prediction, Task
 
 Record = dict[str, Any]
+# Rows whose own scores are computed at once, and how many statistics they may have together.
+CHUNK, NUMBERS = 1_000, 5_000_000
 
 
 def baseline_answers(
@@ -53,8 +59,25 @@ def records_of(
     answers: list[Prediction],
     by_baselines: Mapping[str, list[Prediction]],
     attempts: Attempts,
-) -> Iterator[Record]:
+) -> list[Record]:
     """One record for each row of the test set `name`, given the model's and the baselines' answers to them."""
+    records = list(_records(name, rows, data, predictor, answers, by_baselines, attempts))
+    with attempts.part(f"the scores of single rows of {name}"):
+        for record, more in zip(records, derived(records, predictor.task), strict=True):
+            record |= more
+    return records
+
+
+def _records(
+    name: str,
+    rows: Dataset,
+    data: Data,
+    predictor: Predictor,
+    answers: list[Prediction],
+    by_baselines: Mapping[str, list[Prediction]],
+    attempts: Attempts,
+) -> Iterator[Record]:
+    """The records, without what is derived from them."""
     task = predictor.task
     is_test = name == "test"
     slices = _slices(task, rows, data, attempts) if is_test else {}
@@ -76,6 +99,48 @@ def records_of(
             record["perturbed"] = {key: replace(found[index], details={}).to_json() for key, found in perturbed.items()}
         record["input"] = task.shown_input(row)
         yield record
+
+
+def derived(records: list[Record], task: Task) -> list[dict[str, Any]]:
+    """What follows from each record of one set, and only the task can tell: its `score`, `baseline_scores`, `words`."""
+    references = [record["reference"] for record in records]
+
+    def scores(answers: list[dict[str, Any]]) -> list[float | None]:
+        statistics = task.statistics([Prediction.from_json(answer) for answer in answers], references)
+        return [score if math.isfinite(score) else None for score in row_scores(task, statistics).tolist()]
+
+    names = list(records[0]["baselines"])
+    of_model = scores([record["prediction"] for record in records])
+    of_baselines = {name: scores([record["baselines"][name] for record in records]) for name in names}
+    return [
+        {
+            "score": of_model[index],
+            "baseline_scores": {name: of_baselines[name][index] for name in names},
+            **_words(record, task),
+        }
+        for index, record in enumerate(records)
+    ]
+
+
+def row_scores(task: Task, statistics: Any) -> NDArray[np.float64]:
+    """(n,) the primary metric of single rows, given their (n, k) statistics; NaN where a row has none."""
+    parts = []
+    step = max(1, min(CHUNK, NUMBERS // statistics.shape[1]))
+    for start in range(0, statistics.shape[0], step):
+        rows = statistics[start : start + step]
+        rows = rows.toarray() if hasattr(rows, "toarray") else rows
+        with np.errstate(invalid="ignore", divide="ignore"):
+            parts.append(np.asarray(task.score(rows)[task.metrics[0].name], dtype=np.float64))
+    return np.concatenate(parts)
+
+
+def _words(record: Record, task: Task) -> dict[str, Any]:
+    """{"words": reference and answers as pages show them}, or nothing where that is how they stand in the record."""
+    values = {"reference": record["reference"], "prediction": record["prediction"]["value"]}
+    values |= {"baselines": {name: answer["value"] for name, answer in record["baselines"].items()}}
+    words = {name: task.in_words(values[name], record["input"]) for name in ("reference", "prediction")}
+    words["baselines"] = {name: task.in_words(value, record["input"]) for name, value in values["baselines"].items()}
+    return {} if words == values else {"words": words}
 
 
 def _inputs(task: Task, rows: Dataset) -> list[Any]:
@@ -101,7 +166,7 @@ def _perturbed(predictor: Predictor, rows: Dataset, attempts: Attempts) -> dict[
     found: dict[str, list[Prediction]] = {}
     for key, changed in inputs.items():
         with attempts.part(f"the perturbation {key}"):
-            answers = predictor.predict(changed)
+            answers = predictor.predict(changed, "answers to it")
             _check(predictor.task, [replace(answer, details={}) for answer in answers], rows)
             found[key] = answers
     return found

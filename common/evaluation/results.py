@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.evaluation.attempts import Attempts
-from common.evaluation.records import Record, groups_of
+from common.evaluation.records import Record, groups_of, row_scores
 from common.metrics.intervals import FEWEST_GROUPS, Bootstrap, mcnemar
 from common.task.contract import Metric, Prediction, Task, as_key
 
 WORST = 20
 # Longer inputs are no good first question to a demo.
 EXAMPLE_CHARACTERS = 300
-# Rows whose own scores are computed at once, and how many statistics they may have together.
-CHUNK, NUMBERS = 1_000, 5_000_000
+# Thresholds of the confidence that are looked at: with each one about as many more answers fall away.
+THRESHOLDS = 40
 
 
 def summarise(records: list[Record], task: Task) -> dict[str, Any]:
@@ -46,7 +46,21 @@ def summarise(records: list[Record], task: Task) -> dict[str, Any]:
     }
     if any(prediction.confidence is not None for prediction in test.predictions):
         result["selective"] = test.selective()
+        result["coverage"] = coverage({"test": test, **by_set})
     return result
+
+
+def coverage(sets: dict[str, "Measured"]) -> dict[str, Any]:
+    """How many answers are left and how good those are, if only answers of at least a threshold of confidence count.
+
+    {"thresholds": (t,) rising, "sets": {set: {"coverage": (t,) shares, "scores": (t,) the primary metric}}}; the
+    thresholds are quantiles of the test set's confidences, and the one that was chosen on the validation split.
+    """
+    test = sets["test"]
+    found = np.unique(np.quantile(test.confidences, np.arange(THRESHOLDS) / THRESHOLDS, method="lower")).tolist()
+    chosen = test.task.settings.get("threshold")
+    thresholds = sorted({*found, *([chosen] if isinstance(chosen, float) else [])})
+    return {"thresholds": thresholds, "sets": {name: one.answered(thresholds) for name, one in sets.items()}}
 
 
 class Measured:
@@ -54,6 +68,7 @@ class Measured:
 
     Attributes:
         scores: (n,) the primary metric of each row alone, the larger the better; NaN where a row has none.
+        confidences: (n,) 0 where an answer has none.
     """
 
     def __init__(self, records: list[Record], task: Task):
@@ -66,6 +81,7 @@ class Measured:
         self.groups = groups_of(records)
         self.grouped = len(set(self.groups.tolist())) < len(records)
         self.scores = self._row_scores(self.statistics)
+        self.confidences = np.asarray([self._confidence(index) for index in range(len(records))])
 
     def headline(self) -> dict[str, Any]:
         """Metrics with intervals, baselines on the same rows, and the paired test against the best of them."""
@@ -86,11 +102,17 @@ class Measured:
             return None
         name, sign = self.metric.name, 1 if self.metric.higher_is_better else -1
         best = max(found, key=lambda key: sign * found[key][name]["value"])
-        comparison: dict[str, Any] = {"against": best, "metric": name}
-        comparison |= bootstrap.difference(self.statistics, others[best], self.task.score, name, name in self.shares)
+        return {"against": best, "metric": name, **self.against(bootstrap, others[best])}
+
+    def against(self, bootstrap: Bootstrap, other: Any) -> dict[str, Any]:
+        """The primary metric minus that of the statistics of other answers to the same rows, and the paired test."""
+        name = self.metric.name
+        comparison: dict[str, Any] = {
+            **bootstrap.difference(self.statistics, other, self.task.score, name, name in self.shares)
+        }
         comparison |= {"p_value": comparison["p_value_bootstrap"], "test": "paired bootstrap"}
         if self.metric.exact:
-            test = mcnemar(self.scores == self._perfect, self._row_scores(others[best]) == self._perfect)
+            test = mcnemar(self.scores == self._perfect, self._row_scores(other) == self._perfect)
             # McNemar takes the rows for independent; rows of one group are not.
             p_value = {"p_value": comparison["p_value"]} if self.grouped else {"test": "exact McNemar"}
             comparison |= {**test, **p_value}
@@ -104,14 +126,7 @@ class Measured:
 
     def _row_scores(self, statistics: Any) -> NDArray[np.float64]:
         """(n,) the primary metric of single rows, the larger the better."""
-        parts = []
-        step = max(1, min(CHUNK, NUMBERS // statistics.shape[1]))
-        for start in range(0, len(self.records), step):
-            rows = statistics[start : start + step]
-            rows = rows.toarray() if hasattr(rows, "toarray") else rows
-            with np.errstate(invalid="ignore", divide="ignore"):
-                parts.append(np.asarray(self.task.score(rows)[self.metric.name], dtype=np.float64))
-        return np.concatenate(parts) * (1 if self.metric.higher_is_better else -1)
+        return row_scores(self.task, statistics) * (1 if self.metric.higher_is_better else -1)
 
     @property
     def _perfect(self) -> float:
@@ -150,6 +165,21 @@ class Measured:
         sure = np.asarray([prediction.sure for prediction in self.predictions])
         threshold = self.task.settings.get("threshold")
         return {"threshold": threshold, "coverage": float(sure.mean()), **self._part(sure)}
+
+    def answered(self, thresholds: list[float]) -> dict[str, list[float | None]]:
+        """Of each threshold: the share of the answers with at least this confidence, and the primary metric on those.
+
+        The metric is None where the answers are of too few groups to say anything.
+        """
+        shares: list[float | None] = []
+        scores: list[float | None] = []
+        for threshold in thresholds:
+            chosen = np.flatnonzero(self.confidences >= threshold)
+            shares.append(len(chosen) / len(self.records))
+            enough = len(set(self.groups[chosen].tolist())) >= FEWEST_GROUPS
+            score = float(self.task.score(self.statistics[chosen].sum(axis=0))[self.metric.name]) if enough else np.nan
+            scores.append(score if np.isfinite(score) else None)
+        return {"coverage": shares, "scores": scores}
 
     def robustness(self) -> list[dict[str, Any]]:
         """The score on perturbed inputs, and how many answers changed."""

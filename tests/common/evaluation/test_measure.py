@@ -57,6 +57,7 @@ def test_a_module_that_errs_stops_the_measurement_before_there_are_results(
 def test_a_record_is_what_its_description_says(finished_run: Run) -> None:
     records = read_records(finished_run)
     keys = {"id", "set", "reference", "prediction", "baselines", "leaked", "input"}
+    keys |= {"score", "baseline_scores"}
     for record in records:
         assert record.keys() == keys | ({"slices", "perturbed"} if record["set"] == "test" else set())
         assert record["prediction"].keys() - {"sure"} == {"value", "confidence", "details"}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from common.evaluation.records import derived
 from common.evaluation.results import summarise
 from common.metrics.intervals import Bootstrap
 from common.task.contract import Metric, Prediction
@@ -276,3 +277,57 @@ def test_either_metric_can_be_the_primary_one_in_every_part(task_class: type[Lab
         assert part["comparison"]["metric"] == name
     assert [row["id"] for row in results["worst_errors"]] == sorted(f"test:{n}" for n in range(0, 80, 3))[:20]
     json.dumps(results, allow_nan=False)
+
+
+def test_the_surer_an_answer_must_be_the_fewer_count_and_each_score_is_of_those_alone() -> None:
+    """The confidence of the first 20 rows is right for nothing: the scores on the others are better."""
+
+    def answer(n: int) -> dict[str, Any]:
+        return {"value": "b" if n < 20 and n % 2 else "a", "confidence": 0.3 + n / 200}
+
+    abroad = [{**one, "set": "abroad"} for one in labelled(prediction=answer)[:25]]
+    results = summarise([*labelled(prediction=answer), *abroad], Labels(CONFIG))
+    found = results["coverage"]
+    at = next(at for at, threshold in enumerate(found["thresholds"]) if threshold >= 0.4)
+    left = sum(0.3 + n / 200 >= found["thresholds"][at] for n in range(80))
+    assert found["thresholds"] == sorted(found["thresholds"]) and len(found["thresholds"]) == 40
+    test = found["sets"]["test"]
+    assert (
+        test["coverage"][0] == 1
+        and test["scores"][0] == pytest.approx(70 / 80) == results["metrics"]["accuracy"]["value"]
+    )
+    assert test["coverage"][at] == left / 80 < 0.76 and test["scores"][at] == 1
+    assert test["scores"][-1] is None, "two answers say nothing"
+    assert found["sets"]["abroad"]["coverage"][0] == 1 and found["sets"]["abroad"]["scores"][at] is None
+    assert "coverage" not in summarise(labelled(), Labels(CONFIG)), "it has no confidence"
+
+
+def test_the_chosen_threshold_is_among_those_that_are_looked_at() -> None:
+    task = Labels(CONFIG)
+    task.settings["threshold"] = 0.412345
+    results = summarise(labelled(prediction=lambda n: {"value": "a", "confidence": n / 80}), task)
+    found = results["coverage"]
+    at = found["thresholds"].index(0.412345)
+    assert found["sets"]["test"]["coverage"][at] == pytest.approx(47 / 80)
+
+
+def test_what_only_the_task_can_tell_of_a_row_follows_from_its_record() -> None:
+    class Spelled(Lengths):
+        def in_words(self, value: Any, given: Any) -> Any:
+            return f"{value:.0f} cm of {given}"
+
+    [first, *_] = derived(measured()[5:7], Spelled(CONFIG))
+    words = {"reference": "1000 cm of x", "prediction": "1005 cm of x"}
+    words["baselines"] = {"far": "100 cm of x", "near": "1030 cm of x"}
+    assert first == {"score": 5.0, "baseline_scores": {"far": 900.0, "near": 30.0}, "words": words}
+    assert derived(labelled()[:1], Labels(CONFIG)) == [
+        {"score": 0.0, "baseline_scores": {"majority": 0.0, "words": 0.0}}
+    ]
+
+
+def test_a_row_that_has_no_score_has_none() -> None:
+    class Undefined(Lengths):
+        def score(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+            return {"mean_error": sums[..., 0] / sums[..., 0]}
+
+    assert [one["score"] for one in derived(measured()[:2], Undefined(CONFIG))] == [None, 1.0]
