@@ -294,7 +294,7 @@ def _space(arguments: argparse.Namespace) -> None:
 
     if arguments.push:
         check_upload(arguments.push)  # before anything is written
-    folder = write_space(_run(arguments.run), arguments.folder, arguments.allow_tokens)
+    folder = write_space(_run(arguments.run), arguments.folder, arguments.allow_tokens, arguments.push)
     _say(folder)
     if arguments.push:
         _say(push_space(folder, arguments.push, arguments.private))

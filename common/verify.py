@@ -24,6 +24,7 @@ from common.evaluation.records import describe_data, read_records
 from common.evaluation.results import summarise
 from common.predictor import Predictor
 from common.reporting.card import render_card
+from common.reporting.picture import is_shown
 from common.reporting.readme import write_readme
 from common.reporting.report import render_report
 from common.run import Run, project_of, published, vouched_files, weights_sha256
@@ -232,7 +233,9 @@ def _pages(run: Run, results: dict[str, Any]) -> tuple[int, list[Difference]]:
                     "another text" if file.exists() else "missing",
                 )
             )
-    compared = 2
+    if not is_shown(run.picture, published(run)[0]):
+        differences.append(Difference(f"{run.picture.name} of the run", "the picture that the results give", "another"))
+    compared = 3
     if (project / "README.md").exists():
         compared += 1
         try:

@@ -261,8 +261,10 @@ def test_a_model_is_pushed_and_pushed_again_and_answers_from_the_hub(publisher: 
     measured = publisher.folder / "run/model/model.safetensors"
     assert files["model.safetensors"] == measured.read_bytes()
     assert {"config.json", "tokenizer.json", "kit.json", "README.md", "results.json", "manifest.json"} <= files.keys()
+    assert files["picture.png"] == (publisher.folder / "run/picture.png").read_bytes()
     card = files["README.md"].decode()
     assert card.startswith("---\n") and 'model="me/model"' in card and 'model="model"' not in card
+    assert "thumbnail: https://huggingface.co/me/model/resolve/main/picture.png" in card
     assert str(publisher.folder) not in card and "/tmp/" not in files["manifest.json"].decode()
     again = publisher("push", "run", "me/model", token=TOKEN)
     assert again.returncode == 0, again.stderr

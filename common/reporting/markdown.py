@@ -15,6 +15,8 @@ MARKS = re.compile(
     r"|^(?:[-+=]|\d{1,9}[.)])(?=[\s=-]|$)",
     re.IGNORECASE,
 )
+# What a link may lead to.
+ADDRESS = re.compile(r"(https?://[\w.-]|mailto:[\w.+-]+@)[^\s<>\"\\\x00-\x1f]*", re.ASCII)
 # A space that a line may not be broken at stays.
 BLANKS = re.compile(r"[ \t-\r\x85\u2028\u2029]+")
 
@@ -25,6 +27,13 @@ def inline(value: Any) -> Markup:
         return value
     text = BLANKS.sub(" ", printable(value) if isinstance(value, str) else shown(value)).strip(" ")
     return Markup(MARKS.sub(lambda mark: f"{mark[0][:-1]}&#{ord(mark[0][-1])};", text))
+
+
+def link(address: Any, name: Any) -> Markup:
+    """A link, where the address is one of the web or of a person; else both as text."""
+    if isinstance(address, str) and ADDRESS.fullmatch(address):
+        return Markup(f"[{inline(name)}](<{address}>)")
+    return Markup(f"{inline(name)}: {inline(address)}")
 
 
 def fenced(text: str, language: str = "") -> Markup:

@@ -82,6 +82,18 @@ def draw(
     return file.getvalue()
 
 
+def is_shown(file: Path, results: wording.Results) -> bool:
+    """Whether a file is the picture of these results, pixel for pixel."""
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        ours, theirs = (np.asarray(Image.open(one).convert("RGB")) for one in (io.BytesIO(draw(results)), file))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        return False
+    return np.array_equal(ours, theirs)
+
+
 def describe(results: wording.Results) -> str:
     """What the picture says, for those who do not see it."""
     kind = wording.primary(results)

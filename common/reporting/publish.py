@@ -7,12 +7,18 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from common.reporting.card import eval_results
 from common.run import Run, check_vouched, published
 from common.system.errors import UserError
 from common.system.files import write_json, write_text
 
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")
+# Where the Hub looks for results on its data sets.
+EVAL_RESULTS = ".eval_results"
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -47,9 +53,23 @@ def write_model_repository(run: Run, target: Path, name: str, allow_tokens: bool
             copy(file, target / place.removeprefix(f"{run.model.name}/"))
     write_json(target / run.results.name, results)
     write_json(target / run.manifest.name, manifest)
-    card = run.card.read_text(encoding="utf-8")
-    write_text(target / run.card.name, card.replace('model="model"', f'model="{name}"'))
+    if run.picture.exists():
+        copy(run.picture, target / run.picture.name)
+    write_text(target / run.card.name, _card(run, name))
+    if measured := eval_results(results, manifest, name):
+        (target / EVAL_RESULTS).mkdir()
+        content = yaml.safe_dump(measured, sort_keys=False, allow_unicode=True)
+        write_text(target / EVAL_RESULTS / f"{results['run']}.yaml", content)
     refuse_tokens(target, allow_tokens)
+
+
+def _card(run: Run, name: str) -> str:
+    """The card of a run as it stands in the repository of that name."""
+    from huggingface_hub import ModelCard
+
+    card = ModelCard(run.card.read_text(encoding="utf-8").replace('model="model"', f'model="{name}"'))
+    card.data.thumbnail = f"https://huggingface.co/{name}/resolve/main/{run.picture.name}"
+    return str(card)
 
 
 def upload(folder: Path, name: str, kind: str, private: bool, own: tuple[str, ...]) -> str:
@@ -74,7 +94,7 @@ def upload(folder: Path, name: str, kind: str, private: bool, own: tuple[str, ..
             repo_id=name,
             repo_type=kind,
             folder_path=folder,
-            ignore_patterns=[".*"],
+            ignore_patterns=[] if kind == "model" else [".*"],  # whoever tries a Space leaves files there
             delete_patterns=[f"{part}/*" for part in own],
             commit_message="Upload with the kit",
         )
@@ -85,7 +105,7 @@ def upload(folder: Path, name: str, kind: str, private: bool, own: tuple[str, ..
     return str(address)
 
 
-def _finished(run: Run) -> tuple[dict[str, object], dict[str, object]]:
+def _finished(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     if not (run.results.is_file() and run.manifest.is_file() and run.card.is_file()):
         raise UserError(f"{run.folder} is no finished run: `kit list` shows those that are.")
     return published(run)

@@ -12,6 +12,8 @@ from pathlib import Path
 import yaml
 
 from common.reporting.card import base_model, hub_dataset, licence
+from common.reporting.markdown import inline
+from common.reporting.picture import question
 from common.reporting.publish import check_upload, copy, refuse_tokens, upload
 from common.reporting.report import template_folders
 from common.reporting.wording import sentence
@@ -44,8 +46,10 @@ if __name__ == "__main__":
 '''
 
 
-def write_space(folder: Path, target: Path, allow_tokens: bool = False) -> Path:
+def write_space(folder: Path, target: Path, allow_tokens: bool = False, name: str | None = None) -> Path:
     """Write the Space of a run into a folder that is empty, missing, or as this function left it.
+
+    `name` is what it will be called on the Hub, whose previews of links then show the run's picture.
 
     Raises UserError where that cannot be, or where a file of the run is not the one that was measured.
     """
@@ -63,7 +67,7 @@ def write_space(folder: Path, target: Path, allow_tokens: bool = False) -> Path:
         _copy_run(run, draft / "run")
         write_text(draft / "app.py", APP.format(project=project))
         write_text(draft / "requirements.txt", "".join(f"{line}\n" for line in [*CPU_WHEELS, *requirements(modules)]))
-        write_text(draft / "README.md", _readme(run))
+        write_text(draft / "README.md", _readme(run, name))
         refuse_tokens(draft, allow_tokens)
         write_json(draft / WRITTEN, _sums(draft))
     return target
@@ -125,7 +129,8 @@ def _copy_run(run: Run, target: Path) -> None:
     """Model, best baseline and evidence, without the folders of this machine."""
     results, manifest = published(run)
     measured = [file for file in check_vouched(run) if file != run.predictions]
-    for file in [*measured, run.card]:
+    pictures = [run.picture] if run.picture.exists() else []
+    for file in [*measured, run.card, *pictures]:
         copy(file, target / file.relative_to(run.folder))
     write_json(target / run.results.name, results)
     write_json(target / run.manifest.name, manifest)
@@ -133,13 +138,12 @@ def _copy_run(run: Run, target: Path) -> None:
     write_text(target / run.config.name, options)
 
 
-def _readme(run: Run) -> str:
+def _readme(run: Run, name: str | None) -> str:
     """The Space's own README: what Hugging Face reads, and the result in one sentence."""
     results, manifest = published(run)
-    title = results["task"]["title"]
     base, data = base_model(manifest), hub_dataset(manifest)
     front = {
-        "title": f"{title}: {results['run']}"[:60],
+        "title": _short(question(results)),
         "emoji": "📏",
         "colorFrom": "blue",
         "colorTo": "gray",
@@ -149,11 +153,17 @@ def _readme(run: Run) -> str:
         "app_file": "app.py",
         "pinned": False,
         "license": licence(manifest),
-        "short_description": f"{title}, with its evidence"[:60],
+        "short_description": _short(f"{results['task']['title']}, with its evidence"),
         "tags": [results["task"]["pipeline_tag"], "fine-tuned"],
+        **({"thumbnail": f"https://huggingface.co/spaces/{name}/resolve/main/run/{run.picture.name}"} if name else {}),
         **({"models": [base]} if base else {}),
         **({"datasets": [data]} if data else {}),
     }
     metadata = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
     pointer = "The demo's tabs hold the evidence; run/README.md is the model card."
-    return f"---\n{metadata}---\n\n{sentence(results)}\n\n{pointer}\n"
+    return f"---\n{metadata}---\n\n{inline(sentence(results))}\n\n{pointer}\n"
+
+
+def _short(text: str) -> str:
+    """At most the 60 characters that a Space's title and description may have."""
+    return text if len(text) <= 60 else f"{text[:59].rstrip()}…"

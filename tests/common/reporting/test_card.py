@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import ModelCard
+import yaml
+from huggingface_hub import ModelCard, parse_eval_result_entries
 
-from common.reporting.card import render_card, weak_slices, write_pages
+from common.reporting.card import eval_results, render_card, weak_slices, write_pages
 from common.reporting.wording import plain
-from common.run import Run, published
+from common.run import Run, input_name, published
 from common.system.files import read_json, write_json
 from tests.common.reporting import synthetic
 from tests.common.reporting.synthetic import ACCURACY, ERROR
@@ -101,6 +102,69 @@ def test_the_hub_reads_its_metadata(finished_run: Run, pages: dict[str, Run]) ->
         result.metric_name: result.metric_value for result in ModelCard.load(pages["regression"].card).data.eval_results
     }
     assert numbers == {"mean_absolute_error": 2.318, "rank_correlation": 0.11}, "as they are"
+
+
+WORDS = {
+    "question": "Does the *critic* like the film?",
+    "for_whom": "For an editor who sorts reviews by hand.",
+    "author": "Ada <b>Lovelace</b>",
+    "links": {"code (mine)": "https://example.org/a_(b)", "e-mail": "mailto:a@example.org", "x": "javascript:alert(1)"},
+    "language": "en",
+    "why_this": "Because I like films.\n\n# And *more*",
+    "what_surprised_me": "",
+    "what_i_would_do_next": "Ask a critic.",
+}
+
+
+def test_it_begins_with_the_question_the_picture_and_the_author(tmp_path: Path) -> None:
+    run = synthetic.write_run(tmp_path / "run", synthetic.classifier() | {"portfolio": WORDS})
+    write_pages(run)
+    text = run.card.read_text(encoding="utf-8")
+    body = text.split("\n---\n", 1)[1].strip().split("\n\n")
+    assert body[0] == "# Does the &#42;critic&#42; like the film?"
+    assert re.fullmatch(r"!\[Does the &#42;critic&#42; like .* 86.4 % .*\]\(picture\.png\)", plain(body[1]))
+    assert run.picture.is_file()
+    assert body[2] == WORDS["for_whom"]
+    assert body[3] == (
+        "By Ada &#60;b&#62;Lovelace&#60;/b&#62; · [code (mine)](<https://example.org/a_(b)>) · "
+        "[e-mail](<mailto:a@example.org>) · x: javascript:alert(1)"
+    )
+    assert "## Why this\n\nBecause I like films.\n\n&#35; And &#42;more&#42;\n\n## What I would do next" in text
+    assert "What surprised me" not in text
+    assert not PLACEHOLDER.search(text)
+    data: Any = ModelCard(text).data
+    assert data.language == "en" and data.metrics == ["accuracy", "f1"]
+
+
+def test_the_hub_can_try_texts_questions_and_files(finished_run: Run, tmp_path: Path) -> None:
+    data: Any = ModelCard.load(finished_run.card).data
+    rows = read_json(finished_run.results)["examples_to_try"]
+    assert [example["text"] for example in data.widget] == [row["input"] for row in rows] and len(rows) >= 2
+    results = synthetic.classifier()
+    asked = [{"question": "Why?", "context": "It\x1b rained."}, "long " * 1000, "a: *b*\n- c", {"essay": "one"}]
+    results["examples_to_try"] = [{"id": f"test:{i}", "kind": "right", "input": one} for i, one in enumerate(asked)]
+    results["examples_to_try"].append({"id": "test:9", "kind": "known failure"})
+    run = synthetic.write_run(tmp_path / "run", results)
+    file = run.inputs / f"{input_name('test:9')}.png"
+    file.parent.mkdir()
+    file.write_bytes(b"")
+    data = ModelCard(render_card(run)).data
+    assert data.widget == [
+        {"text": "Why?", "context": "It\\x1b rained.", "example_title": "right"},
+        {"text": "a: *b*\n- c", "example_title": "right"},
+        {"src": f"inputs/{file.name}", "example_title": "known failure"},
+    ]
+
+
+def test_results_on_a_data_set_of_the_hub_are_written_as_the_hub_reads_them(pages: dict[str, Run]) -> None:
+    results, manifest = published(pages["classifier"])
+    assert eval_results(results, manifest, "me/model") == [], "rows of a file are none"
+    manifest["config"]["dataset"], manifest["data"]["reference"] = "someone/films", f"someone/films@{'a1' * 20}, test"
+    (entry,) = parse_eval_result_entries(yaml.safe_load(yaml.safe_dump(eval_results(results, manifest, "me/model"))))
+    assert (entry.dataset_id, entry.task_id, entry.dataset_revision) == ("someone/films", "default", "a1" * 20)
+    assert entry.value == 0.864 and entry.date == "2026-11-20"
+    assert entry.source_url == "https://huggingface.co/me/model"
+    assert entry.notes == "accuracy 86.4 % (84.9 to 87.9) on 2,014 test rows"
 
 
 def test_what_the_card_names_is_what_was_used(pages: dict[str, Run], tmp_path: Path) -> None:

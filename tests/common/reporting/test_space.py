@@ -47,6 +47,7 @@ def test_it_holds_what_a_space_needs_and_nothing_more(space: Path, finished_run:
         "manifest.json",
         "metrics.jsonl",
         "model",
+        "picture.png",
         "README.md",
         "results.json",
     }
@@ -77,8 +78,24 @@ def test_it_holds_what_a_space_needs_and_nothing_more(space: Path, finished_run:
     } == {}
 
 
+def test_its_title_is_the_question_and_its_preview_the_picture(run: Run, tmp_path: Path) -> None:
+    results = read_json(run.results)
+    words = {**results["portfolio"], "question": 'Is it music: "a drum", or not? ' * 4}
+    write_json(run.results, {**results, "portfolio": words})
+    space = write_space(run.folder, tmp_path / "space", name="me/space")
+    front = yaml.safe_load((space / "README.md").read_text().split("---\n")[1])
+    assert front["title"].startswith('Is it music: "a drum", or not? Is') and front["title"].endswith("…")
+    assert len(front["title"]) <= 60
+    assert front["thumbnail"] == "https://huggingface.co/spaces/me/space/resolve/main/run/picture.png"
+    assert (space / "run/picture.png").read_bytes() == run.picture.read_bytes()
+
+
 def test_it_holds_no_path_and_no_secret(space: Path, finished_run: Run) -> None:
-    texts = {path: path.read_text() for path in space.rglob("*") if path.is_file() and path.suffix != ".safetensors"}
+    texts = {
+        path: path.read_text()
+        for path in space.rglob("*")
+        if path.is_file() and path.suffix not in (".safetensors", ".png")
+    }
     assert len(texts) > 20
     for path, text in texts.items():
         assert str(finished_run.folder.parents[2]) not in text, path
@@ -140,7 +157,9 @@ def test_private_folders_stay_at_home(run: Run, tmp_path: Path) -> None:
     space = write_space(run.folder, tmp_path / "space")
     write_model_repository(run, tmp_path / "model", "me/model")
     for folder in (space, tmp_path / "model"):
-        for file in (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".safetensors"):
+        for file in (
+            path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".safetensors", ".png")
+        ):
             assert not re.search("Ana Maria|Client X", file.read_text()), file
     assert "--train_file 'my data.csv'" in read_json(space / "run/results.json")["command"]
     assert yaml.safe_load((space / "run/config.yaml").read_text())["train_file"] == "my data.csv"
