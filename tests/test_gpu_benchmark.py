@@ -22,6 +22,9 @@ def test_every_part_of_the_gpu_benchmark_works_small_on_a_cpu() -> None:
     assert results["parts"]["out_of_memory"] == {"global_batch": 64, "micro_batch": 8}
     assert results["parts"]["same_losses"]["largest_relative_difference"] == 0
     assert all(part["bit_equal"] for part in results["parts"]["resume"].values())
+    starters = {path.parent.name for path in REPOSITORY.glob("projects/*/starter.yaml")}
+    assert results["parts"]["starters"].keys() == starters
+    assert all(part["fp32"]["finite"] for part in results["parts"]["starters"].values())
     assert set(results["parts"]["speed"]["minilm"]["the_kit_over"]) == {
         "the kit",
         "Trainer, best settings",

@@ -224,6 +224,39 @@ def precisions(folder: Path, dry: bool) -> dict[str, Any]:
     return found
 
 
+def starters(folder: Path, dry: bool) -> dict[str, Any]:
+    """Some steps of each project's starter in the precisions of GPUs: is the loss finite, and how fast does it go?"""
+    found: dict[str, Any] = {}
+    for file in sorted(REPOSITORY.glob("projects/*/starter.yaml")):
+        project = file.parent.name
+        for precision in ("fp32",) if dry else ("bf16", "fp16"):
+            run = train(folder / project / precision, begun_starter(project, file, dry), precision)
+            finite = all(map(math.isfinite, run["losses"]))
+            rate = run["examples"] / run["seconds"]
+            found.setdefault(project, {})[precision] = {"finite": finite, "examples_per_second": rate}
+    return found
+
+
+def begun_starter(project: str, file: Path, dry: bool) -> dict[str, Any]:
+    """What the training of a project's starter begins with."""
+    import torch
+
+    from common.data.features import encoded
+    from common.models.pretrained import pretrained
+    from common.task.projects import load_task_class, parse_options
+
+    small = ["--max_steps", "2", "--global_batch_size", "4"] if dry else ["--max_steps", "30"]
+    given = ["--config", str(file), "--evaluate_every", "1000", "--log_every", "1", "--run_name", "gpu", *small]
+    task = load_task_class(project)(parse_options(project, given))
+    source = pretrained(task.config.model, task.config.revision)
+    rows = task.data().splits["train"]
+    task.load_processor(source.folder)
+    features = encoded(task.encode, rows.select(range(min(len(rows), 16 if dry else 4_096))))
+    torch.manual_seed(0)
+    model = task.prepare(source.folder, features)
+    return {"task": task, "model": model, "train": features, "config": task.config}
+
+
 def same_losses(folder: Path, dry: bool) -> dict[str, Any]:
     """The losses of the same steps on the CPU and on the GPU, in fp32 and without dropout."""
     import torch
@@ -393,6 +426,7 @@ def out_of_memory(folder: Path, dry: bool) -> dict[str, Any]:
 PARTS: dict[str, Callable[[Path, bool], dict[str, Any]]] = {
     "quick_tests": quick_tests,
     "precisions": precisions,
+    "starters": starters,
     "same_losses": same_losses,
     "resume": resume,
     "speed": speed,
