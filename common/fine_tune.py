@@ -36,7 +36,8 @@ from common.run import Run, provenance, weights_sha256
 from common.system.errors import UserError
 from common.system.files import cache_folder, read_json, sha256, whole_folder, write_json, written_with_safetensors
 from common.system.hardware import Precision, describe, make_accelerator, peak_memory_bytes, use_all_cores
-from common.system.progress import is_main_process, quiet_libraries, say
+from common.system.hub import commit_of
+from common.system.progress import Steps, bar, is_main_process, quiet_libraries, say
 from common.system.source import used_modules
 from common.task.contract import Outputs, Task
 from common.task.projects import load_task_class, parse_options
@@ -47,6 +48,8 @@ from common.training.resume import Progress
 
 # Missing splits are made from the training rows: from others, the test split could hold rows that were trained on.
 LEARNED_FROM = {"train", "validation", "extra"}
+# The steps of a training as they are announced.
+STEPS = ("Data", "Model", "Training", "Evaluation", "Pages")
 
 
 def fine_tune(project: str, arguments: Sequence[str] | None = None) -> None:
@@ -121,12 +124,17 @@ def train_and_measure(task: Task, run: Run, arguments: Sequence[str]) -> None:
     check_batch(task, config)
     accelerator, precision = make_accelerator(config.precision, config.processes)
     use_all_cores(accelerator.device, accelerator.num_processes)
+    say(f"{task.title}: {run.folder}", style="bold")
+    steps = Steps(*STEPS)
+    steps.begin("Data")
     source = pretrained(config.model, config.revision)
     with accelerator.main_process_first():
         data = task.data()
-    Training(task, run, data, source, accelerator, precision).run_and_save(arguments)
+    Training(task, run, data, source, accelerator, precision, steps).run_and_save(arguments)
+    steps.begin("Evaluation")
     predictor = Predictor.load(run.folder, task=task)
     if measure(run, data, predictor, source.folder, accelerator):
+        steps.begin("Pages")
         write_pages(run)
         shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)  # the model and its evidence are complete
         print_results(run)
@@ -143,6 +151,7 @@ class Training:
     source: Pretrained
     accelerator: Accelerator
     precision: Precision
+    steps: Steps
 
     def run_and_save(self, arguments: Sequence[str]) -> None:
         """Train, and leave the best model in the run's folder with its manifest."""
@@ -154,12 +163,15 @@ class Training:
         self.data.findings.extend(task.check_features(train.features))
         stop_on_errors(self.data.findings)
         say_findings(self.data)
+        self.steps.begin("Model")
         torch.manual_seed(config.seed)  # a head that is not in the checkpoint starts at random
-        model = task.prepare(self.source.folder, train.features)
-        self._rehearse(model)
-        prepared = time.perf_counter() - started
-        fits = preflight.find_micro_batch(task, model, train.features, config, accelerator, self.precision)
+        with bar("making the model ready"):
+            model = task.prepare(self.source.folder, train.features)
+            self._rehearse(model)
+            prepared = time.perf_counter() - started
+            fits = preflight.find_micro_batch(task, model, train.features, config, accelerator, self.precision)
         trainer = self._trainer(model, train.features, validation, fits)
+        self.steps.begin("Training")
         progress = trainer.run()
         self._settle(trainer.model, validation)
         if accelerator.is_main_process:
@@ -268,8 +280,12 @@ def evaluate_again(folder: Path) -> Run:
     quiet_libraries()
     run = Run(folder)
     predictor = Predictor.load(folder)
-    task = predictor.task
-    source = pretrained(task.config.model, task.config.revision)
+    task, manifest = predictor.task, read_json(run.manifest)
+    # The newest commits of today may be others than those that the run was made with.
+    model = commit_of(task.config.model, manifest["model"]["reference"])
+    rows = commit_of(task.config.dataset, manifest["data"]["reference"])
+    source = pretrained(task.config.model, model or task.config.revision)
+    task.config = replace(task.config, dataset_revision=rows or task.config.dataset_revision)
     data = task.data()
     changed = changed_sets(run, data)
     if learned_from := [name for name in changed if name in LEARNED_FROM]:
@@ -325,10 +341,9 @@ def say_findings(data: Data) -> None:
     for line in data.account:
         say(line)
     if data.findings:
-        first = data.findings[0]
-        others = len(data.findings) - 1
-        more = f" ({others} more, which the report lists, too)" if others else ""
-        say(f"{first.severity}: {first}{more}")
+        first, count = data.findings[0], len(data.findings)
+        several = f"{count} warnings about the rows, all of them in the report; the first: "
+        say(f"{several if count > 1 else 'warning: '}{first}")
 
 
 def check_tracker(config: Config) -> None:

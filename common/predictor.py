@@ -46,33 +46,20 @@ class Predictor:
         Raises UserError where there is no finished model, or its weights are not those of the manifest.
         """
         folder = Path(run)
-        files = {file.name for file in Run(folder).files("model")}
-        model = Run(folder).model
-        if SETTINGS not in files or not Run(folder).manifest.is_file():
-            raise UserError(f"{folder} holds no finished model: train it first, or name another run.")
-        saved = read_json(model / SETTINGS)
-        if (
-            not isinstance(saved, dict)
-            or not isinstance(saved.get("settings"), dict)
-            or not isinstance(saved.get("project"), str)
-        ):
-            raise UserError(f"{folder} comes from another version of the kit (see {SETTINGS}): train it again.")
-        if task is None:
-            task_class = load_task_class(saved["project"])
-            task = task_class(load_config(task_class.config_class, Run(folder).config))
+        task = load_task(folder, task)
         if read_json(Run(folder).manifest)["model"]["weights_sha256"] != weights_sha256(Run(folder)):
             problem = f"the weights of {folder} are not those that its manifest.json names"
             raise UserError(f"{problem}: get the run's files again, or train it anew.")
-        task.settings = saved["settings"]
+        model = Run(folder).model
         task.load_processor(model)
         return cls(task, task.load(model), precision, folder)
 
-    def predict(self, inputs: list[Any]) -> list[Prediction]:
-        """The answers to raw inputs, such as texts, in their order."""
+    def predict(self, inputs: list[Any], name: str = "") -> list[Prediction]:
+        """The answers to raw inputs, such as texts, in their order; `name` describes the progress bar."""
         if not inputs:
             return []
         rows = self.task.rows(inputs)
-        return self.task.finish(rows, self.outputs(in_memory(self.task.encode, rows), len(inputs)))
+        return self.task.finish(rows, self.outputs(in_memory(self.task.encode, rows), len(inputs), name=name))
 
     def answers(
         self, rows: Dataset, features: Dataset, accelerator: "Accelerator | None" = None, name: str = ""
@@ -95,6 +82,29 @@ class Predictor:
             description=name,
         )
         return by_row(found.values, features, rows)
+
+
+def load_task(folder: Path, task: Task | None = None) -> Task:
+    """The task of a finished run with the settings of its model, which is not loaded; a `task` gets them if given.
+
+    Raises UserError where there is no finished model.
+    """
+    run = Run(folder)
+    files = {file.name for file in run.files("model")}
+    if SETTINGS not in files or not run.manifest.is_file():
+        raise UserError(f"{folder} holds no finished model: train it first, or name another run.")
+    saved = read_json(run.model / SETTINGS)
+    if (
+        not isinstance(saved, dict)
+        or not isinstance(saved.get("settings"), dict)
+        or not isinstance(saved.get("project"), str)
+    ):
+        raise UserError(f"{folder} comes from another version of the kit (see {SETTINGS}): train it again.")
+    if task is None:
+        task_class = load_task_class(saved["project"])
+        task = task_class(load_config(task_class.config_class, run.config))
+    task.settings = saved["settings"]
+    return task
 
 
 def save_settings(task: Task, folder: Path) -> None:

@@ -165,6 +165,26 @@ def test_what_was_downloaded_is_enough_without_a_network(kit: Kit) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_is_measured_again_with_the_commits_that_it_was_made_with(kit: Kit, tiny_model: Path) -> None:
+    """Model and data set have newer commits by now, which nobody asks for."""
+    model = kit.hub.add("model", "someone/growing", tiny_model)
+    rows = kit.hub.add("dataset", "someone/growing-rows", {"data/train-00000-of-00001.parquet": texts(120)})
+    run = kit.train("--model", "someone/growing", "--dataset", "someone/growing-rows")
+    before = read_json(run.manifest)
+    model.commit({**model.newest, "README.md": b"new"})
+    rows.commit({"data/train-00000-of-00001.parquet": texts(90, 7)})
+    kit.hub.asked.clear()
+    done = kit("evaluate", str(run.folder))
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = read_json(run.manifest)
+    assert (after["model"], after["data"]) == (before["model"], before["data"])
+    newest = (model.branches["main"], rows.branches["main"])
+    unpinned = {"GET /api/models/someone/growing", "GET /api/datasets/someone/growing-rows"}
+    assert kit.hub.asked and not unpinned & set(kit.hub.asked)
+    assert not [asked for asked in kit.hub.asked if any(sha in asked for sha in newest)]
+
+
+@pytest.mark.slow
 def test_a_data_set_of_several_configurations_asks_for_one(kit: Kit) -> None:
     files = {"en/train.parquet": texts(120), "de/train.parquet": texts(90, 4)}
     readme = configs(en={"train": "en/train.parquet"}, de={"train": "de/train.parquet"})

@@ -198,7 +198,8 @@ def _start(blocks: gr.Blocks, arguments: argparse.Namespace, auth: tuple[str, st
     except OSError as error:
         raise _deaf(arguments.host, port, error) from error
     if arguments.share and not blocks.share_url:
-        raise UserError("--share found no server of Gradio that gives a public address: is this machine online?")
+        what = "the public link could not be made, because no server of Gradio's gave one"
+        raise UserError(f"{what}: check the network, or leave --share out.")
 
 
 @contextlib.contextmanager

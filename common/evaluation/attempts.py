@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 
 from common.system.errors import UserError
+from common.system.progress import bar
 
 # Characters of a message that a report shows.
 SHOWN = 300
@@ -24,7 +25,8 @@ class Attempts:
     def part(self, what: str) -> Iterator[None]:
         """Go on after whatever fails inside; `what` names it in a sentence: `the slices`."""
         try:
-            yield
+            with bar(what):
+                yield
         except Exception as error:
             logging.getLogger(__name__).debug(what, exc_info=True)
             self.failed.append({"what": what, "why": in_a_line(error)})

@@ -21,7 +21,7 @@ from common.portfolio import Words, words_or_warn
 from common.predictor import Predictor
 from common.run import Run, input_name, vouched_files
 from common.system.files import read_json, sha256, whole_folder, write_json, write_text
-from common.system.progress import say
+from common.system.progress import duration, say
 from common.task.contract import Baseline, Prediction, Task
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def measure(
         seconds[name] = time.perf_counter() - started
     if accelerator and not accelerator.is_main_process:
         return None
-    say("baselines, perturbations and slices of the test set ...")
+    answered, took = sum(map(len, answers.values())), duration(sum(seconds.values()))
+    say(f"{answered:,} test rows answered in {took}; baselines, perturbations and slices come next")
     attempts = Attempts()
     baselines: Mapping[str, Baseline] = {}
     with attempts.part("the baselines"):

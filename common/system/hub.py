@@ -9,6 +9,12 @@ def is_commit(revision: str | None) -> bool:
     return revision is not None and re.fullmatch("[0-9a-f]{40}", revision) is not None
 
 
+def commit_of(name: str | None, reference: str) -> str | None:
+    """The commit of a repository of the Hub in what a run recorded of it (`name@commit, ...`); None if it is none."""
+    found = re.match(rf"{re.escape(name or '')}@([0-9a-f]{{40}})\b", reference)
+    return found[1] if found else None
+
+
 def hub_errors() -> tuple[type[Exception], ...]:
     """What the Hub's libraries raise where something is missing, forbidden, damaged, or out of reach."""
     import httpx2

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from common.system.errors import UserError
 from common.system.files import write_text
-from common.system.progress import say
+from common.system.progress import duration, say
 from common.training.resume import Progress
 
 # Steps in a row that the fp16 loss scaler may skip before the loss is called broken.
@@ -80,7 +80,7 @@ class Log:
         if step - self.first_step == STEPS_BEFORE_ESTIMATE:
             per_step = (time.perf_counter() - self.since) / max(1, len(self.pending))
             left = total_steps - step
-            say(f"about {left * per_step / 60:.1f} minutes for the remaining {left} steps ({per_step:.2f} s each)")
+            say(f"about {duration(left * per_step)} left for {left:,} steps ({per_step:.2f} s each)")
         if step % self.every == 0:
             self.write()
 

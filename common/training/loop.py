@@ -127,15 +127,17 @@ class Trainer:
         state, config = self.progress, self.config
         log = Log(self.accelerator, self.metrics, config.log_every, state, self._describe, self._not_finite)
         batches = Prefetch(self._micro_batches, self.plan.steps(state.step, self.stage.last), config.data_workers)
-        with bar() as progress_bar, stops.out_of_memory(state, self.micro_batch_size, config.resume):
-            bar_task = progress_bar.add_task("training", total=self.total_steps, completed=state.step)
+        with (
+            bar("training", self.total_steps, state.step) as move_to,
+            stops.out_of_memory(state, self.micro_batch_size, config.resume),
+        ):
             for step, batch, micro_batches in batches:
                 loss, norm, stop = self._step(step, micro_batches, signals)
                 state.step = step
                 state.seconds_waiting += batches.taken()
                 state.examples += len(batch)
                 log.add(step, loss, norm, self.total_steps)
-                progress_bar.update(bar_task, completed=step)
+                move_to(step)
 
                 if self._is_due(config.evaluate_every or self.plan.steps_per_epoch):
                     log.write()

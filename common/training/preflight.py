@@ -9,14 +9,13 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device
 from datasets import Dataset
-from rich.table import Table
 from torch import nn
 
 from common.config import Config
 from common.data.features import column
 from common.system.errors import UserError
 from common.system.hardware import Precision, autocast, available_memory_bytes, peak_memory_bytes
-from common.system.progress import console, is_main_process, say
+from common.system.progress import is_main_process, say, say_pairs
 from common.task.contract import Task
 from common.training.loop import Trainer
 from common.training.optimizer import is_head, train_mode
@@ -105,17 +104,14 @@ def show(trainer: Trainer, model_name: str, fits: MicroBatch, precision: Precisi
     accumulation = -(-config.global_batch_size // (size * processes))
     parameters = sum(p.numel() for p in trainer.model.parameters())
     available = available_memory_bytes(accelerator.device)
-    batch = f"{config.global_batch_size} = micro-batches of {size} x {accumulation} accumulated x {processes} processes"
+    cut = f", in micro-batches of {size}" if accumulation * processes > 1 else ""
     rows = {
         "device": device_name,
         "processes": f"{processes}, {torch.get_num_threads()} threads each",
         "precision": f"{precision.name}: {precision.reason}",
         "model": f"{model_name}, {parameters / 1e6:.1f} million parameters",
-        "global batch": batch,
+        "batch": f"{config.global_batch_size} examples a step{cut}",
         "memory": f"about {fits.memory_bytes / GIB:.1f} GiB for each process, {available / GIB:.1f} GiB free",
-        "steps": f"{trainer.total_steps} ({len(plan.lengths)} examples, {plan.steps_per_epoch} steps an epoch)",
+        "steps": f"{trainer.total_steps:,} ({len(plan.lengths):,} examples, {plan.steps_per_epoch:,} steps an epoch)",
     }
-    table = Table(show_header=False, box=None, padding=(0, 2))
-    for name, value in rows.items():
-        table.add_row(name, value)
-    console.print(table)
+    say_pairs(rows)

@@ -53,7 +53,7 @@ def test_the_options_are_explained_at_once_and_without_torch(project: str) -> No
 def test_kit_alone_says_where_one_is_and_what_comes_next(tmp_path: Path) -> None:
     done = kit(folder=tmp_path)
     assert done.returncode == 0 and done.stderr == ""
-    assert f"You are in {tmp_path}: 0 finished runs" in done.stdout and "  kit train " in done.stdout
+    assert done.stdout.startswith(f"You are in {tmp_path}; the kit is in ") and "  kit train " in done.stdout
 
 
 def ask(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:

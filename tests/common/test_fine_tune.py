@@ -200,7 +200,7 @@ def test_many_warnings_are_one_line(
     say_findings(replace(data, findings=[one, one, one]))
     folded = capsys.readouterr().out
     assert alone.splitlines()[-1] == f"warning: {one}"
-    assert folded.splitlines()[-1] == f"warning: {one} (2 more, which the report lists, too)"
+    assert folded.splitlines()[-1] == f"3 warnings about the rows, all of them in the report; the first: {one}"
     assert len(folded.splitlines()) == len(alone.splitlines())
 
 

@@ -33,6 +33,16 @@ exit_with_sentence(lambda: server.serve(build, server.command_line("lessons").pa
 """
 
 
+WITHOUT_NETWORK = """
+import gradio.networking
+
+def unreachable(**_):
+    raise RuntimeError("Could not get share link from Gradio API Server.")
+
+gradio.networking.setup_tunnel = unreachable
+"""
+
+
 def not_asked_for() -> NoReturn:
     raise AssertionError("the model was asked for")
 
@@ -65,6 +75,19 @@ def test_a_taken_port_is_refused_before_a_model_is_loaded() -> None:
         port = other.getsockname()[1]
         with pytest.raises(UserError, match=rf"port {port} of 127.0.0.1 cannot be had \(Address already in use\)"):
             serve(not_asked_for, command_line("text_classification").parse_args(["--port", str(port)]), "a run")
+
+
+def test_a_public_link_that_cannot_be_made_is_said_in_a_sentence() -> None:
+    command = [sys.executable, "-c", WITHOUT_NETWORK + SERVE, "--share", "--auth", "me"]
+    environment = {**os.environ, PASSWORD_VARIABLE: LONG}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    warning, error = done.stderr.splitlines()
+    assert warning.startswith("Warning: everybody with the address and the password")
+    assert error == (
+        "error: the public link could not be made, because no server of Gradio's gave one: "
+        "check the network, or leave --share out."
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,20 @@
 """Where one is and what comes next, whatever state the runs are in."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from common.reporting.overview import project_lines, runs_of, state, welcome
+from common.config import load
+from common.reporting.overview import State, print_projects, print_welcome, score, state
 from common.run import Run, find_run
 from common.system.errors import UserError
+from common.system.source import REPOSITORY
+from common.task.projects import parse_options
+from tests.common.reporting import synthetic
 
 PROJECT = "text_classification"
 
@@ -31,37 +36,90 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_run: Run) -> 
     return folder
 
 
-def test_the_list_shows_scores_dates_and_what_is_unfinished(runs: Path) -> None:
-    shown = {line.split()[0]: line.split("  ", 3)[-1].strip() for line in project_lines(PROJECT, "Title")[1:]}
+def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """What `kit list` says of each run."""
+    print_projects([PROJECT])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(PROJECT)
+    return {line.split()[0]: line.split(maxsplit=1)[1] for line in lines[1:] if "goes on with" not in line}
+
+
+def test_the_list_shows_scores_dates_and_how_far_others_are(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = listed(capsys)
     results, manifest = (json.loads((runs / "done" / name).read_text()) for name in ("results.json", "manifest.json"))
-    score = results["metrics"][results["primary_metric"]]["value"]
-    assert f"accuracy {100 * score:.1f}" in shown[f"runs/{PROJECT}/done"].replace("\u202f", " ")
-    assert shown[f"runs/{PROJECT}/done"].endswith(manifest["finished"][:4] + shown[f"runs/{PROJECT}/done"][-6:])
-    assert "stopped after step 1000000: the command that began it goes on" in shown[f"runs/{PROJECT}/stopped"]
-    assert "before its first checkpoint" in shown[f"runs/{PROJECT}/begun"]
-    assert f"`kit evaluate runs/{PROJECT}/trained`" in shown[f"runs/{PROJECT}/trained"]
-    assert "damaged" in shown[f"runs/{PROJECT}/damaged"]
-    assert f"runs/{PROJECT}/notes" not in shown
+    accuracy, comparison = results["metrics"]["accuracy"], results["comparison"]
+    assert shown["done"].startswith(f"accuracy {100 * accuracy['value']:.1f} % ({100 * accuracy['low']:.1f} to ")
+    short = results["baseline_titles"][comparison["against"]]["short"]
+    assert f" {short} ({100 * comparison['difference']:+.1f} points), {manifest['finished'][:4]}" in shown["done"]
+    assert shown["stopped"] == "stopped after step 1,000,000"
+    assert shown["begun"] == "stopped before its first checkpoint"
+    assert shown["trained"] == "trained, not measured yet"
+    assert shown["damaged"] == "its results are damaged"
+    assert set(shown) == {"done", "stopped", "begun", "trained", "damaged"}
+
+
+def test_a_stopped_run_goes_on_with_the_command_that_is_shown(
+    runs: Path, finished_run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = finished_run.config.read_text().replace("resume: auto", "resume: never")
+    (runs / "stopped/config.yaml").write_text(config.replace("run_name: tiny", "run_name: stopped"))
+    (runs / "stopped/metrics.jsonl").write_text('{"step": 10, "epoch": 0.5, "loss": 1}\n{"step": 12, "valid')
+    assert state(Run(runs / "stopped")).said == "stopped after step 1,000,000 of 120"
+    print_projects([PROJECT])
+    printed = capsys.readouterr().out
+    goes_on = f"kit train {PROJECT} --config runs/{PROJECT}/stopped/config.yaml --resume auto"
+    assert f"  stopped goes on with: {goes_on}\n" in printed
+    assert f"  trained goes on with: kit evaluate runs/{PROJECT}/trained\n" in printed
+    assert f"  damaged goes on with: kit evaluate runs/{PROJECT}/damaged\n" in printed
+    again = parse_options(PROJECT, shlex.split(goes_on)[3:])
+    begun = load(type(again), runs / "stopped/config.yaml")
+    assert (again.run_name, again.resume, again.identity()) == ("stopped", "auto", begun.identity())
+    print_welcome([PROJECT], lessons=False)
+    assert f"  go on with stopped     {goes_on}\n" in capsys.readouterr().out
 
 
 def test_a_run_in_training_is_said_to_be(runs: Path) -> None:
     with FileLock(runs / ".begun.lock"):
-        assert state(Run(runs / "begun")) == "is being trained"
-    assert "being trained" not in state(Run(runs / "begun"))
+        assert state(Run(runs / "begun")) == State("is being trained")
+    assert "being trained" not in state(Run(runs / "begun")).said
 
 
-def test_the_welcome_counts_the_runs_and_names_the_next_commands(runs: Path) -> None:
-    lines = welcome([PROJECT], lessons=True)
-    assert lines[0] == f"You are in {Path.cwd()}: 2 finished runs, 3 unfinished ones."
-    assert any(line.split("  ")[1].startswith("kit demo runs/") for line in lines if line.startswith("  "))
-    assert len(runs_of(PROJECT)) == 5
+def test_a_loss_is_said_as_plainly(tmp_path: Path) -> None:
+    assert score(synthetic.spans(tmp_path)).endswith(", loses to table (-2.9 points)")
+    assert ", beats mean (-0.35)" in score(synthetic.regression())
 
 
-def test_the_welcome_of_an_empty_folder_begins_with_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_welcome_says_how_things_stand_and_names_the_next_commands(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(runs / "damaged")
+    print_welcome([PROJECT], lessons=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
+        f"You are in {Path.cwd()}; the kit is in {REPOSITORY}.",
+        "Here are 1 finished run and 3 unfinished ones.",
+    ]
+    assert lines[lines.index(f"the last result, of runs/{PROJECT}/done:") + 1].startswith("  accuracy ")
+    assert f"  runs/{PROJECT}/stopped  stopped after step 1,000,000" in lines
+    assert f"  show it                kit demo runs/{PROJECT}/done" in lines and any(
+        "kit learn" in line for line in lines
+    )
+    assert not any("kit compare" in line for line in lines), "there is nothing to compare it with"
+    shutil.copytree(runs / "done", runs / "other")
+    print_welcome([PROJECT], lessons=True)
+    assert f"kit compare runs/{PROJECT}/done runs/{PROJECT}/other\n" in capsys.readouterr().out
+
+
+def test_the_welcome_of_an_empty_folder_begins_with_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = welcome([PROJECT], lessons=False)
-    assert "0 finished runs" in lines[0] and lines[3].startswith(f"  kit train {PROJECT} --config /")
-    assert not any("kit learn" in line for line in lines)
+    print_welcome([PROJECT], lessons=False)
+    printed = capsys.readouterr().out
+    assert "Here are no finished runs and no unfinished ones." in printed
+    starter = REPOSITORY / "projects" / PROJECT / "starter.yaml"
+    assert f"kit train {PROJECT} --config {starter}\n" in printed.split("next:")[1].splitlines()[1] + "\n"
+    assert "kit learn" not in printed
 
 
 def test_a_run_is_found_by_path_project_and_name(runs: Path) -> None:
