@@ -4,7 +4,6 @@ import contextlib
 import importlib.util
 import itertools
 import json
-import os
 import shlex
 import shutil
 import sys
@@ -121,7 +120,6 @@ def named(config: AnyConfig, project: str) -> AnyConfig:
 def train_and_measure(task: Task, run: Run, arguments: Sequence[str]) -> None:
     """All of a run that is not finished yet."""
     config = task.config
-    check_batch(task, config)
     accelerator, precision = make_accelerator(config.precision, config.processes)
     use_all_cores(accelerator.device, accelerator.num_processes)
     say(f"{task.title}: {run.folder}", style="bold")
@@ -218,6 +216,7 @@ class Training:
             features = validation.features if rows is validation.rows else encoded(self.task.encode, rows)
             return predictor.outputs(features, len(rows), self.accelerator, "settling")
 
+        self.task.refresh(ask)
         self.task.settings |= self.task.settle(ask, validation.rows)
 
     def _save_model(self, model: nn.Module) -> None:

@@ -7,15 +7,16 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from accelerate.utils import gather_object, send_to_device
+from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from common.data.features import Features, column
+from common.data.features import Features, by_row, column, encoded
 from common.data.plan import Indices, evaluation_batches, share
 from common.data.prefetch import Prefetch
 from common.system.hardware import autocast, choose_precision, default_device
 from common.system.progress import track
-from common.task.contract import Batch, Task
+from common.task.contract import Batch, Outputs, Task
 
 Answer = TypeVar("Answer")
 
@@ -81,6 +82,16 @@ def run(
         raise RuntimeError(f"{len(mine)} outputs for {len(features)} features: each must be there exactly once")
     loss = float(sums[0] / sums[1]) if sums[1] else float("nan")
     return ModelOutputs([by_index[index] for index in range(len(features))], loss)
+
+
+def asking(task: Task, model: nn.Module, device: torch.device, **options: Any) -> Callable[[Dataset], Outputs]:
+    """What gives the model's outputs for the features of any rows; the options are those of `run`."""
+
+    def ask(rows: Dataset) -> Outputs:
+        features = encoded(task.encode, rows)
+        return by_row(run(task, model, features, device, **options).values, features, len(rows))
+
+    return ask
 
 
 def over_batches(

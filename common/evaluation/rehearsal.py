@@ -43,6 +43,7 @@ def _evaluate(predictor: Predictor, data: Data, source: Path, attempts: Attempts
     def ask(rows: Dataset) -> Outputs:
         return predictor.outputs(encoded(task.encode, rows), len(rows))
 
+    task.refresh(ask)
     task.settings |= task.settle(ask, data.splits["validation"])
     test = data.splits["test"]
     answers = {"test": predictor.answers(test, encoded(task.encode, test))}

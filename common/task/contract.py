@@ -122,7 +122,7 @@ class Task(ABC):
     config_class: ClassVar[type[Config]]
     input_columns: ClassVar[tuple[str, ...]]
     metrics: ClassVar[tuple[Metric, ...]]  # the first one is the primary one
-    # False: examples of a batch are each other's negatives, so a step is one micro-batch of one process.
+    # False: examples of a batch are each other's negatives; the task says `represent` and `contrast` in place of `loss`.
     loss_is_sum: ClassVar[bool] = True
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -229,12 +229,11 @@ class Task(ABC):
         """`loss` and `predict`; override it where one forward pass gives both."""
         return self.loss(model, batch), self.predict(model, batch)
 
-    @abstractmethod
     def finish(self, rows: Rows, outputs: Outputs) -> list[Prediction]:
         """The answers to n rows: windows joined, spans read off, text decoded."""
 
     def settle(self, ask: Callable[[Dataset], Outputs], validation: Dataset) -> dict[str, Any]:
-        """Settings that are found after training, on validation rows: a scale, a threshold, an index.
+        """Settings that are found after training, on validation rows: a scale, a threshold.
 
         `ask` gives the trained model's outputs for any rows. All processes call this.
         """
@@ -257,6 +256,14 @@ class Task(ABC):
     def sections(self, records: list[dict[str, Any]]) -> dict[str, Any]:
         """Further results of the test set's records by name; templates/sections/NAME.html.j2 shows each."""
         return {}
+    def refresh(self, ask: Callable[[Dataset], Outputs]) -> None:
+        """Make anew what answers are looked up in beside the model, such as the vectors of all documents.
+
+        Called whenever rows are to be answered with other weights; `ask` gives these weights' outputs for any rows. All
+        processes call this.
+        """
+        return
+
 
     def same(self, old: Prediction, new: Prediction, tolerance: float) -> bool:
         """Whether an answer given again is the one that was measured; probabilities may be `tolerance` apart."""

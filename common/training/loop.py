@@ -36,18 +36,11 @@ from common.system.progress import bar, say
 from common.system.signals import Signals, noted
 from common.task.contract import Batch, Task
 from common.training import checkpoint, distributed, stops
+from common.training.grad_cache import GradCache, part_size
 from common.training.log import Log, forget_after, record
 from common.training.optimizer import make_optimizer, schedule, set_learning_rate, train_mode, unfreeze
-from common.training.resume import Progress, checkpoint_to_resume, go_back_to
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The steps after `first` up to `last`, in which the same weights are trained: with `frozen` the head alone."""
-
-    first: int
-    last: int
-    frozen: bool
+from common.training.resume import Progress, checkpoint_to_resume, restore
+from common.training.stages import Stage, stages
 
 
 @dataclass
@@ -93,7 +86,8 @@ class Trainer:
         self.trainable = checkpoint.trainable(self.model)
         self.progress = Progress()
         self.started, self.earlier_seconds = time.perf_counter(), 0.0
-        self.stages = self._stages()
+        self.stages = stages(config, self.total_steps, self.plan.steps_per_epoch)
+        self.slot_size = self.micro_batch_size if self.task.loss_is_sum else part_size(self.micro_batch_size)
         self.checkpoints = self.folder / "checkpoints"
         self.metrics = self.folder / "metrics.jsonl"
         self.source = checkpoint_to_resume(config.resume, self.checkpoints, self.identity)
@@ -132,7 +126,7 @@ class Trainer:
             stops.out_of_memory(state, self.micro_batch_size, config.resume),
         ):
             for step, batch, micro_batches in batches:
-                loss, norm, stop = self._step(step, micro_batches, signals)
+                loss, norm, stop = self._step(step, batch, micro_batches, signals)
                 state.step = step
                 state.seconds_waiting += batches.taken()
                 state.examples += len(batch)
@@ -159,10 +153,12 @@ class Trainer:
         """A step of the plan with this process's micro-batches; their augmentation depends on epoch and example."""
         step, batch = planned
         epoch = (step - 1) // self.plan.steps_per_epoch
-        slots = deal(batch, self.micro_batch_size, self.accelerator.process_index, self.accelerator.num_processes)
+        slots = deal(batch, self.slot_size, self.accelerator.process_index, self.accelerator.num_processes)
         return step, batch, [(slot, self.task.collate(self.train[slot.indices], epoch)) for slot in slots]
 
-    def _step(self, step: int, micro_batches: list[tuple[Slot, Batch]], signals: Signals) -> tuple[Tensor, Tensor, int]:
+    def _step(
+        self, step: int, batch: Indices, micro_batches: list[tuple[Slot, Batch]], signals: Signals
+    ) -> tuple[Tensor, Tensor, int]:
         """One optimizer step over this process's part of a global batch.
 
         Returns the step's loss per item over all processes and the gradient's norm (both on the device),
@@ -172,18 +168,10 @@ class Trainer:
         local = sum(slot.weight * self.task.items(micro_batch) for slot, micro_batch in micro_batches)
         items, stop = distributed.over_processes(accelerator, local, signals.received)
         set_learning_rate(self.optimizer, self.rate(step))
-
-        loss_sum = torch.zeros((), device=accelerator.device)
-        for index, (slot, micro_batch) in enumerate(micro_batches):
-            # Random weights have no statistics to keep; but one example has none to give, and an empty slot no weight.
-            keep = self.config.pretrained or slot.weight == 0 or len(slot.indices) == 1
-            train_mode(self.prepared, keep_statistics=keep)
-            is_last = index == len(micro_batches) - 1
-            with contextlib.nullcontext() if is_last else accelerator.no_sync(self.prepared):
-                loss = self._loss_sum(step, slot, micro_batch)
-                # DDP averages the gradients over the processes; the factor makes it a sum again.
-                accelerator.backward(loss * (accelerator.num_processes / items))
-            loss_sum += loss.detach()
+        # DDP averages the gradients over the processes; the factor makes them a sum again.
+        factor = accelerator.num_processes / items
+        backward = self._accumulate if self.task.loss_is_sum else self._contrast
+        loss_sum = backward(step, batch, micro_batches, factor)
         norm = accelerator.clip_grad_norm_(self.prepared.parameters(), self.config.gradient_clip or math.inf)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -191,10 +179,33 @@ class Trainer:
             stop = signals.received  # also one that came during the step
         return distributed.summed(accelerator, loss_sum) / items, norm, stop
 
-    def _loss_sum(self, step: int, slot: Slot, micro_batch: Batch) -> Tensor:
-        """The micro-batch's summed loss, its randomness drawn from (seed, step, number in the global step)."""
+    def _accumulate(self, step: int, batch: Indices, micro_batches: list[tuple[Slot, Batch]], factor: float) -> Tensor:
+        """Forward and backward for each micro-batch; returns the summed loss."""
+        loss_sum = torch.zeros((), device=self.accelerator.device)
+        for index, (slot, micro_batch) in enumerate(micro_batches):
+            # Random weights have no statistics to keep; but one example has none to give, and an empty slot no weight.
+            keep = self.config.pretrained or slot.weight == 0 or len(slot.indices) == 1
+            train_mode(self.prepared, keep_statistics=keep)
+            is_last = index == len(micro_batches) - 1
+            with contextlib.nullcontext() if is_last else self.accelerator.no_sync(self.prepared):
+                loss = self.task.loss(self.prepared, self._seeded(step, slot, micro_batch)) * slot.weight
+                self.accelerator.backward(loss * factor)
+            loss_sum += loss.detach()
+        return loss_sum
+
+    def _contrast(self, step: int, batch: Indices, micro_batches: list[tuple[Slot, Batch]], factor: float) -> Tensor:
+        """The same where examples are each other's negatives; returns this process's share of the summed loss."""
+        task, model, features = self.task, self.prepared, self.train[batch]
+        train_mode(model, keep_statistics=self.config.pretrained)
+        embed = lambda slot, micro_batch: task.represent(model, self._seeded(step, slot, micro_batch))  # noqa: E731
+        contrast = lambda representations: task.contrast(representations, features)  # noqa: E731
+        cache = GradCache(self.accelerator, model, embed, contrast, len(batch), self.micro_batch_size)
+        return cache.backward(micro_batches, factor)
+
+    def _seeded(self, step: int, slot: Slot, micro_batch: Batch) -> Batch:
+        """The micro-batch on the device, its randomness drawn from (seed, step, number in the global step)."""
         torch.manual_seed(int(np.random.SeedSequence([self.config.seed, step, slot.number]).generate_state(1)[0]))
-        return self.task.loss(self.prepared, send_to_device(micro_batch, self.accelerator.device)) * slot.weight
+        return send_to_device(micro_batch, self.accelerator.device)
 
     def rate(self, step: int) -> float:
         """Factor on the peak learning rates in a step: every stage warms up and decays anew."""
@@ -209,6 +220,7 @@ class Trainer:
             return
         rows, features = self.validation.rows, self.validation.features
         given = {"process": accelerator.process_index, "processes": accelerator.num_processes}
+        task.refresh(inference.asking(task, self.model, accelerator.device, **given))
         outputs = inference.run(task, self.model, features, accelerator.device, **given, with_loss=True)
         if not math.isfinite(outputs.loss) and state.step:
             raise stops.diverged(outputs.loss, state, self.checkpoints)
@@ -240,30 +252,16 @@ class Trainer:
 
     def _resume(self) -> Path | None:
         """Take weights and progress from the checkpoint to resume from; returns it as it stands in this folder."""
-        source, accelerator = self.source, self.accelerator
-        if source is None:
+        accelerator = self.accelerator
+        if self.source is None:
             if accelerator.is_main_process:
                 self.metrics.unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
             return None
-        state = checkpoint.read_state(source)
-        checkpoint.load_weights(source, self.model, self.trainable)
-        self.progress = Progress(**state["progress"])
+        self.progress, own = restore(self.source, self.model, self.trainable, self.checkpoints, accelerator)
         self.earlier_seconds = self.progress.wall_seconds
-        own = go_back_to(source, self.progress, self.checkpoints, accelerator)
         if accelerator.is_main_process:
             forget_after(self.metrics, self.progress.step)
-        if accelerator.scaler and state["scaler"]:
-            accelerator.scaler.load_state_dict(state["scaler"])
-        say(f"going on from {source}" + (", which is the end of the training" if self.progress.finished else ""))
         return own
-
-    def _stages(self) -> list[Stage]:
-        """First the head alone, then everything, as the options say (Howard & Ruder 2018, section 3.3)."""
-        frozen = self.total_steps
-        if self.config.freeze != "backbone":
-            frozen = min(frozen, self.plan.steps_per_epoch * self.config.freeze_epochs)
-        stages = [Stage(0, frozen, frozen=True), Stage(frozen, self.total_steps, frozen=False)]
-        return [stage for stage in stages if stage.first < stage.last]
 
     def _prepare(self, stage: Stage, resumed: Path | None) -> None:
         """Make optimizer and model ready for a stage: DDP skips what was frozen when it wrapped the model."""

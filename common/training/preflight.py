@@ -52,10 +52,6 @@ def find_micro_batch(
         if bool(accelerator.gather(fits).min()):
             assert memory is not None
             return MicroBatch(size, memory)
-        if not task.loss_is_sum:
-            raise UserError(
-                f"a step of {size} examples does not fit into the memory: give a smaller --global_batch_size."
-            )
         if size == 1:
             raise UserError("not even one example fits into the memory: choose a smaller --model, or shorter inputs.")
         size = -(-size // 2)

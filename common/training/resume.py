@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from torch import nn
 
 from common.config import refuse_another
 from common.system.progress import say
@@ -53,6 +54,20 @@ def checkpoint_to_resume(resume: str, checkpoints: Path, identity: dict[str, Any
     if found:
         refuse_another(f"{found} belongs to", checkpoint.read_state(found)["identity"], identity)
     return found
+
+
+def restore(
+    source: Path, model: nn.Module, trainable: frozenset[str], checkpoints: Path, accelerator: Accelerator
+) -> tuple[Progress, Path]:
+    """Take a checkpoint's weights and scaler; returns its progress, and the checkpoint as it stands in the run."""
+    state = checkpoint.read_state(source)
+    checkpoint.load_weights(source, model, trainable)
+    progress = Progress(**state["progress"])
+    own = go_back_to(source, progress, checkpoints, accelerator)
+    if accelerator.scaler and state["scaler"]:
+        accelerator.scaler.load_state_dict(state["scaler"])
+    say(f"going on from {source}" + (", which is the end of the training" if progress.finished else ""))
+    return progress, own
 
 
 def go_back_to(source: Path, progress: Progress, checkpoints: Path, accelerator: Accelerator) -> Path:

@@ -13,7 +13,7 @@ from common import fine_tune as story
 from common.config import parse
 from common.data.findings import Finding
 from common.data.splits import Data
-from common.fine_tune import check_batch, check_tracker, encode_split, fine_tune, named, say_findings
+from common.fine_tune import check_tracker, encode_split, fine_tune, named, say_findings
 from common.models.pretrained import Pretrained
 from common.predictor import Predictor
 from common.run import Run
@@ -24,7 +24,6 @@ from common.system.source import used_modules
 from common.training import checkpoint
 from projects.text_classification.config import TextClassificationConfig
 from projects.text_classification.task import TextClassification
-from tests.common.tiny import TinyClassifier, TinyConfig
 from tests.conftest import sentences, write_csv
 
 
@@ -202,44 +201,6 @@ def test_many_warnings_are_one_line(
     assert alone.splitlines()[-1] == f"warning: {one}"
     assert folded.splitlines()[-1] == f"3 warnings about the rows, all of them in the report; the first: {one}"
     assert len(folded.splitlines()) == len(alone.splitlines())
-
-
-class InBatchNegatives(TinyClassifier):
-    loss_is_sum = False
-
-
-@pytest.mark.parametrize(
-    ("options", "world", "sentence"),
-    [
-        ({"micro_batch_size": 8}, "1", "--micro_batch_size would change the negatives in a batch: leave it out"),
-        ({"processes": 2}, "1", "several processes would change the negatives in a batch: start one process"),
-        ({}, "2", "several processes would change the negatives in a batch: start one process"),
-    ],
-)
-def test_a_loss_over_the_whole_batch_is_not_cut(
-    monkeypatch: pytest.MonkeyPatch, options: dict[str, int], world: str, sentence: str
-) -> None:
-    """Neither by accumulation nor by processes, whoever launched them."""
-    monkeypatch.setenv("WORLD_SIZE", world)
-    config = TinyConfig(train_file="none", **options)
-    with pytest.raises(UserError, match=sentence):
-        check_batch(InBatchNegatives(config), config)
-    check_batch(TinyClassifier(config), config)
-
-
-@pytest.mark.parametrize("options", [{}, {"micro_batch_size": 32}, {"processes": 1}])
-def test_a_loss_over_the_whole_batch_is_trained_in_one_piece(options: dict[str, int]) -> None:
-    config = TinyConfig(train_file="none", **options)
-    check_batch(InBatchNegatives(config), config)
-
-
-def test_a_cut_batch_is_refused_before_the_data_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TextClassification, "data", lambda _: pytest.fail("the data were read"))
-    monkeypatch.setattr(TextClassification, "loss_is_sum", False)
-    options = ["--train_file", "a.csv", "--micro_batch_size", "4", "--output_dir", str(tmp_path / "runs")]
-    with pytest.raises(UserError, match="would change the negatives"):
-        fine_tune("text_classification", options)
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

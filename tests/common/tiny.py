@@ -177,6 +177,38 @@ class TinyNet(nn.Module):
         return self.head(self.dropout(hidden))
 
 
+class TinyPairs(TinyClassifier):
+    """Tells each sequence's reversal from those of all other sequences in the batch, but for those of its class."""
+
+    loss_is_sum = False
+
+    def model(self) -> nn.Module:
+        torch.manual_seed(0)
+        return TinyNet(self.dropout, WIDTH, per_token=False)
+
+    def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
+        backwards = {**features, "input_ids": [row[::-1] for row in features["input_ids"]]}
+        return {**super().collate(features, epoch), "reversed": super().collate(backwards)["input_ids"]}
+
+    def represent(self, model: nn.Module, batch: Batch) -> Tensor:
+        both = torch.cat([batch["input_ids"], batch["reversed"]])  # one forward, as DDP wants
+        return nn.functional.normalize(model(both).float(), dim=1).unflatten(0, (2, -1)).transpose(0, 1)
+
+    def contrast(self, representations: Tensor, features: dict[str, list[Any]]) -> Tensor:
+        scores = 20 * representations[:, 0] @ representations[:, 1].T
+        labels = torch.tensor(features["labels"])
+        alike = (labels[:, None] == labels[None]) & ~torch.eye(len(labels), dtype=torch.bool)
+        return nn.functional.cross_entropy(
+            scores.masked_fill(alike, -torch.inf), torch.arange(len(labels)), reduction="sum"
+        )
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        return self.contrast(self.represent(model, batch), {"labels": batch["labels"].tolist()})
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
+        return [values[:CLASSES] for values in super().predict(model, batch)]
+
+
 class TinyFrozen(TinyNormed):
     """Its embedding and its LayerNorm stay as they are; what is trained has buffers, too."""
 

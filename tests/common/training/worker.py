@@ -31,6 +31,7 @@ from tests.common.tiny import (
     TinyFrozen,
     TinyLanguageModel,
     TinyNormed,
+    TinyPairs,
     TinyWindowed,
     encoded,
     features,
@@ -42,6 +43,7 @@ KINDS = {
     "language": TinyLanguageModel,
     "normed": TinyNormed,
     "frozen": TinyFrozen,
+    "pairs": TinyPairs,
 }
 
 
@@ -55,6 +57,7 @@ def main() -> None:
     parser.add_argument("--windowed", type=int, default=0, help="rows with several features to answer at the end")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--micro", type=int, default=32)
+    parser.add_argument("--global_batch_size", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--checkpoint_every", type=int, default=1)
     parser.add_argument("--freeze_epochs", type=int, default=0)
@@ -72,6 +75,7 @@ def main() -> None:
     config = TinyConfig(
         train_file="none",
         epochs=options.epochs,
+        global_batch_size=options.global_batch_size,
         checkpoint_every=options.checkpoint_every,
         log_every=1,
         learning_rate=1e-2,
