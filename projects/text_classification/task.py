@@ -13,12 +13,14 @@ from common.data.features import column
 from common.data.findings import Finding, row_names
 from common.data.splits import Data
 from common.kinds.classification import Classification
+from common.models.pooling import mean_of_tokens
 from common.models.tokenizer import load_tokenizer, unknown_id
 from common.models.weights import load_model
 from common.task.contract import Batch
 
 from .baselines import Words
 from .config import TextClassificationConfig
+from .meaningless import meaningless_texts
 from .slices import by_length, perturbed
 
 # Share of unknown tokens from which on a text is hardly read.
@@ -129,14 +131,16 @@ class TextClassification(Classification):
         return load_model(AutoModel, folder, complete)
 
     def encoder_vectors(self, encoder: Any, batch: Batch) -> Tensor:
-        """(batch, hidden) the mean of the token vectors (Reimers & Gurevych 2019)."""
+        """(batch, hidden) the mean of the token vectors."""
         mask = batch["attention_mask"]
-        tokens = encoder(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state
-        mask = mask.unsqueeze(-1)  # (batch, tokens, 1)
-        return (tokens.float() * mask).sum(dim=1) / mask.sum(dim=1)
+        return mean_of_tokens(encoder(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state, mask)
 
     def slices(self, rows: Dataset, train: Dataset) -> dict[str, list[str]]:
         return {**by_length(list(rows["text"])), **super().slices(rows, train)}
+
+    def meaningless(self, rows: Dataset, count: int, folder: Path) -> dict[str, Dataset]:
+        made = meaningless_texts(list(rows["text"]), count, self.config.seed)
+        return {kind: Dataset.from_dict({"id": texts, "text": texts}) for kind, texts in made.items()}
 
     def perturb(self, rows: Dataset) -> dict[str, list[Any]]:
         return {name: list(texts) for name, texts in perturbed(list(rows["text"]), self.config.seed).items()}

@@ -1,0 +1,28 @@
+"""What a cell with a text must be."""
+
+from collections.abc import Callable
+from typing import Any
+
+from common.data.looks import is_blank
+from common.data.streams import RowProblem
+
+
+def text_cell(option: str) -> Callable[[Any], str]:
+    """Converts a cell to a text, which stays as it is; `option` names the column in messages.
+
+    The conversion raises RowProblem on an empty cell or one that holds no text.
+    """
+
+    def convert(value: Any) -> str:
+        if value is None or (isinstance(value, str) and is_blank(value)):
+            raise RowProblem("an empty text (fill in or remove these rows)")
+        if isinstance(value, bytes):
+            raise RowProblem("a text cell with bytes that are no UTF-8 (save the column as text in UTF-8)")
+        if not isinstance(value, str):
+            wrong = f"a text cell that holds {type(value).__name__}, not text"
+            raise RowProblem(f"{wrong} (is it the right column? Name it with {option})")
+        if "\0" in value:
+            raise RowProblem("a NUL character in the text (the file is damaged or no text: save it again as UTF-8)")
+        return value
+
+    return convert

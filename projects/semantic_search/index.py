@@ -1,0 +1,84 @@
+"""The vectors of all documents, and which of them are nearest to a query's."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.metrics.ranking import DEPTH, top
+from common.system.errors import UserError
+from common.system.files import write_text, written_with_safetensors
+from common.task.contract import Prediction
+
+VECTORS, DOCUMENTS = "index.safetensors", "documents.jsonl"
+# Documents that an answer shows; further ones count for recall.
+SHOWN = 10
+# Scores that are computed at once: queries times documents.
+SCORES = 20_000_000
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The documents nearest to a query, the best first, with their cosines."""
+
+    documents: list[str]
+    scores: list[float]
+
+
+@dataclass(frozen=True)
+class Index:
+    """Documents with their vectors, ordered by id.
+
+    Attributes:
+        ids, texts: of the documents.
+        vectors: (documents, d) of unit length, fp32.
+    """
+
+    ids: list[str]
+    texts: list[str]
+    vectors: NDArray[np.float32]
+
+    def search(self, queries: NDArray[np.float32], depth: int = DEPTH) -> list[Ranking]:
+        """The nearest documents to each of (n, d) vectors, by cosine in fp32; of equal ones the smaller id first."""
+        step = max(1, SCORES // len(self.ids))
+        found = []
+        for start in range(0, len(queries), step):
+            scores = queries[start : start + step] @ self.vectors.T  # (queries, documents)
+            for row, nearest in zip(scores, top(scores, depth), strict=True):
+                found.append(Ranking([self.ids[index] for index in nearest], row[nearest].tolist()))
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write vectors and texts."""
+        from safetensors.numpy import save_file
+
+        pairs = zip(self.ids, self.texts, strict=True)
+        lines = (json.dumps({"_id": one, "text": text}, ensure_ascii=False) + "\n" for one, text in pairs)
+        write_text(folder / DOCUMENTS, "".join(lines))
+        with written_with_safetensors(folder):
+            save_file({"vectors": np.ascontiguousarray(self.vectors)}, folder / VECTORS)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Index":
+        """What `save` wrote.  Raises UserError where it is damaged."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            with (folder / DOCUMENTS).open(encoding="utf-8", newline="\n") as file:
+                documents = [json.loads(line) for line in file]
+            vectors = load_file(folder / VECTORS)["vectors"]
+            found = cls([one["_id"] for one in documents], [one["text"] for one in documents], vectors)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+            raise UserError(f"the index in {folder} cannot be read ({error}): get its files again.") from error
+        if vectors.ndim != 2 or len(vectors) != len(documents) or vectors.dtype != np.float32:
+            raise UserError(f"the index in {folder} has not one vector for each document: get its files again.")
+        return found
+
+
+def answer(found: Ranking) -> Prediction:
+    """A ranking as an answer: the first documents with their scores, and the ids of further ones."""
+    details = {"scores": [round(score, 6) for score in found.scores[:SHOWN]], "further": found.documents[SHOWN:]}
+    return Prediction(found.documents[:SHOWN], details=details)

@@ -1,0 +1,262 @@
+"""Semantic search: which documents answer a query?"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from common.data.features import column
+from common.data.findings import Finding, row_names
+from common.data.splits import Data
+from common.metrics import ranking
+from common.models.tokenizer import load_tokenizer
+from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
+
+from . import encoder, evidence
+from .config import SemanticSearchConfig
+from .documents import Corpus
+from .index import Index, answer
+
+
+class SemanticSearch(Task):
+    """Encoder that gives query and document a vector each; the nearest documents answer."""
+
+    title = "Semantic search"
+    question = "Which page answers this?"
+    for_whom = "Whoever has documents and users who describe what they want in words of their own."
+    intended_use = (
+        "Finding documents like the training ones by queries like the training ones; "
+        "it always finds something, also where nothing answers the query."
+    )
+    pipeline_tag = "sentence-similarity"
+    example = '"what you are looking for"'
+    config_class = SemanticSearchConfig
+    input_columns = ("query",)
+    metrics = (
+        Metric("mrr_10", title="MRR@10"),
+        Metric("ndcg_10", title="nDCG@10"),
+        Metric("recall_1", title="recall@1", exact=False),
+        Metric("recall_10", title="recall@10"),
+        Metric("recall_100", title="recall@100"),
+    )
+    loss_is_sum = False
+
+    def __init__(self, config: Any):
+        super().__init__(config)
+        self.corpus = Corpus()
+        self.index: Index | None = None
+        self._tokens: list[list[int]] = []
+        self._tokens_lock = threading.Lock()
+
+    # Rows
+
+    def data(self) -> Data:
+        from .rows import load_rows
+
+        self.corpus = Corpus()
+        data = load_rows(self.config, self.corpus)
+        self.settings["documents"] = len(self.corpus)
+        self.documents = sorted(self.corpus.texts)
+        self.number = {document: index for index, document in enumerate(self.documents)}
+        measured = [rows for split, rows in data.splits.items() if split != "train"]
+        self.held_out = {one["document"] for rows in measured for judged in rows["reference"] for one in judged}
+        self._tokens = []
+        return data
+
+    # Features: a query with one document that answers it, or a text alone
+
+    def load_processor(self, source: Path) -> None:
+        self.tokenizer = load_tokenizer(source)
+        self.tokenizer.model_max_length = min(self.tokenizer.model_max_length, self.config.max_length)
+
+    def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """A feature for each relevant document of a query; of documents, and of queries alone, one for each text."""
+        if "document" in rows:
+            return self._texts(self.config.document_prefix, rows["document"])
+        queries = self._texts(self.config.query_prefix, rows["query"])
+        if "reference" not in rows:
+            return queries
+        tokens = self._document_tokens()
+        features: dict[str, list[Any]] = {
+            name: [] for name in ("row", "input_ids", "positive", "negatives", "relevant", "length")
+        }
+        for row, (ids, judged, negatives) in enumerate(
+            zip(queries["input_ids"], rows["reference"], rows["negatives"], strict=True)
+        ):
+            relevant = [self.number[one["document"]] for one in judged]
+            for positive in relevant:
+                features["row"].append(row)
+                features["input_ids"].append(ids)
+                features["positive"].append(positive)
+                features["negatives"].append([self.number[document] for document in negatives])
+                features["relevant"].append(relevant)
+                features["length"].append(len(ids) + len(tokens[positive]))
+        return features
+
+    def _texts(self, prefix: str, texts: Sequence[str]) -> dict[str, list[Any]]:
+        options = {"truncation": True, "return_attention_mask": False, "return_token_type_ids": False}
+        ids = self.tokenizer([prefix + text for text in texts], **options)["input_ids"]
+        return {"input_ids": ids, "length": [len(of_text) for of_text in ids]}
+
+    def _document_tokens(self) -> list[list[int]]:
+        """The tokens of each document; made once, whichever thread asks first."""
+        with self._tokens_lock:
+            if not self._tokens:
+                texts = [self.corpus.texts[document] for document in self.documents]
+                self._tokens = self._texts(self.config.document_prefix, texts)["input_ids"]
+        return self._tokens
+
+    def check_features(self, features: Dataset) -> list[Finding]:
+        limit, found = self.tokenizer.model_max_length, []
+        first = np.unique(column(features, "row"), return_index=True)[1]
+        lengths = np.asarray([len(ids) for ids in features[first]["input_ids"]])
+        if (cut := first[lengths >= limit]).size:
+            problem, remedy = f"queries of {limit} tokens or more, cut there", "give a larger --max_length"
+            found.append(Finding("warning", "the training rows", row_names(features, cut), problem, remedy))
+        if long := sum(len(ids) >= limit for ids in self._document_tokens()):
+            problem = f"{long:,} of {len(self.documents):,} have {limit} tokens or more and are cut there"
+            found.append(Finding("warning", "the documents", [], problem, "give a larger --max_length, or split them"))
+        return found
+
+    def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
+        batch: Batch = {"queries": self._padded(features["input_ids"])}
+        if "positive" in features:
+            tokens = self._document_tokens()
+            documents = self._documents(features)  # (features, 1 + negatives)
+            batch["documents"] = self._padded([tokens[number] for number in documents.ravel()])
+            batch["features"] = {name: features[name] for name in ("positive", "negatives", "relevant")}
+        return batch
+
+    def _padded(self, texts: list[list[int]]) -> dict[str, Tensor]:
+        """(texts, tokens) ids and mask."""
+        size = (len(texts), max(map(len, texts)))
+        input_ids = np.full(size, self.tokenizer.pad_token_id or 0, dtype=np.int64)
+        mask = np.zeros(size, dtype=np.int64)
+        for index, ids in enumerate(texts):
+            input_ids[index, : len(ids)] = ids
+            mask[index, : len(ids)] = 1
+        return {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
+
+    def _documents(self, features: Mapping[str, list[Any]]) -> NDArray[np.int64]:
+        """(features, 1 + negatives) the documents of each feature, its positive first.
+
+        Where it has too few negatives, the positive stands in their place: the loss leaves that out.
+        """
+        wanted = self.config.hard_negatives
+        pairs = zip(features["positive"], features["negatives"], strict=True)
+        rows = [[positive, *negatives[:wanted]] for positive, negatives in pairs]
+        return np.asarray([[*row, *row[:1] * (1 + wanted - len(row))] for row in rows], dtype=np.int64)
+
+    # Model
+
+    def prepare(self, source: Path, train: Dataset) -> nn.Module:
+        return encoder.load(source, complete=False)
+
+    def load(self, folder: Path) -> nn.Module:
+        self.index = Index.load(folder)
+        return encoder.load(folder, complete=True)
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        assert self.index
+        prompts = {"query": self.config.query_prefix, "document": self.config.document_prefix}
+        encoder.save(model, folder, self.tokenizer.model_max_length, prompts)
+        self.tokenizer.save_pretrained(folder)
+        self.index.save(folder)
+
+    # Learning
+
+    def items(self, batch: Batch) -> int:
+        return len(batch["queries"]["input_ids"])
+
+    def represent(self, model: nn.Module, batch: Batch) -> Tensor:
+        """(b, 2 + negatives, d) unit vectors of each feature's query, its positive and its negatives."""
+        queries, documents = model(batch["queries"], batch["documents"])
+        return torch.cat([queries.unsqueeze(1), documents.unflatten(0, (len(queries), -1))], dim=1)
+
+    def contrast(self, representations: Tensor, features: dict[str, list[Any]]) -> Tensor:
+        """Cross-entropy of each query's positive among the documents of all features, by scaled cosines.
+
+        What is known to be relevant to a query is no negative of it.
+        """
+        queries, documents = representations[:, 0], representations[:, 1:].flatten(0, 1)
+        numbers = self._documents(features)
+        targets = np.arange(len(numbers)) * numbers.shape[1]
+        scores = self.config.scale * queries @ documents.T  # (features, documents)
+        known = np.stack([np.isin(numbers.ravel(), relevant) for relevant in features["relevant"]])
+        known[np.arange(len(numbers)), targets] = False
+        scores = scores.masked_fill(torch.from_numpy(known).to(scores.device), -torch.inf)
+        return nn.functional.cross_entropy(scores, torch.from_numpy(targets).to(scores.device), reduction="sum")
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        return self.contrast(self.represent(model, batch), batch["features"])
+
+    # Answering
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[NDArray[np.float32]]:
+        (vectors,) = model(batch["queries"])
+        return list(vectors.float().cpu().numpy())
+
+    def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[NDArray[np.float32]]]:
+        vectors = self.represent(model, batch)
+        return self.contrast(vectors, batch["features"]), list(vectors[:, 0].float().cpu().numpy())
+
+    def refresh(self, ask: Callable[[Dataset], Outputs]) -> None:
+        """Make the index anew."""
+        texts = [self.corpus.texts[document] for document in self.documents]
+        vectors = np.stack([of_row[0] for of_row in ask(Dataset.from_dict({"id": self.documents, "document": texts}))])
+        self.index = Index(self.documents, texts, vectors)
+
+    def finish(self, rows: Rows, outputs: Outputs) -> list[Prediction]:
+        assert self.index
+        return [answer(found) for found in self.index.search(np.stack([of_row[0] for of_row in outputs]))]
+
+    # Evidence
+
+    def statistics(self, predictions: list[Prediction], references: list[Any]) -> Any:
+        ranked = [[*prediction.value, *prediction.details.get("further", [])] for prediction in predictions]
+        relevant = [{one["document"]: one["relevance"] for one in judged} for judged in references]
+        return ranking.statistics(ranked, relevant)
+
+    def score(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        return ranking.score(sums)
+
+    def sections(self, records: list[dict[str, Any]]) -> dict[str, Any]:
+        return {}
+
+    def same(self, old: Prediction, new: Prediction, tolerance: float) -> bool:
+        """The same scores from first to last; documents may have changed places where scores are as near as that."""
+        pairs = zip(old.details["scores"], new.details["scores"], strict=True)
+        return all(abs(one - other) <= tolerance for one, other in pairs)
+
+    def in_words(self, value: list[Any], given: Any) -> str:
+        """Names of documents."""
+        names = [one["document"] if isinstance(one, dict) else one for one in value[:3]]
+        return ", ".join(names) + (", ..." if len(value) > 3 else "")
+
+    def about(self) -> str:
+        return f"It ranks {self.settings['documents']:,} documents, whose vectors are saved with it."
+
+    def slices(self, rows: Dataset, train: Dataset) -> Mapping[str, Sequence[str | None]]:
+        return evidence.slices_of(rows, self.corpus.texts)
+
+    # Baselines
+
+    def baselines(self, data: Data, source: Path) -> dict[str, Baseline]:
+        from .baselines import fit_baselines
+
+        return fit_baselines(self, [self.corpus.texts[one] for one in self.documents], self.documents, source)
+
+    def load_baseline(self, folder: Path) -> Baseline:
+        from .baselines import load
+
+        assert self.index
+        return load(self, self.index.texts, self.index.ids, folder)
+
+
+TASK = SemanticSearch
