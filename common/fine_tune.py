@@ -323,18 +323,6 @@ def _encoder(task: Task, folder: Path) -> dict[str, str]:
     return {str(file): sha256(file) for file in dict.fromkeys(files)}
 
 
-def check_batch(task: Task, config: Config) -> None:
-    """Raise UserError where accumulation or several processes would change an example's negatives."""
-    if task.loss_is_sum:
-        return
-    if config.micro_batch_size not in (None, config.global_batch_size):
-        raise UserError(
-            "--micro_batch_size would change the negatives in a batch: leave it out, or make it the global batch size."
-        )
-    if (config.processes or int(os.environ.get("WORLD_SIZE", "1"))) > 1:
-        raise UserError("several processes would change the negatives in a batch: start one process.")
-
-
 def say_findings(data: Data) -> None:
     """Print what was read and left out, and the first of the checks' warnings: the report lists them all."""
     for line in data.account:

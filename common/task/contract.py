@@ -215,9 +215,21 @@ class Task(ABC):
     def items(self, batch: Batch) -> int:
         """What the loss is summed over, known before the forward pass: rows, or tokens that count."""
 
-    @abstractmethod
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The loss *summed* over the batch's items, in fp32."""
+        raise NotImplementedError
+
+    def represent(self, model: nn.Module, batch: Batch) -> Tensor:
+        """(b, ...) what `contrast` compares of each of the b features, such as the vectors of its texts, in fp32."""
+        raise NotImplementedError
+
+    def contrast(self, representations: Tensor, features: dict[str, list[Any]]) -> Tensor:
+        """The loss summed over the features of a whole global batch, in fp32, given their columns and representations.
+
+        Under `loss_is_sum = False` the loop takes this in place of `loss`: the micro-batches of all processes are each
+        other's negatives.
+        """
+        raise NotImplementedError
 
     # Answering
 
@@ -229,8 +241,17 @@ class Task(ABC):
         """`loss` and `predict`; override it where one forward pass gives both."""
         return self.loss(model, batch), self.predict(model, batch)
 
+    @abstractmethod
     def finish(self, rows: Rows, outputs: Outputs) -> list[Prediction]:
         """The answers to n rows: windows joined, spans read off, text decoded."""
+
+    def refresh(self, ask: Callable[[Dataset], Outputs]) -> None:
+        """Make anew what answers are looked up in beside the model, such as the vectors of all documents.
+
+        Called whenever rows are to be answered with other weights; `ask` gives these weights' outputs for any rows. All
+        processes call this.
+        """
+        return
 
     def settle(self, ask: Callable[[Dataset], Outputs], validation: Dataset) -> dict[str, Any]:
         """Settings that are found after training, on validation rows: a scale, a threshold.
@@ -256,14 +277,6 @@ class Task(ABC):
     def sections(self, records: list[dict[str, Any]]) -> dict[str, Any]:
         """Further results of the test set's records by name; templates/sections/NAME.html.j2 shows each."""
         return {}
-    def refresh(self, ask: Callable[[Dataset], Outputs]) -> None:
-        """Make anew what answers are looked up in beside the model, such as the vectors of all documents.
-
-        Called whenever rows are to be answered with other weights; `ask` gives these weights' outputs for any rows. All
-        processes call this.
-        """
-        return
-
 
     def same(self, old: Prediction, new: Prediction, tolerance: float) -> bool:
         """Whether an answer given again is the one that was measured; probabilities may be `tolerance` apart."""
