@@ -41,6 +41,12 @@ def _main() -> None:
 
     command = commands.add_parser("report", help="write a run's report and model card again")
     command.add_argument("run", nargs="?", help=RUN)
+    command.add_argument(
+        "--without-rows",
+        "--without_rows",
+        action="store_true",
+        help="leave the test rows out of report.html, to show it to anybody",
+    )
     command.set_defaults(call=_report)
 
     command = commands.add_parser("predict", help="ask a run's model")
@@ -203,7 +209,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
     run = Run(_run(arguments.run))
     refresh_words(run)
-    for file in write_pages(run):
+    for file in write_pages(run, with_rows=not arguments.without_rows):
         _say(file)
 
 

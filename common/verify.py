@@ -20,7 +20,7 @@ from common.data.splits import Data
 from common.evaluation.attempts import Attempts
 from common.evaluation.baselines import ROWS
 from common.evaluation.measure import assemble, evidence
-from common.evaluation.records import describe_data, read_records
+from common.evaluation.records import derived, describe_data, read_records
 from common.evaluation.results import summarise
 from common.predictor import Predictor
 from common.reporting.card import render_card
@@ -122,8 +122,23 @@ def _numbers(
     claimed = dict(_leaves(results))
     task = predictor.task
     # The author's words are nothing that could be computed again.
-    again = assemble(run, task, manifest, summarise(read_records(run), task), results["portfolio"])
-    return len(claimed), _different(claimed, dict(_leaves(json.loads(json.dumps(again)))))
+    records = read_records(run)
+    again = assemble(run, task, manifest, summarise(records, task), results["portfolio"])
+    differences = _different(claimed, dict(_leaves(json.loads(json.dumps(again)))))
+    return len(claimed), differences + _single_rows(records, predictor)
+
+
+def _single_rows(records: list[dict[str, Any]], predictor: Predictor) -> list[Difference]:
+    """What each record says of its own scores, and how pages show it, against what the task makes of it now."""
+    scored = [record for record in records if "score" in record]
+    differences = []
+    for name in dict.fromkeys(record["set"] for record in scored):
+        of_set = [record for record in scored if record["set"] == name]
+        for record, again in zip(of_set, json.loads(json.dumps(derived(of_set, predictor.task))), strict=True):
+            said = {key: record[key] for key in ("score", "baseline_scores", "words") if key in record}
+            found = _different(dict(_leaves(said)), dict(_leaves(again)))
+            differences += [Difference(f"{name} {record['id']}: {one.where}", one.claimed, one.found) for one in found]
+    return differences
 
 
 def _data(predictor: Predictor, data: Data, manifest: dict[str, Any]) -> tuple[int, list[Difference]]:
@@ -224,8 +239,10 @@ def _pages(run: Run, results: dict[str, Any]) -> tuple[int, list[Difference]]:
     """The model card and the report, and the project's README with the results that are committed beside it."""
     project = PROJECTS / project_of(results)
     differences = []
-    for file, rendered in ((run.card, render_card), (run.report, render_report)):
-        if not file.exists() or file.read_text(encoding="utf-8") != rendered(run):
+    # Whoever shares the report may have written it without the test rows.
+    drawn = {run.card: [render_card(run)], run.report: [render_report(run), render_report(run, with_rows=False)]}
+    for file, pages in drawn.items():
+        if not file.exists() or file.read_text(encoding="utf-8") not in pages:
             differences.append(
                 Difference(
                     f"{file.name} of the run",

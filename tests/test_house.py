@@ -136,8 +136,9 @@ def test_words_of_one_kind_of_task_stand_in_its_files_alone() -> None:
 
 
 def _without_library_words(file: Path) -> str:
-    """The text of a file without the keyword arguments that libraries call so, such as matplotlib's `label=`."""
-    return re.sub(r"\b(labels?=|get_label\b|aria-label|label2id|id2label)", "", file.read_text(encoding="utf-8"))
+    """The text of a file without what libraries and HTML call so, such as matplotlib's `label=`."""
+    theirs = r"\b(labels?=|get_label\b|aria-label|label2id|id2label)|</?label\b"
+    return re.sub(theirs, "", file.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("planted", ["from common.fine_tune import fine_tune", "import projects.foundations.lessons"])

@@ -26,10 +26,10 @@ HUB_ID = re.compile(r"^([\w.-]+/[\w.-]+)(@[0-9a-f]{40})?(, .*)?$")
 AVERAGE = re.compile(r"^(macro|micro|weighted)_")
 
 
-def write_pages(run: Run) -> tuple[Path, Path]:
+def write_pages(run: Run, with_rows: bool = True) -> tuple[Path, Path]:
     """Write what people look at, the report, the picture and the model card; return the files of report and card."""
     write_picture(run)
-    return write_report(run), write_card(run)
+    return write_report(run, with_rows), write_card(run)
 
 
 def write_card(run: Run) -> Path:

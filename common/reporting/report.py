@@ -1,5 +1,7 @@
 """results.json as a page that stands alone, and as the evidence that a demo shows."""
 
+import base64
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,16 @@ from markupsafe import Markup
 
 from common.portfolio import read_portfolio
 from common.reporting import figures, markdown, wording
+from common.reporting.browser import browser
+from common.reporting.coverage import coverage
 from common.run import REPOSITORY, Run, project_of, published
 from common.system.errors import UserError
 from common.system.files import read_json, write_json, write_text
 from common.system.progress import say
 
 TEMPLATES = Path(__file__).parent / "templates"
+# The one script of the report.
+SCRIPT = "report.js"
 # Longer tables are folded.
 SHOWN_ROWS = 20
 FILTERS = (
@@ -51,18 +57,22 @@ def refresh_words(run: Run) -> None:
         write_json(run.results, {**results, "portfolio": words})
 
 
-def write_report(run: Run) -> Path:
+def write_report(run: Run, with_rows: bool = True) -> Path:
     """Write the self-contained report.html of a run, and return its file; a part that cannot be shown is a warning."""
     absent: list[str] = []
-    write_text(run.report, render_report(run, absent))
+    write_text(run.report, render_report(run, absent, with_rows))
     for sentence in absent:
         say(f"warning: {run.report.name}: {sentence}")
     return run.report
 
 
-def render_report(run: Run, absent: list[str] | None = None) -> str:
-    """The page of a run; what of it cannot be shown is added to `absent`."""
-    return _page("report.html.j2", run, read_json(run.results), read_json(run.manifest), absent)
+def render_report(run: Run, absent: list[str] | None = None, with_rows: bool = True) -> str:
+    """The page of a run, with its test rows or without any; what of it cannot be shown is added to `absent`."""
+    results = read_json(run.results)
+    if not with_rows:
+        return _page("report.html.j2", run, {**results, "worst_errors": []}, read_json(run.manifest), absent)
+    more = {"rows": lambda: browser(run, results)} if run.predictions.exists() else {}
+    return _page("report.html.j2", run, results, read_json(run.manifest), absent, **more)
 
 
 def evidence(run: Run) -> str:
@@ -76,6 +86,7 @@ def _page(
     results: wording.Results,
     manifest: dict[str, Any],
     absent: list[str] | None = None,
+    **parts: Any,
 ) -> str:
     def picture(row_id: str) -> str | None:
         file = run.input(row_id)
@@ -85,7 +96,7 @@ def _page(
         lines = run.metrics.read_text(encoding="utf-8").splitlines()
         return figures.curves(results, [json.loads(line) for line in lines])
 
-    more = {"picture": picture, "panels": panels, "shown_rows": SHOWN_ROWS}
+    more = {"picture": picture, "panels": panels, "shown_rows": SHOWN_ROWS, **parts}
     return render(template, run, results, manifest, absent, **more)
 
 
@@ -136,6 +147,16 @@ def render(
         raise UserError(f"{reason}: `kit evaluate {run.folder}` measures it again.") from error
 
 
+def content_policy() -> str:
+    """What a browser may do with the report: run its one script, and ask nobody for anything."""
+    content = (TEMPLATES / SCRIPT).read_bytes()
+    digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
 def template_folders(project: str) -> list[Path]:
     """Where templates are looked for: a project's own come first."""
     return [REPOSITORY / "projects" / project / "templates", TEMPLATES]
@@ -161,6 +182,9 @@ def _environment(results: wording.Results, is_markdown: bool) -> Environment:
         "scale_of": figures.scale_of,
         "comparison_scale": figures.comparison_scale,
         "marks": figures.marks,
+        "coverage": coverage,
+        "script": (TEMPLATES / SCRIPT).read_text(encoding="utf-8"),
+        "policy": content_policy(),
     }
     return environment
 

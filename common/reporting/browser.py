@@ -1,0 +1,276 @@
+"""The test rows in the report: what its error browser shows of each, as data that templates/report.js reads.
+
+Whether an answer is right, and the words for its score, stand in the data: the page computes no metric.
+"""
+
+import itertools
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from common.reporting import wording
+from common.run import Run
+from common.system.files import sha256
+
+# Characters of a text that are shown, and bytes of all rows together.
+QUOTED, MOST_BYTES = 600, 1_000_000
+# What a part of a marked text is.
+PLAIN, FOUND, MISSED, INVENTED, OTHERWISE = range(5)
+# What would end a script, or a line of one, in an HTML page.
+UNSAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A test row as the page shows it.
+
+    Attributes:
+        given: a text; or {"fields": (name, text) pairs}; or {"marks": (text, what it is) pairs}.
+        grade: `right`, `wrong`, or the row's own score in words.
+        right: None where a row cannot be right or wrong.
+        slices: indexes of its slices in the results.
+        badness: a key that sorts the worst first.
+    """
+
+    id: str
+    set: str
+    name: str
+    given: str | dict[str, Any]
+    reference: str
+    answer: str
+    confidence: float | None
+    sure: bool
+    doubt: str
+    grade: str
+    right: bool | None
+    baseline: str
+    baseline_grade: str
+    baseline_right: bool | None
+    slices: list[int]
+    leaked: bool
+    quoted: bool
+    badness: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Browser:
+    """The rows of a report.
+
+    Attributes:
+        rows: the worst first.
+        measured: {test set: how many rows it has}; of large sets the report holds the worst.
+        pictures: ids of rows of which the page has a picture.
+        data: the rows as JSON that can stand in a script element.
+    """
+
+    rows: list[Row]
+    measured: dict[str, int]
+    pictures: set[str]
+    data: Markup
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """{test set: how many of its rows are here} of those that are here in part."""
+        shown = dict.fromkeys(self.measured, 0)
+        for row in self.rows:
+            shown[row.set] += 1
+        return {name: count for name, count in shown.items() if count < self.measured[name]}
+
+    @property
+    def kinds(self) -> set[str]:
+        """What rows can be chosen by: right, confidence, unsure, slices; what has to be explained: quoted, marks."""
+        found = {
+            "right": any(row.right is not None for row in self.rows),
+            "confidence": any(row.confidence is not None for row in self.rows),
+            "unsure": any(not row.sure for row in self.rows),
+            "slices": any(row.slices for row in self.rows),
+            "quoted": any(row.quoted for row in self.rows),
+            "marks": any("marks" in row.given for row in self.rows if isinstance(row.given, dict)),
+        }
+        return {name for name, is_there in found.items() if is_there}
+
+
+def browser(run: Run, results: wording.Results) -> Browser:
+    """The rows of a finished run.  Raises ValueError where predictions.jsonl is not what the results were made from."""
+    if sha256(run.predictions) != results["predictions_sha256"]:
+        raise ValueError(f"{run.predictions.name} is not the file that was measured")
+    by_set: dict[str, list[Row]] = {name: [] for name in wording.parts(results)}
+    for row in _rows(run, results):
+        by_set[row.set].append(row)
+    pictures = {row["id"] for row in results["worst_errors"] if run.input(row["id"])}
+    rows = sorted(_fitting(by_set.values()), key=lambda row: row.badness)
+    measured = {name: len(rows) for name, rows in by_set.items()}
+    return Browser(rows, measured, pictures, _as_data(rows, list(by_set), pictures))
+
+
+def _rows(run: Run, results: wording.Results) -> Iterator[Row]:
+    kind = wording.primary(results)
+    best = {name: (part["comparison"] or {}).get("against") for name, part in wording.parts(results).items()}
+    slice_ids = {(row["slice"], row["value"]): index for index, row in enumerate(results["slices"])}
+    with run.predictions.open(encoding="utf-8", newline="\n") as file:
+        for place, line in enumerate(file):
+            record = json.loads(line)
+            if "score" not in record:
+                raise ValueError(f"an earlier version of the kit measured them, `kit evaluate {run.folder}` does again")
+            yield _row(record, place, best[record["set"]], kind, slice_ids)
+
+
+def _row(
+    record: dict[str, Any], place: int, best: str | None, kind: wording.Kind, slice_ids: dict[tuple[str, str], int]
+) -> Row:
+    words, prediction = record.get("words", {}), record["prediction"]
+    score, confidence = record["score"], prediction.get("confidence")
+    right, baseline_score = is_right(score, kind), record["baseline_scores"].get(best)
+    value = words.get("baselines", {}).get(best, record["baselines"].get(best, {}).get("value"))
+    return Row(
+        id=record["id"],
+        set=record["set"],
+        name=_name(record["id"]),
+        given=_given(record),
+        reference=wording.excerpt(words.get("reference", record["reference"]), QUOTED),
+        answer=wording.excerpt(words.get("prediction", prediction["value"]), QUOTED),
+        confidence=None if confidence is None else round(confidence, 4),
+        sure=prediction.get("sure", True),
+        doubt=_doubt(prediction),
+        grade=_grade(score, kind),
+        right=right,
+        baseline="" if best is None else wording.excerpt(value, QUOTED),
+        baseline_grade="" if best is None else _grade(baseline_score, kind),
+        baseline_right=None if best is None else is_right(baseline_score, kind),
+        slices=[slice_ids[part] for part in record.get("slices", {}).items() if part in slice_ids],
+        leaked=record["leaked"],
+        quoted=any(len(text) > QUOTED for text in _texts(record["input"])),
+        badness=_badness(score, confidence or 0.0, right, kind, place),
+    )
+
+
+def is_right(score: float | None, kind: wording.Kind) -> bool | None:
+    """Whether a row has the best score that there is; None where it has no score, or none is the best."""
+    if score is None or (kind["higher_is_better"] and kind["unit"] != "share"):
+        return None
+    return bool(score == (1.0 if kind["higher_is_better"] else 0.0))
+
+
+def _badness(
+    score: float | None, confidence: float, right: bool | None, kind: wording.Kind, place: int
+) -> tuple[Any, ...]:
+    """The worst score first, of equal ones the most confident; but of right answers the least confident."""
+    if score is None:
+        return (math.inf, confidence, place)
+    return (score if kind["higher_is_better"] else -score, confidence if right else -confidence, place)
+
+
+def _doubt(prediction: dict[str, Any]) -> str:
+    """Whether the model is not sure, and why, where it says so."""
+    if prediction.get("sure", True):
+        return ""
+    return f"not sure: {wording.printable(prediction['doubt'])}" if prediction.get("doubt") else "not sure"
+
+
+def _grade(score: float | None, kind: wording.Kind) -> str:
+    """A row's own score in words."""
+    if score is None:
+        return ""
+    if kind["exact"] and kind["unit"] == "share":
+        return "right" if is_right(score, kind) else "wrong"
+    return f"{kind['title']} {wording.number({'value': score, 'low': None, 'high': None}, kind)}"
+
+
+def _name(row_id: str) -> str:
+    """What a reader calls a row: `row 17` of its file, or the row's own file."""
+    name = row_id.partition(":")[2] or row_id
+    return f"row {name}" if name.isdecimal() else wording.printable(name)
+
+
+def _given(record: dict[str, Any]) -> str | dict[str, Any]:
+    """The input: its spans marked where reference and answer are spans in it."""
+    given = record["input"]
+    if isinstance(given, dict):
+        return {"fields": [(name, wording.excerpt(value, QUOTED)) for name, value in given.items()]}
+    spans = [_spans(value, given) for value in (record["reference"], record["prediction"]["value"])]
+    if any(spans) and None not in spans and len(given) <= QUOTED:
+        return {"marks": marked(given, *(span or [] for span in spans))}
+    return wording.excerpt(given, QUOTED)
+
+
+def _texts(given: Any) -> list[str]:
+    return [wording.shown(value) for value in (given.values() if isinstance(given, dict) else [given])]
+
+
+# First character, last character + 1, and what stands there.
+Span = tuple[int, int, str]
+
+
+def _spans(value: Any, given: Any) -> list[Span] | None:
+    """A value that is a list of spans of a text; None where it is anything else."""
+    if not isinstance(value, list) or not isinstance(given, str):
+        return None
+    found = []
+    for one in value:
+        if not isinstance(one, dict) or not all(isinstance(one.get(end), int) for end in ("start", "end")):
+            return None
+        kind = {name: part for name, part in one.items() if name not in ("start", "end")}
+        if any(part is not None for part in kind.values()):  # else nobody knows what stands there
+            found.append((one["start"], one["end"], json.dumps(kind, sort_keys=True)))
+    return found
+
+
+def marked(text: str, reference: list[Span], answer: list[Span]) -> list[tuple[str, int]]:
+    """The text in parts, each with what it is.
+
+    PLAIN, FOUND, MISSED, INVENTED, or OTHERWISE: both mark it, but as something else, or not from the same place to the
+    same place.
+    """
+    ends = {end for start, stop, _ in (*reference, *answer) for end in (start, stop) if 0 < end < len(text)}
+    cuts = [0, *sorted(ends), len(text)]
+    parts: list[tuple[str, int]] = []
+    for start, end in itertools.pairwise(cuts):
+        true, said = ({span for span in spans if span[0] <= start and end <= span[1]} for spans in (reference, answer))
+        both = FOUND if true == said else OTHERWISE
+        what = both if true and said else MISSED if true else INVENTED if said else PLAIN
+        parts.append((wording.printable(text[start:end]), what))
+    return parts
+
+
+def _fitting(sets: Iterable[list[Row]]) -> list[Row]:
+    """As many rows as fit: those of the test set, then those of the others in turn, of each the worst first."""
+    test, *others = ([(rank, row) for rank, row in enumerate(sorted(rows, key=_key))] for rows in sets)
+    taken, size = [], 0
+    for _, row in [*test, *sorted((pair for rows in others for pair in rows), key=lambda pair: pair[0])]:
+        size += len(json.dumps([row.given, row.reference, row.answer, row.baseline], ensure_ascii=False).encode())
+        if size > MOST_BYTES:
+            break
+        taken.append(row)
+    return taken
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    return row.badness
+
+
+def _as_data(rows: list[Row], sets: list[str], pictures: set[str]) -> Markup:
+    """The rows column by column, texts that occur often by their index in `texts`."""
+    texts: dict[str, int] = {}
+
+    def index(text: str) -> int:
+        return texts.setdefault(text, len(texts))
+
+    columns: dict[str, list[Any]] = {
+        "set": [sets.index(row.set) for row in rows],
+        "name": [row.name for row in rows],
+        "given": [row.given for row in rows],
+        "place": [row.badness[-1] for row in rows],
+        "confidence": [row.confidence for row in rows],
+        "slices": [row.slices for row in rows],
+    }
+    for name in ("reference", "answer", "baseline", "grade", "baseline_grade", "doubt"):
+        columns[name] = [index(getattr(row, name)) for row in rows]
+    for name in ("sure", "right", "baseline_right", "leaked"):
+        columns[name] = [None if (value := getattr(row, name)) is None else int(value) for row in rows]
+    picture = {number: row.id for number, row in enumerate(rows) if row.id in pictures}
+    content = {"sets": sets, "texts": list(texts), "pictures": picture, "columns": columns}
+    return Markup(json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(UNSAFE))
