@@ -26,7 +26,28 @@ import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VISITORS, FLOOD, WARM_UP = 32, 60, 60.0
-WORDS = "a charming little film that never outstays its welcome but the plot is dull and we have seen it before".split()
+WORDS = [
+    "a",
+    "charming",
+    "little",
+    "film",
+    "that",
+    "never",
+    "outstays",
+    "its",
+    "welcome",
+    "but",
+    "the",
+    "plot",
+    "is",
+    "dull",
+    "and",
+    "we",
+    "have",
+    "seen",
+    "it",
+    "before",
+]
 
 
 def main() -> None:
