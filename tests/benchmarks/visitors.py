@@ -26,28 +26,7 @@ import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VISITORS, FLOOD, WARM_UP = 32, 60, 60.0
-WORDS = [
-    "a",
-    "charming",
-    "little",
-    "film",
-    "that",
-    "never",
-    "outstays",
-    "its",
-    "welcome",
-    "but",
-    "the",
-    "plot",
-    "is",
-    "dull",
-    "and",
-    "we",
-    "have",
-    "seen",
-    "it",
-    "before",
-]
+WORDS = ("a charming little film", "that never outstays its welcome", "but the plot is dull", "seen it before")
 
 
 def main() -> None:
@@ -107,7 +86,7 @@ async def visitor(address: str, own: str, number: int, end: float, waited: list[
     chance = random.Random(number)
     async with client(address, own) as http:
         while time.monotonic() < end:
-            text = " ".join(chance.choices(WORDS, k=chance.randrange(4, 30)))
+            text = " ".join(chance.choices(WORDS, k=chance.randrange(1, 9)))
             started = time.monotonic()
             try:
                 said[f"visitor: {await asked(http, text)}"] += 1
