@@ -23,7 +23,7 @@ from common.reporting.markdown import inline
 from common.run import Run
 from common.system.errors import UserError
 from common.system.files import read_json
-from common.system.progress import bar, duration, say, say_table
+from common.system.progress import bar, console, duration, say, say_pairs, say_table, table_width
 from common.system.terminal import on_one_line
 from common.task.contract import Task
 
@@ -200,18 +200,25 @@ def _plain(value: Any) -> str:
 
 
 def print_blocks(blocks: Sequence[Block]) -> None:
-    """Print the tables; where one is too wide for the terminal, its cells take several lines."""
+    """Print the tables; one that would break numbers at the terminal's edge is printed as a list."""
     for block in blocks:
-        if block.title and (block.rows or not block.columns):
+        if block.rows or not block.columns:
             say()
             say(block.title, style="bold")
-        if block.rows:
-            table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-            for column in block.columns:
-                table.add_column(on_one_line(column), overflow="fold")
-            for row in block.rows:
-                table.add_row(*(Text(on_one_line(cell)) for cell in row))
+        if not block.rows:
+            continue
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        for number, column in enumerate(block.columns, start=1):
+            table.add_column(on_one_line(column), no_wrap=number < len(block.columns))
+        for row in block.rows:
+            table.add_row(*(Text(on_one_line(cell)) for cell in row))
+        if not console.is_terminal or table_width(table, narrowest=True) <= console.width:
             say_table(table)
+            continue
+        for name, *cells in block.rows:
+            say(on_one_line(name))
+            named = zip(block.columns[1:], cells, strict=True)
+            say_pairs({on_one_line(column): on_one_line(cell) for column, cell in named if cell})
 
 
 def to_markdown(blocks: Sequence[Block]) -> str:

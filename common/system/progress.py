@@ -23,6 +23,8 @@ from common.system.terminal import printable
 
 Item = TypeVar("Item")
 WIDEST = 10_000
+# Columns of the terminal that a bar, its numbers and its times need, and those that its name gets at least.
+BESIDE, SHORTEST = 42, 12
 
 
 class SafeConsole(Console):
@@ -80,6 +82,7 @@ def say_pairs(pairs: Mapping[str, str | Text], whole: bool = False) -> None:
     elif is_main_process():
         grid = Table.grid(padding=(0, 2))
         grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
         for name, value in pairs.items():
             grid.add_row(f"  {name}", value)
         console.print(grid)
@@ -95,9 +98,10 @@ def say_table(table: Table) -> None:
         SafeConsole(file=console.file, width=max(console.width, table_width(table))).print(table)
 
 
-def table_width(table: Table) -> int:
-    """Columns of the terminal that a table needs."""
-    return console.measure(table, options=console.options.update(max_width=WIDEST)).maximum
+def table_width(table: Table, narrowest: bool = False) -> int:
+    """Columns of the terminal that a table needs; at its `narrowest` its cells are broken wherever they may be."""
+    needs = console.measure(table, options=console.options.update(max_width=WIDEST))
+    return needs.minimum if narrowest else needs.maximum
 
 
 class Steps:
@@ -157,7 +161,9 @@ def bar(description: str, total: float | None = None, completed: float = 0) -> I
             _shown.append(stack.enter_context(Progress(*columns, console=console, transient=True)))
             stack.callback(_shown.clear)
         progress = _shown[0]
-        task = progress.add_task(printable(description), total=total, completed=completed)
+        name = Text(printable(description))
+        name.truncate(max(console.width - BESIDE, SHORTEST), overflow="ellipsis")
+        task = progress.add_task(name.plain, total=total, completed=completed)
         stack.callback(progress.remove_task, task)
         yield lambda done: progress.update(task, completed=done)
 

@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import io
 import json
 import shutil
 from pathlib import Path
@@ -10,13 +11,16 @@ import numpy as np
 import pytest
 
 from common import cli
+from common import compare as compare_module
 from common.compare import compare, paired_difference, print_blocks, to_markdown
 from common.fine_tune import fine_tune
 from common.metrics import classification
 from common.metrics.intervals import Bootstrap, mcnemar
 from common.run import Run
+from common.system import progress
 from common.system.errors import UserError
 from common.system.files import read_json, write_json
+from common.system.progress import SafeConsole
 from tests.common.reporting import synthetic
 
 PROJECT = "text_classification"
@@ -112,6 +116,22 @@ def test_runs_on_other_rows_stand_side_by_side_and_it_is_said(
     print_blocks(blocks)
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) < 200 and "seed-1" in printed and "other rows" in printed
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_no_number_is_broken_at_the_edge_of_a_terminal(
+    two_seeds: tuple[Run, Run], width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = SafeConsole(soft_wrap=True, file=io.StringIO(), force_terminal=True, color_system=None, width=width)
+    for module in (compare_module, progress):
+        monkeypatch.setattr(module, "console", console)
+    blocks = compare([run.folder for run in two_seeds])
+    print_blocks(blocks)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    printed = printed[printed.index("accuracy in %") :]
+    assert max(map(len, printed.splitlines())) <= width
+    (test,) = (block for block in blocks if block.title.startswith("test"))
+    assert all(cell in printed for row in test.rows for cell in row[:4])
 
 
 def test_a_comparison_as_markdown_is_a_table_whatever_a_run_is_called(
