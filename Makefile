@@ -6,9 +6,10 @@ KIT := .venv/bin/kit
 .PHONY: run demo test browser-tools lint clean
 
 .venv/.installed: pyproject.toml constraints.txt
-	@echo "installing into .venv; this takes some minutes"
+	@echo "installing into .venv: this takes some minutes; what pip says goes to .venv/install.log"
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@.venv/bin/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[test]' \
+		>.venv/install.log 2>&1 || { cat .venv/install.log; exit 1; }
 	@touch $@
 
 run: .venv/.installed
