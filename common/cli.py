@@ -72,6 +72,7 @@ def _main() -> None:
     command.add_argument("run", help="a run: its path, project/name, or its name")
     command.add_argument("folder", type=Path)
     command.add_argument("--push", metavar="USER/NAME", help="upload it, too (needs a token)")
+    command.add_argument("--training-rows", action="store_true", help="publish the training rows that it shows, too")
     _publishing(command)
     command.set_defaults(call=_space)
 
@@ -300,7 +301,8 @@ def _space(arguments: argparse.Namespace) -> None:
 
     if arguments.push:
         check_upload(arguments.push)  # before anything is written
-    folder = write_space(_run(arguments.run), arguments.folder, arguments.allow_tokens, arguments.push)
+    options = arguments.allow_tokens, arguments.push, arguments.training_rows
+    folder = write_space(_run(arguments.run), arguments.folder, *options)
     _say(folder)
     if arguments.push:
         _say(push_space(folder, arguments.push, arguments.private))

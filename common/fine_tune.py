@@ -224,6 +224,10 @@ class Training:
         with whole_folder(self.run.model) as draft, written_with_safetensors(draft):
             self.task.save(model, draft)
             save_settings(self.task, draft)
+        with whole_folder(self.run.neighbours) as draft:
+            self.task.keep(draft)
+        if not any(self.run.neighbours.iterdir()):
+            self.run.neighbours.rmdir()
 
     def _write_manifest(
         self,

@@ -52,6 +52,7 @@ class Predictor:
             raise UserError(f"{problem}: get the run's files again, or train it anew.")
         model = Run(folder).model
         task.load_processor(model)
+        task.recall(Run(folder).neighbours)
         return cls(task, task.load(model), precision, folder)
 
     def predict(self, inputs: list[Any], name: str = "") -> list[Prediction]:

@@ -36,6 +36,7 @@ PACKAGES = (
     "safetensors",
 )
 
+NEAREST_ROWS = "rows.jsonl"
 # Seconds in which a lock is tried again: whoever held it may have removed its file since it was opened.
 LOOK_TWICE = 0.2
 
@@ -95,6 +96,16 @@ class Run:
     @property
     def baseline(self) -> Path:
         return self.inside("baseline")
+
+    @property
+    def neighbours(self) -> Path:
+        """Vectors of training rows that answers are held against; they are not pushed with the model."""
+        return self.inside("neighbours")
+
+    @property
+    def nearest_rows(self) -> Path:
+        """These rows themselves, for a demo to show; they are published only where that is asked for."""
+        return self.inside(f"neighbours/{NEAREST_ROWS}")
 
     @property
     def inputs(self) -> Path:
@@ -255,7 +266,7 @@ def find_run(name: str | None, output_dir: str = "runs") -> Path:
 
 def vouched_files(run: Run) -> list[Path]:
     """The files that results, curves and the demo's answers depend on; the manifest holds the sha256 of each."""
-    files = sorted(file for folder in ("model", "baseline", "inputs") for file in run.files(folder))
+    files = sorted(file for folder in ("model", "baseline", "neighbours", "inputs") for file in run.files(folder))
     return [run.predictions, run.metrics, *files]
 
 

@@ -94,7 +94,19 @@ class Measured:
             "metrics": bootstrap.intervals(self.statistics, self.task.score, self.shares),
             "baselines": found,
             "comparison": self._comparison(bootstrap, found, others),
+            **self._doubted(),
         }
+
+    def _doubted(self) -> dict[str, Any]:
+        """How many rows the model doubts for a reason beside its confidence, and the scores on those and on the others.
+
+        Nothing where it doubts none.
+        """
+        doubted = np.asarray([bool(prediction.doubt) for prediction in self.predictions])
+        if not doubted.any():
+            return {}
+        share = float(doubted.mean())
+        return {"doubted": {"share": share, "those": self._part(doubted), "others": self._part(~doubted)}}
 
     def _comparison(self, bootstrap: Bootstrap, found: dict[str, Any], others: dict[str, Any]) -> dict[str, Any] | None:
         """The model against the best baseline; None where no baseline could be measured."""

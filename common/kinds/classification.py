@@ -4,9 +4,11 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -19,7 +21,9 @@ from common.evaluation.records import groups_of
 from common.kinds.classification_checks import labels_of
 from common.metrics import calibration, classification
 from common.metrics.intervals import Bootstrap
+from common.models import regression
 from common.models.heads import new_head, start_head
+from common.models.neighbours import DIGITS, ROWS, Neighbours, farthest, inputs_of, last_layer, write_shown
 from common.models.weights import load_model
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
@@ -28,6 +32,23 @@ CONFUSED = 20
 MATRIX_CLASSES = 30
 # Labels that the model card names one by one.
 NAMED = 20
+UNLIKE = "unlike its training data"
+# Inputs of each kind without a meaning that the model is asked about.
+MEANINGLESS = 100
+
+
+class Read(NamedTuple):
+    """What the model makes of an input.
+
+    Attributes:
+        logits: (c,).
+        vector: (d,) what its last layer reads, as long as no training rows are remembered.
+        nearest: distances to the nearest of those, and their indices, (k,) each.
+    """
+
+    logits: NDArray[np.float32]
+    vector: NDArray[np.float32] | None = None
+    nearest: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
 
 
 class Classification(Task):
@@ -37,6 +58,9 @@ class Classification(Task):
     auto_class: ClassVar[str]  # of transformers
     simple_vectors: ClassVar[str]  # name of the baseline that knows no pretrained model
     processor: Any
+    rows_read: Data  # by `data`
+    remembered: Dataset  # the training rows of `neighbours`, while these are new
+    neighbours: Neighbours | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -45,9 +69,9 @@ class Classification(Task):
         return labels
 
     def data(self) -> Data:
-        data = self.load_data()
-        self.settings["labels"] = labels_of(data)
-        return data
+        self.rows_read = self.load_data()
+        self.settings["labels"] = labels_of(self.rows_read)
+        return self.rows_read
 
     @abstractmethod
     def load_data(self) -> Data:
@@ -72,6 +96,20 @@ class Classification(Task):
     def save(self, model: nn.Module, folder: Path) -> None:
         model.save_pretrained(folder)  # type: ignore[operator]
         self.processor.save_pretrained(folder)
+
+    def keep(self, folder: Path) -> None:
+        """Vectors of training rows, and what a demo shows of these rows."""
+        if self.neighbours is None:
+            return
+        self.neighbours.save(folder)
+        write_shown(folder, [(row["reference"], self.small_input(row)) for row in self.remembered])
+
+    def recall(self, folder: Path) -> None:
+        self.neighbours = Neighbours.load(folder)
+
+    def small_input(self, row: Mapping[str, Any]) -> str:
+        """What a demo shows of a training row: a text, or the data URI of a small picture."""
+        return str(self.shown_input(row))
 
     def _auto(self) -> Any:
         import transformers
@@ -101,43 +139,110 @@ class Classification(Task):
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         return self._loss(self.logits(model, batch), batch)
 
-    def predict(self, model: nn.Module, batch: Batch) -> list[NDArray[np.float32]]:
-        return list(self.logits(model, batch).float().cpu().numpy())
+    def predict(self, model: nn.Module, batch: Batch) -> list[Read]:
+        logits, vectors = self._read(model, batch)
+        rows = logits.float().cpu().numpy()
+        if vectors is None:
+            return [Read(row) for row in rows]
+        if self.neighbours is None:
+            return [Read(row, vector) for row, vector in zip(rows, vectors.float().cpu().numpy(), strict=True)]
+        return [Read(row, nearest=pair) for row, *pair in zip(rows, *self.neighbours.nearest(vectors), strict=True)]
 
-    def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[NDArray[np.float32]]]:
+    def _read(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """(b, c) logits, and (b, d) what the last layer reads; None where that is one vector for each token."""
+        with inputs_of(last_layer(model, len(self.labels))) as read:
+            logits = self.logits(model, batch)
+        return logits, read[-1] if read[-1].ndim == 2 else None
+
+    def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[Read]]:
         logits = self.logits(model, batch)
-        return self._loss(logits, batch), list(logits.float().cpu().numpy())
+        return self._loss(logits, batch), [Read(row) for row in logits.float().cpu().numpy()]
 
     def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
         smoothing = self.config.label_smoothing
         return nn.functional.cross_entropy(logits.float(), batch["labels"], label_smoothing=smoothing, reduction="sum")
 
     def finish(self, rows: Rows, outputs: Outputs) -> list[Prediction]:
-        return self._answers([of_row[0].tolist() for of_row in outputs])
+        return self._answers([self._details(of_row[0]) for of_row in outputs])
 
-    def _answers(self, logits: list[list[float]]) -> list[Prediction]:
-        """Labels with calibrated confidence; logits are rounded first, so predictions.jsonl holds all that decides."""
-        if not logits:
+    def _details(self, read: Read) -> dict[str, Any]:
+        """All that decides an answer, rounded, so that predictions.jsonl holds it as it was used."""
+        details: dict[str, Any] = {"logits": [float(f"{value:.6g}") for value in read.logits.tolist()]}
+        if read.nearest is not None:
+            distances, indices = read.nearest
+            details |= {"distance": round(float(distances[0]), DIGITS), "nearest": indices.tolist()}
+        return details
+
+    def _answers(self, details: list[dict[str, Any]]) -> list[Prediction]:
+        """Labels with calibrated confidence; an input unlike the training data is never sure."""
+        if not details:
             return []
-        rounded = [[float(f"{value:.6g}") for value in row] for row in logits]
-        probabilities = calibration.probabilities(np.asarray(rounded), self.settings.get("temperature", 1.0))
+        logits = np.asarray([of_row["logits"] for of_row in details])
+        probabilities = calibration.probabilities(logits, self.settings.get("temperature", 1.0))
         threshold = self.settings.get("threshold") or 0.0
         answers = []
-        for row, best, confidence in zip(rounded, probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True):
-            confidence = round(float(confidence), 6)
-            answers.append(Prediction(self.labels[best], confidence, confidence >= threshold, {"logits": row}))
+        for of_row, best, highest in zip(details, probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True):
+            confidence, unlike = round(float(highest), 6), self._is_unlike(of_row)
+            sure = confidence >= threshold and not unlike
+            answers.append(Prediction(self.labels[best], confidence, sure, of_row, UNLIKE if unlike else ""))
         return answers
 
+    def _is_unlike(self, details: dict[str, Any]) -> bool:
+        most = self.settings.get("farthest")
+        return most is not None and details.get("distance", 0.0) > most
+
     def settle(self, ask: Callable[[Dataset], Outputs], validation: Dataset) -> dict[str, Any]:
-        """The temperature, and the confidence from which on an answer is sure: 1 and None for too few rows."""
+        """What decides whether an answer is sure: temperature, confidence, and distance to the nearest training row.
+
+        1 and None for too few rows. The training rows that distances are measured to are remembered.
+        """
+        self.neighbours = None
         if len(validation) < calibration.FEWEST_ROWS:
-            return {"temperature": 1.0, "threshold": None}
-        logits = np.asarray([of_row[0] for of_row in ask(validation)], dtype=np.float64)
+            return {"temperature": 1.0, "threshold": None, "farthest": None, "meaningless": {}}
+        self.neighbours = self._remember(ask)
+        details = [self._details(of_row[0]) for of_row in ask(validation)]
+        logits = np.asarray([of_row["logits"] for of_row in details], dtype=np.float64)
         references = np.asarray(self.class_ids({"reference": list(validation["reference"])})["labels"])
         temperature = round(calibration.fit_temperature(logits, references), 6)
         confidence = calibration.probabilities(logits, temperature).max(axis=1)
-        threshold = calibration.answer_threshold(confidence, logits.argmax(axis=1) == references)
-        return {"temperature": temperature, "threshold": round(threshold, 6)}
+        most = self._farthest(details, validation)
+        far = np.asarray([most is not None and of_row["distance"] > most for of_row in details])
+        # An answer to what is unlike the training rows is not sure, however high its confidence.
+        threshold = calibration.answer_threshold(np.where(far, 0.0, confidence), logits.argmax(axis=1) == references)
+        threshold = max(threshold, float(confidence[~far].min()))
+        settled = {"temperature": temperature, "threshold": round(threshold, 6), "farthest": most}
+        return {**settled, "meaningless": self._found_unlike(ask, validation, most)}
+
+    def _remember(self, ask: Callable[[Dataset], Outputs]) -> Neighbours | None:
+        """Some training rows of every label; None where the model's last layer reads no vector of a whole input."""
+        self.remembered = remembered_rows(self.rows_read.splits["train"], self.config.seed)
+        vectors = [of_row[0].vector for of_row in ask(self.remembered)]
+        return None if vectors[0] is None else Neighbours(torch.from_numpy(np.stack(vectors)))
+
+    def _farthest(self, details: list[dict[str, Any]], validation: Dataset) -> float | None:
+        """The distance beyond which a row is unlike the training rows, by validation rows that are none of these."""
+        leaked = set(self.rows_read.leaked.get("validation", ()))
+        pairs = zip(details, validation["id"], strict=True)
+        distances = [of_row["distance"] for of_row, name in pairs if "distance" in of_row and name not in leaked]
+        return farthest(np.asarray(distances))
+
+    def _found_unlike(
+        self, ask: Callable[[Dataset], Outputs], validation: Dataset, most: float | None
+    ) -> dict[str, float]:
+        """{kind: share of inputs without a meaning that are found to be unlike the training rows}."""
+        if most is None:
+            return {}
+        with TemporaryDirectory() as folder:
+            asked = self.meaningless(validation, MEANINGLESS, Path(folder))
+            answers = {kind: [self._details(of_row[0]) for of_row in ask(rows)] for kind, rows in asked.items()}
+        return {
+            kind: round(float(np.mean([of_row["distance"] > most for of_row in details])), 6)
+            for kind, details in answers.items()
+        }
+
+    def meaningless(self, rows: Dataset, count: int, folder: Path) -> dict[str, Dataset]:
+        """{kind: rows without a meaning}, made of these rows; files go to the folder."""
+        return {}
 
     def probabilities(self, prediction: Prediction) -> dict[str, float]:
         """The calibrated probability of every label."""
@@ -176,7 +281,15 @@ class Classification(Task):
             "calibration": self._calibration(records, logits, true),
             "confusion": self._confusion(predicted, true),
             "classes": {"classes": classification.per_class(predicted, true, self.labels)},
+            **self._unlike(),
         }
+
+    def _unlike(self) -> dict[str, Any]:
+        """From which distance on an input is unlike the training rows; how many are, each set of rows says itself."""
+        if self.settings.get("farthest") is None:
+            return {}
+        found = {name: self.settings[name] for name in ("farthest", "meaningless")}
+        return {"unlike": {**found, "doubt": UNLIKE, "remembered": len(self.neighbours or ())}}
 
     def _calibration(
         self, records: list[dict[str, Any]], logits: NDArray[np.float64], true: NDArray[np.int64]
@@ -207,8 +320,8 @@ class Classification(Task):
         """An answer follows from its logits, and no probability has moved by more than the tolerance."""
         if not old.details:
             return bool(old.value == new.value)
-        (stated,) = self._answers([old.details["logits"]])
-        if stated != old:
+        (stated,) = self._answers([old.details])
+        if stated != old or abs(old.details.get("distance", 0) - new.details.get("distance", 0)) > tolerance:
             return False
         both = np.asarray([old.details["logits"], new.details["logits"]])
         one, two = calibration.probabilities(both, self.settings["temperature"])
@@ -260,3 +373,8 @@ class Classification(Task):
             return self._frozen(folder / "encoder", True) if kind == FrozenEncoder.kind else self.load_vectors(folder)
 
         return baselines.load(folder, load_vectors)
+
+
+def remembered_rows(train: Dataset, seed: int) -> Dataset:
+    """The training rows that inputs are held against: all, or `ROWS` of them, some of every label."""
+    return train.select(regression.draw(train["reference"], ROWS, seed))

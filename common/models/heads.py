@@ -16,6 +16,7 @@ from torch import nn
 
 from common.inference import layer_inputs
 from common.models import regression
+from common.models.neighbours import last_layer
 from common.models.weights import load_model
 from common.system.progress import say
 from common.task.contract import Task
@@ -61,8 +62,7 @@ def start_head(
     of which at most `ROWS` are used. A model whose last layer reads one vector per token is left as it is, and so is
     one with more outputs than a regression can have.
     """
-    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    head = [module for module in linear if module.out_features == classes][-1]
+    head = last_layer(model, classes)
     if not regression.is_affordable(classes, head.in_features):
         say(f"warning: the head starts at random: a regression of {classes:,} classes would take too much memory.")
         return

@@ -56,11 +56,11 @@ def answer_line(text: str, answer: "Prediction") -> str:
     from common.task.contract import as_key
 
     confidence = "" if answer.confidence is None else f"{answer.confidence:6.1%}  "
-    doubt = "" if answer.sure else " (not sure)"
+    doubt = "" if answer.sure else f" (not sure: {answer.doubt})" if answer.doubt else " (not sure)"
     return on_one_line(f"{confidence}{as_key(answer.value)}{doubt}   {text}")
 
 
 def answer_json(text: str, answer: "Prediction") -> str:
     """An answer as a line of JSON, in ASCII."""
     content = {"input": text, "value": answer.value, "confidence": answer.confidence, "sure": answer.sure}
-    return json.dumps(content)
+    return json.dumps(content | ({"doubt": answer.doubt} if answer.doubt else {}))

@@ -46,10 +46,13 @@ if __name__ == "__main__":
 '''
 
 
-def write_space(folder: Path, target: Path, allow_tokens: bool = False, name: str | None = None) -> Path:
+def write_space(
+    folder: Path, target: Path, allow_tokens: bool = False, name: str | None = None, training_rows: bool = False
+) -> Path:
     """Write the Space of a run into a folder that is empty, missing, or as this function left it.
 
-    `name` is what it will be called on the Hub, whose previews of links then show the run's picture.
+    `name` is what it will be called on the Hub, whose previews of links then show the run's picture. The training rows
+    that the demo shows beside an answer are published with `training_rows` only.
 
     Raises UserError where that cannot be, or where a file of the run is not the one that was measured.
     """
@@ -64,7 +67,7 @@ def write_space(folder: Path, target: Path, allow_tokens: bool = False, name: st
     modules = used_modules(*start, skip=lambda name: bool(SKIPPED.match(name)))
     with whole_folder(target) as draft:
         _copy_code(modules, project, draft)
-        _copy_run(run, draft / "run")
+        _copy_run(run, draft / "run", training_rows)
         write_text(draft / "app.py", APP.format(project=project))
         write_text(draft / "requirements.txt", "".join(f"{line}\n" for line in [*CPU_WHEELS, *requirements(modules)]))
         write_text(draft / "README.md", _readme(run, name))
@@ -125,10 +128,11 @@ def _copy_code(modules: dict[str, Path], project: str, target: Path) -> None:
     shutil.copyfile(REPOSITORY / "LICENSE", target / "LICENSE")
 
 
-def _copy_run(run: Run, target: Path) -> None:
+def _copy_run(run: Run, target: Path, training_rows: bool) -> None:
     """Model, best baseline and evidence, without the folders of this machine."""
     results, manifest = published(run)
-    measured = [file for file in check_vouched(run) if file != run.predictions]
+    private = {run.predictions} if training_rows else {run.predictions, run.nearest_rows}
+    measured = [file for file in check_vouched(run) if file not in private]
     pictures = [run.picture] if run.picture.exists() else []
     for file in [*measured, run.card, *pictures]:
         copy(file, target / file.relative_to(run.folder))

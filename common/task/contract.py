@@ -59,12 +59,14 @@ class Prediction:
         confidence: probability that the answer is right; None where the task has none.
         sure: False where an honest system says that it is not sure.
         details: JSON: what the scores and `Task.same` need beside the value, such as logits.
+        doubt: why it is not sure, where that is not the confidence: `unlike its training data`.
     """
 
     value: Any
     confidence: float | None = None
     sure: bool = True
     details: dict[str, Any] = field(default_factory=dict)
+    doubt: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The prediction as it stands in predictions.jsonl; defaults are left out."""
@@ -72,6 +74,7 @@ class Prediction:
             "confidence": self.confidence,
             "sure": None if self.sure else False,
             "details": self.details or None,
+            "doubt": self.doubt or None,
         }
         return {"value": self.value, **{key: part for key, part in optional.items() if part is not None}}
 
@@ -206,6 +209,14 @@ class Task(ABC):
         """Write model and processor so that transformers' Auto classes load them."""
 
     def head(self, model: nn.Module) -> tuple[str, ...]:
+    def keep(self, folder: Path) -> None:
+        """Write what answers are held against beside the model, such as training rows, into an empty folder."""
+        return
+
+    def recall(self, folder: Path) -> None:
+        """Read what `keep` wrote; the folder may be missing."""
+        return
+
         """Prefixes of the parameters that are new to the pretrained model."""
         return ()
 

@@ -1,5 +1,6 @@
 """Pictures: opened safely, upright, in 8-bit RGB; altered at random for training, and on purpose for testing."""
 
+import base64
 import contextlib
 import io
 import math
@@ -26,6 +27,8 @@ MAX_BYTES = 50_000_000
 MAX_PIXELS = 80_000_000
 # The longer side by the shorter one: made as high as a model needs it, a stretched picture would fill the memory.
 MAX_STRETCH = 50
+# The longer side of a small copy.
+THUMBNAIL = 64
 # How to turn a picture upright, by what its EXIF data say of its first row and column.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -157,6 +160,15 @@ def in_rgb(image: Image.Image) -> Image.Image:
     image = image.convert("RGB")
     image.info = {}
     return image
+
+
+def thumbnail(picture: Picture) -> str:
+    """The data URI of a small copy, for lists of many."""
+    image = opened(picture, THUMBNAIL)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def peculiarities(path: Path) -> list[str]:

@@ -12,13 +12,15 @@ from torch import Tensor, nn
 
 from common.data.splits import Data
 from common.kinds.classification import Classification
+from common.models.neighbours import inputs_of
 from common.models.weights import load_model
 from common.system.errors import UserError
 from common.task.contract import Batch, Rows
 
 from .baselines import Pixels
 from .config import ImageClassificationConfig
-from .pictures import Picture, augmented, opened
+from .meaningless import meaningless_pictures
+from .pictures import Picture, augmented, opened, thumbnail
 from .slices import by_light_and_size, perturbed
 
 # Decode images at 1.5 times the model's input size or more, so that a random crop stays sharp.
@@ -146,16 +148,20 @@ class ImageClassification(Classification):
     def encoder_vectors(self, encoder: Any, batch: Batch) -> Tensor:
         """(batch, width) what the pretrained model gives to its own last layer."""
         last = [module for module in encoder.modules() if isinstance(module, nn.Linear)][-1]
-        read: list[Tensor] = []
-        hook = last.register_forward_pre_hook(lambda _, arguments: read.append(arguments[0]))
-        try:
+        with inputs_of(last) as read:
             self.logits(encoder, batch)
-        finally:
-            hook.remove()
-        return read[0]
+        return read[-1]
 
     def slices(self, rows: Dataset, train: Dataset) -> dict[str, list[str]]:
         return {**by_light_and_size(rows), **super().slices(rows, train)}
+
+    def meaningless(self, rows: Dataset, count: int, folder: Path) -> dict[str, Dataset]:
+        files = [self.root / name for name in rows["image"]]
+        made = meaningless_pictures(files, self.least, count, self.config.seed, folder)
+        return {kind: Dataset.from_dict({"id": names, "image": names}) for kind, names in made.items()}
+
+    def small_input(self, row: Mapping[str, Any]) -> str:
+        return thumbnail(self.raw_input(row))
 
     def perturb(self, rows: Dataset) -> dict[str, list[Any]]:
         return {name: list(pictures) for name, pictures in perturbed(rows, self.root, self.config.seed).items()}

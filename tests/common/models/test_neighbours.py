@@ -1,0 +1,105 @@
+"""The nearest training rows, and how far is too far."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from common.metrics.calibration import FEWEST_ROWS
+from common.models.neighbours import (
+    DISTURBED,
+    NEAREST,
+    VECTORS,
+    Neighbours,
+    farthest,
+    inputs_of,
+    last_layer,
+    read_shown,
+    write_shown,
+)
+from common.run import NEAREST_ROWS
+from common.system.errors import UserError
+
+AROUND = torch.tensor([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0], [0.0, -1.0]])
+
+
+def test_distances_are_those_of_directions_and_the_nearest_comes_first() -> None:
+    distances, indices = Neighbours(AROUND).nearest(torch.tensor([[5.0, 0.1], [0.0, -0.2]]))
+    assert distances.shape == indices.shape == (2, NEAREST)
+    assert indices[:, 0].tolist() == [0, 3]
+    assert distances[0, 0] == pytest.approx(1 - 5 / np.hypot(5, 0.1), abs=1e-5) and distances[1, 0] == 0
+    assert (np.diff(distances, axis=1) >= 0).all()
+
+
+def test_of_equally_near_rows_the_first_comes_first() -> None:
+    assert Neighbours(torch.ones(3, 8)).nearest(torch.ones(2, 8))[1].tolist() == [[0, 1, 2]] * 2
+
+
+def test_fewer_rows_than_are_shown() -> None:
+    distances, indices = Neighbours(AROUND[:1]).nearest(AROUND)
+    assert distances.shape == (4, 1) and (indices == 0).all()
+
+
+def test_a_distance_does_not_depend_on_the_batch() -> None:
+    torch.manual_seed(0)
+    neighbours, asked = Neighbours(torch.randn(200, 32)), torch.randn(20, 32)
+    together = neighbours.nearest(asked)[0]
+    alone = np.concatenate([neighbours.nearest(one[None])[0] for one in asked])
+    assert np.abs(together - alone).max() <= 2e-6
+
+
+def test_saved_vectors_give_the_same_distances(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    made, asked = Neighbours(torch.randn(50, 16)), torch.randn(5, 16)
+    made.save(tmp_path)
+    loaded = Neighbours.load(tmp_path)
+    assert loaded is not None and len(loaded) == 50
+    for one, two in zip(made.nearest(asked), loaded.nearest(asked), strict=True):
+        assert np.abs(one - two).max() <= 1e-6
+
+
+def test_a_folder_without_vectors_and_one_with_damaged_ones(tmp_path: Path) -> None:
+    assert Neighbours.load(tmp_path) is None and Neighbours.load(tmp_path / "missing") is None
+    (tmp_path / VECTORS).write_bytes(b"no vectors")
+    with pytest.raises(UserError, match="damaged"):
+        Neighbours.load(tmp_path)
+
+
+def test_shown_rows_come_back_as_they_were(tmp_path: Path) -> None:
+    rows = [("a", "one\u2028line"), ("b", "another\nwith \ud800 half a pair")]
+    assert read_shown(tmp_path / NEAREST_ROWS) == []
+    write_shown(tmp_path, rows)
+    assert read_shown(tmp_path / NEAREST_ROWS) == rows
+
+
+@pytest.mark.parametrize("rows", [0, 1, FEWEST_ROWS - 1])
+def test_few_validation_rows_choose_no_distance(rows: int) -> None:
+    assert farthest(np.zeros(rows)) is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0, 2), min_size=FEWEST_ROWS, max_size=300))
+def test_at_most_the_stated_share_of_validation_rows_lies_beyond(distances: list[float]) -> None:
+    rounded = np.asarray(distances).round(6)
+    chosen = farthest(rounded)
+    assert chosen is not None and (rounded > chosen).mean() <= DISTURBED
+
+
+def test_of_new_rows_of_the_same_kind_the_stated_share_lies_beyond_on_average() -> None:
+    random = np.random.default_rng(0)
+    beyond = [(random.normal(size=2_000) > farthest(random.normal(size=60))).mean() for _ in range(300)]
+    assert DISTURBED / 2 < np.mean(beyond) <= DISTURBED * 1.1
+
+
+def test_what_the_last_layer_reads() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
+    layer = last_layer(model, 2)
+    with inputs_of(layer) as read:
+        model(torch.ones(5, 4))
+    assert layer is model[2] and read[0].shape == (5, 3)
+    model(torch.ones(5, 4))
+    assert len(read) == 1
