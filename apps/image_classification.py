@@ -1,6 +1,8 @@
 """The demo of image classification: show or draw it something, see where it looked, see how good it is."""
 
 import asyncio
+import base64
+import io
 import threading
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,6 +29,8 @@ PLACEHOLDER = "Drop an image file here to upload"
 GRID = 9
 # A light that dims to less than so many pixels in 280 would show the grid.
 SOFT = 24
+# The longer side of an example on its button, in pixels.
+ICON = 96
 
 
 class ImageDemo(ClassifierDemo):
@@ -38,12 +42,14 @@ class ImageDemo(ClassifierDemo):
     keeps: ClassVar[str] = (
         "The picture is kept, without the place and time that a camera may have written into its file."
     )
+    explanation: ClassVar[str] = (
+        "A square of the picture was covered in turn; where the answer gets less probable without it, the model looked."
+    )
 
     def __init__(self, predictor: Predictor):
         super().__init__(predictor)
         assert isinstance(predictor.task, ImageClassification)
         self.least = predictor.task.least
-        self.offered: Any = None
         self.opening = threading.Lock()  # a whole picture takes up to half a gigabyte: visitors open theirs in turn
 
     async def checked(self, given: Any) -> Path:
@@ -74,7 +80,7 @@ class ImageDemo(ClassifierDemo):
         return {self.column("image"): question}
 
     def question_boxes(self) -> list[Any]:
-        looks: dict[str, Any] = {"height": 320, "buttons": [], "elem_classes": "picture", "placeholder": PLACEHOLDER}
+        looks: dict[str, Any] = {"height": 260, "buttons": [], "elem_classes": "picture", "placeholder": PLACEHOLDER}
         box = gr.Image(
             type="filepath",
             sources=["upload", "clipboard"],
@@ -85,16 +91,19 @@ class ImageDemo(ClassifierDemo):
         box.data_model = or_nothing(box.data_model)
         return [box]
 
-    def example_inputs(self) -> list[tuple[str, str]]:
-        found = [(self.run.input(example["id"]), example) for example in self.examples] if self.run else []
-        return [(str(file), f"{example['kind']} ({example['reference']})") for file, example in found if file]
+    def as_values(self, question: Path) -> list[Any]:
+        return [str(question)]
 
-    def offer(self, boxes: list[Any]) -> None:
-        if examples := self.example_inputs():
-            note = gr.Textbox(label="What it is", visible=False)
-            self.offered = gr.Examples(
-                [list(example) for example in examples], [*boxes, note], label="From the test set"
-            )
+    def example_input(self, example: dict[str, Any]) -> Path | None:
+        return self.run.input(example["id"]) if self.run else None
+
+    def example_label(self, example: dict[str, Any]) -> str:
+        return str(example["kind"]).capitalize()
+
+    def example_icon(self, example: dict[str, Any]) -> str:
+        picture = opened(self.example_input(example) or Path())
+        picture.thumbnail((ICON, ICON))
+        return as_data_uri(picture)
 
     def more_ways_to_ask(self) -> None:
         ground, in_grey = self._paper()
@@ -103,22 +112,13 @@ class ImageDemo(ClassifierDemo):
             self.draw, self.drawing = gr.Button("Ask about the drawing"), gr.Textbox(visible=False)
 
     def listen(self, boxes: list[Any], answered: list[Any]) -> None:
-        given = [self.draw.click(self.drawn, self.drawing, boxes, js=drawing.READ, api_visibility="private")]
-        if self.offered:
-            given.append(self.offered.load_input_event)
-        for event in given:
-            event.success(
-                self.ask,
-                boxes,
-                answered,
-                preprocess=False,
-                scroll_to_output=True,
-                api_visibility="private",
-            )
+        drawn = self.draw.click(self.drawn, self.drawing, boxes, js=drawing.READ, api_visibility="private")
+        drawn.success(self.ask, boxes, answered, preprocess=False, scroll_to_output=True, api_visibility="private")
 
     def _paper(self) -> tuple[str, bool]:
         """The colour to draw on, black or white like the corners of the examples, and whether those have no colours."""
-        pictures = [np.asarray(opened(Path(file)), dtype=np.float64) for file, _ in self.example_inputs()]
+        files = [self.example_input(example) for example in self.examples]
+        pictures = [np.asarray(opened(file), dtype=np.float64) for file in files if file]
         corners = [picture[0, 0].mean() for picture in pictures]
         in_grey = bool(pictures) and all(np.ptp(picture, axis=2).max() == 0 for picture in pictures)
         return "black" if corners and np.mean(corners) < 128 else "white", in_grey
@@ -130,16 +130,19 @@ class ImageDemo(ClassifierDemo):
         await asyncio.to_thread(drawing.save, value, file)
         return str(file)
 
-    @guarded(LIMITS.seconds)
-    async def explain(self, picture: Any) -> tuple[Image.Image, str]:
-        """The picture, dark where covering it changes nothing, and what that means.
+    async def because(self, question: Path) -> str:
+        light, words = await self.light(question)
+        alt = "The picture, bright where the model looked"
+        return f'<img class="light" src="{as_data_uri(light)}" alt="{alt}">{words}'
+
+    async def light(self, picture: Path) -> tuple[Image.Image, str]:
+        """The checked picture, dark where covering it changes nothing, and what that means as HTML.
 
         A place's share is what the answer's probability loses when a square around it is covered with the picture's
         mean colour (occlusion: Zeiler & Fergus 2014, section 4.2).
         """
-        file = await self.checked(picture)
-        whole = await self.prediction(file)
-        shown = await asyncio.to_thread(self._opened, file)
+        whole = await self.prediction(picture)
+        shown = await asyncio.to_thread(self._opened, picture)
         shares = await self.covered_shares(shown, whole.value)
         return await asyncio.to_thread(lit, shown, shares), meaning(whole, shares)
 
@@ -151,27 +154,6 @@ class ImageDemo(ClassifierDemo):
             copies = [covered(picture, row, column) for column in range(GRID)]
             rows.append(await self.shares(label, uncovered, copies))
         return np.asarray(rows)
-
-    def why_tab(self) -> list[Any]:
-        gr.Markdown(
-            "A square of the picture is covered in turn: "
-            "where the answer gets less probable without it, the model looked."
-        )
-        with gr.Row():
-            with gr.Column(min_width=280):
-                (picture,) = self.question_boxes()
-                button = gr.Button("Explain", variant="primary")
-            with gr.Column(min_width=280):
-                looks: dict[str, Any] = {"height": 320, "buttons": [], "elem_classes": "picture", "interactive": False}
-                seen = gr.Image(
-                    label="Where it looked",
-                    format="png",
-                    alt_text="The picture, bright where the model looked",
-                    **looks,
-                )
-                words = gr.HTML()
-        button.click(self.explain, picture, [seen, words], preprocess=False, api_name="explain")
-        return [picture]
 
     @guarded(LIMITS.file_seconds)
     async def answer_files(self, paths: Any, progress: gr.Progress = gr.Progress()) -> tuple[Any, str]:  # noqa: B008
@@ -212,6 +194,13 @@ class ImageDemo(ClassifierDemo):
         files.upload(self.answer_files, files, [answers, table], preprocess=False, api_name="answer_files")
 
 
+def as_data_uri(picture: Image.Image) -> str:
+    """A picture as an address that holds it."""
+    file, kind = io.BytesIO(), "png" if max(picture.size) <= ICON else "jpeg"
+    picture.save(file, kind, quality=88)
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
 def covered(picture: Image.Image, row: int, column: int) -> Image.Image:
     """The picture with a square of its mean colour at one place of the grid."""
     mean = tuple(int(value) for value in np.asarray(picture).reshape(-1, 3).mean(axis=0))
@@ -239,10 +228,10 @@ def meaning(whole: Prediction, shares: np.ndarray[Any, Any]) -> str:
     """What the bright places mean, in words."""
     answer = said(whole)
     if shares.max() <= 0:
-        return f'<div class="report"><p>{answer} Covering no single place makes it less probable.</p></div>'
+        return f"<p>{answer} Covering no single place makes it less probable.</p>"
     most = f"covering the brightest place takes {100 * shares.max():.1f} points from its probability"
     against = f"; covering another adds {-100 * shares.min():.1f}" if shares.min() < -0.01 else ""
-    return f'<div class="report"><p>{answer} Bright is where it looked: {most}{against}.</p></div>'
+    return f"<p>{answer} Bright is where it looked: {most}{against}.</p>"
 
 
 build = ImageDemo.build

@@ -2,18 +2,17 @@
 
 import asyncio
 import html
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-import gradio as gr
 import numpy as np
 
 from apps.parts import server
-from apps.parts.answers import BaselineAnswer, share
+from apps.parts.answers import probability
 from apps.parts.classifier import ClassifierDemo, said
-from apps.parts.guard import guarded
-from apps.parts.inputs import LIMITS
 from apps.parts.texts import TextQuestions
 from common.metrics.attribution import clear, coalitions, shapley
+from common.reporting.wording import signed
 from common.task.contract import Prediction
 from projects.text_classification.pieces import kept_texts, pieces, read_part
 
@@ -27,13 +26,35 @@ LEAST_SHARE = 0.01
 NAMED = 8
 
 
+@dataclass(frozen=True)
+class Explained:
+    """What the pieces of a text add to the probability of its answer.
+
+    Attributes:
+        pieces: of the part that the model reads; joined, they are this part.
+        points: (pieces,) the Shapley value of each; 0 where it is not clearly more than the noise of its estimate.
+        without: the answer's probability without any piece.
+        together: what all pieces add to that.
+    """
+
+    answer: Prediction
+    pieces: list[str]
+    points: "np.ndarray[Any, Any]"
+    without: float
+    together: float
+
+
 class TextDemo(TextQuestions, ClassifierDemo):
     """Questions are texts, answers are labels."""
 
-    def answer_html(
-        self, question: Any, prediction: Prediction, baseline: BaselineAnswer | None, milliseconds: float
-    ) -> str:
-        return super().answer_html(question, prediction, baseline, milliseconds) + self.unread([question])
+    explanation: ClassVar[str] = (
+        "The model was asked about the text with many different sets of its words left out. A word's points are what "
+        "it adds to the answer's probability, on average over all that the others say (its Shapley value). Texts with "
+        "gaps are odd, so read it as a hint."
+    )
+
+    def notes_html(self, question: Any, prediction: Prediction) -> list[str]:
+        return [*super().notes_html(question, prediction), self.unread([question])]
 
     def unread(self, texts: list[str]) -> str:
         processor = self.task.processor
@@ -44,61 +65,61 @@ class TextDemo(TextQuestions, ClassifierDemo):
         limit = f"The model reads {processor.model_max_length} tokens"
         return f"<p>{limit}: the last {sum(lengths):,} characters{whose} were not read.</p>"
 
-    @guarded(LIMITS.seconds)
-    async def explain(self, text: str) -> tuple[list[tuple[str, str | None]], str]:
-        """The text's pieces, marked where they speak for or against the answer, and the weightiest as a table.
-
-        A piece's points are its Shapley value: what it adds to the answer's probability, on average over all orders
-        in which the pieces could come. Only what is clearly more than the noise of the estimate is shown.
-        """
-        text = await self.checked(text)
+    async def explained(self, text: str) -> Explained:
+        """What the pieces of a checked text add to its answer."""
         read = read_part(text, self.task.processor)
         parts = pieces(read, self.task.processor, PIECES)
-        whole = await self.prediction(text)
+        answer = await self.prediction(text)
         if len(parts) == 1:
-            return [(text, None)], "<p>The model reads this as one piece: there is nothing to leave out.</p>"
+            return Explained(answer, parts, np.zeros(1), 0.0, 0.0)
         kept = coalitions(len(parts), max(FEWEST, min(COALITIONS, CHARACTERS // len(read))))
-        scores = np.asarray(await self.probabilities(whole.value, kept_texts(parts, kept)))
+        scores = np.asarray(await self.probabilities(answer.value, kept_texts(parts, kept)))
         values, errors = await asyncio.to_thread(shapley, kept, scores)
-        marked = clear(values, errors, LEAST_SHARE)
-        marks = [
-            None if not seen else "for" if value > 0 else "against" for value, seen in zip(values, marked, strict=True)
-        ]
-        rest = [(text[len(read) :], None)] if len(read) < len(text) else []
-        table = shares_table(whole, parts, np.where(marked, values, 0.0), scores[0], values.sum()) + self.unread([text])
-        return [*zip(parts, marks, strict=True), *rest], table
+        points = np.where(clear(values, errors, LEAST_SHARE), values, 0.0)
+        return Explained(answer, parts, points, float(scores[0]), float(values.sum()))
 
-    def why_tab(self) -> list[Any]:
-        gr.Markdown(
-            "The model is asked about the text with many different sets of its words left out. A word's points are "
-            "what it adds to the probability of the answer, on average over all that the others say (its Shapley "
-            "value); words that make no clear difference are not marked."
-        )
-        (text,) = self.question_boxes()
-        button = gr.Button("Explain", variant="primary")
-        colors = {"for": "#1d4ed8", "against": "#b45309"}
-        spans = gr.HighlightedText(
-            label="What speaks for the answer, and what against it", color_map=colors, elem_classes="marked"
-        )
-        table = gr.HTML()
-        button.click(self.explain, text, [spans, table], api_name="explain")
-        return [text]
+    async def because(self, question: str) -> str:
+        found = await self.explained(question)
+        if len(found.pieces) == 1:
+            return "<p>The model reads this as one piece: there is nothing to leave out.</p>"
+        rest = question[sum(map(len, found.pieces)) :]
+        unread = f'<span class="quiet">{html.escape(rest)}</span>' if rest else ""
+        numbers = f"<details><summary>The points of the words</summary>{points_table(found)}</details>"
+        return f'<p class="shaded">{shaded(found)}{unread}</p>{legend(found)}{numbers}'
 
 
-def shares_table(
-    whole: Prediction, parts: list[str], shown: "np.ndarray[Any, Any]", without: float, together: float
-) -> str:
-    """The answer's probability as a sum: `without` any piece, the weightiest ones, and all others together.
+def shaded(found: Explained) -> str:
+    """The text as HTML: the darker a piece, the more it speaks for the answer or, underlined, against it."""
+    most = max(float(np.abs(found.points).max()), 1e-9)
+    parts = []
+    for piece, points in zip(found.pieces, found.points.tolist(), strict=True):
+        look, weight = "supports" if points > 0 else "opposes", abs(points) / most
+        word, blanks = html.escape(piece.rstrip()), html.escape(piece[len(piece.rstrip()) :])
+        mark = f'<mark class="{look}" style="--weight: {weight:.2f}" title="{100 * points:+.1f} points">{word}</mark>'
+        parts.append((mark if points else word) + blanks)
+    return "".join(parts)
 
-    `shown` are the points of the pieces, 0 where they are not clear; `together` is what all pieces add.
-    """
-    most = [index for index in np.argsort(-np.abs(shown))[:NAMED].tolist() if shown[index]]
-    lines = [(f"<b>{html.escape(parts[index].strip())}</b>", shown[index]) for index in most]
-    others = together - sum(shown[index] for index in most)
+
+def legend(found: Explained) -> str:
+    """What the shades mean, as HTML."""
+    if not found.points.any():
+        return "<p>No single word makes a clear difference.</p>"
+    answer = html.escape(found.answer.value)
+    looks = {"supports": f"speaks for {answer}", "opposes": "speaks against it"}
+    shades = (f'<mark class="{look}" style="--weight: .7">{said}</mark>' for look, said in looks.items())
+    return f'<p class="quiet legend-of-shades">{" ".join(shades)}</p>'
+
+
+def points_table(found: Explained) -> str:
+    """The answer's probability as a sum: without any piece, the weightiest ones, and all others together."""
+    most = [index for index in np.argsort(-np.abs(found.points))[:NAMED].tolist() if found.points[index]]
+    lines = [(f"<b>{html.escape(found.pieces[index].strip())}</b>", found.points[index]) for index in most]
+    others = found.together - sum(found.points[index] for index in most)
     lines.append(("all other words together" if most else "all words together, none of them clearly", others))
-    rows = "".join(f'<tr><td>{name}</td><td class="n">{100 * points:+.1f}</td></tr>' for name, points in lines)
+    rows = "".join(f'<tr><td>{name}</td><td class="n">{signed(f"{100 * add:+.1f}")}</td></tr>' for name, add in lines)
+    without = probability(found.without)
     lead = (
-        f"<p>{said(whole)} Without any word it would have {share(without)}; what the words add to that, in points:</p>"
+        f"<p>{said(found.answer)} Without any word it would have {without}; what the words add to that, in points:</p>"
     )
     return f'<div class="report">{lead}<table><tr><th>word</th><th class="n">points</th></tr>{rows}</table></div>'
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import gradio as gr
 
 from apps.parts import server
-from apps.parts.answers import BaselineAnswer, share
+from apps.parts.answers import probability
 from apps.parts.inputs import LIMITS
 from apps.parts.texts import TextQuestions
 from common.predictor import Predictor
@@ -37,24 +37,16 @@ class EntityDemo(TextQuestions):
         self.types: list[str] = predictor.task.settings["types"]
         self.threshold: float = predictor.task.settings["threshold"] or 0.0
 
-    def answer_html(
-        self, question: str, prediction: Prediction, baseline: BaselineAnswer | None, milliseconds: float
-    ) -> str:
+    def said_html(self, question: str, prediction: Prediction) -> str:
         confidences = prediction.details["confidences"]
-        ours = self.marked(question, prediction.value, confidences)
-        none = "" if prediction.value else "<p>No name was found.</p>"
         unsure = sum(confidence < self.threshold for confidence in confidences)
-        doubt = (
-            f"<p>Not sure of {unsure} of {len(confidences)}: a person should look at the dashed ones.</p>"
-            if unsure
-            else ""
-        )
-        beside = ""
-        if baseline:
-            title, theirs = html.escape(baseline[0]), self.marked(question, baseline[1].value)
-            beside = f'<div class="quiet"><p>The best baseline ({title}) says:</p>{theirs}</div>'
-        took = f'<p class="quiet">Answered in {milliseconds:.0f} ms.</p>'
-        return f'{STYLE}<div class="answer">{ours}{none}{doubt}{beside}{took}</div>'
+        look = f"a person should look at the dashed {'one' if unsure == 1 else 'ones'}"
+        doubt = f'<p class="label">Not sure of {unsure} of {len(confidences)}</p><p>{look}.</p>' if unsure else ""
+        none = "" if prediction.value else '<p class="label">No name was found</p>'
+        return f"{STYLE}{doubt}{none}{self.marked(question, prediction.value, confidences)}"
+
+    def baseline_html(self, question: str, prediction: Prediction) -> str:
+        return self.marked(question, prediction.value)
 
     def marked(self, text: str, entities: list[dict[str, Any]], confidences: list[float] | None = None) -> str:
         """The text with its entities marked; those below the threshold are dashed."""
@@ -64,7 +56,7 @@ class EntityDemo(TextQuestions):
             sure = confidence is None or confidence >= self.threshold
             colour = COLOURS[self.types.index(entity["label"]) % len(COLOURS)]
             look = f'style="background: {colour}"' if sure else 'class="unsure"'
-            note = html.escape(entity["label"]) + ("" if confidence is None else f" {share(confidence)}")
+            note = html.escape(entity["label"]) + ("" if confidence is None else f" {probability(confidence)}")
             parts.append(html.escape(text[end : entity["start"]]))
             name = html.escape(text[entity["start"] : entity["end"]])
             parts.append(f"<mark {look}>{name}<small>{note}</small></mark>")
@@ -75,9 +67,6 @@ class EntityDemo(TextQuestions):
         """The entities (start, end, label, confidence), and whether it is sure of all of them."""
         pairs = zip(prediction.value, prediction.details["confidences"], strict=True)
         return {"entities": [{**entity, "confidence": of_it} for entity, of_it in pairs], "sure": prediction.sure}
-
-    def example_inputs(self) -> list[tuple[Any, str]]:
-        return [(example["input"], f"{example['kind']}: {example['input']}") for example in self.examples]
 
     def reference_box(self) -> gr.Textbox:
         types = ", ".join(map(inline, self.types))  # Gradio takes `info` for Markdown

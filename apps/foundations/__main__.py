@@ -14,15 +14,15 @@ from common.system.errors import exit_with_sentence
 
 TABS: dict[str, Callable[[], Any]] = {"Gradient descent": descent_tab, "Points": points_tab, "Attention": attention_tab}
 
+HEADER = """<header class="report first"><h1>Foundations to touch</h1>
+<p class="byline">What the lessons in <code>projects/foundations</code> write by hand, to play with: each answer is
+computed by their own code.</p></header>"""
+
 
 def build() -> gr.Blocks:
     """The page: four tabs, and a named endpoint for each."""
     with gr.Blocks(title="Foundations to touch", analytics_enabled=False) as blocks:
-        gr.Markdown(
-            "# Foundations to touch\n"
-            "What the lessons in `projects/foundations` write by hand, to play with: "
-            "each answer is computed by their own code."
-        )
+        gr.HTML(HEADER)
         with gr.Tabs():
             for name, fill in TABS.items():
                 with gr.Tab(name):

@@ -51,7 +51,7 @@ def shown(said: str, picture: bytes, narrowest: float = 0) -> str:
     """A sentence and a picture as HTML; a picture that would get unreadable below `narrowest` rem can be scrolled."""
     source = base64.b64encode(picture).decode()
     style = f"width: 100%; min-width: {narrowest:g}rem"
-    image = f'<img alt="{html.escape(said)}" src="data:image/png;base64,{source}" style="{style}">'
+    image = f'<img class="lesson" alt="{html.escape(said)}" src="data:image/png;base64,{source}" style="{style}">'
     if narrowest:
         image = f'<div class="scroll" tabindex="0" role="group" aria-label="The picture">{image}</div>'
     return lead(said, image)

@@ -1,18 +1,15 @@
-"""What an answer and the evidence for it look like."""
+"""What an answer looks like: as a card beside the best baseline's answer and the truth, and in a table of many."""
 
 import csv
 import html
-import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeAlias
-
-import gradio as gr
+from typing import Any, TypeAlias
 
 from apps.parts.inputs import neutralised
 from common.predictor import Predictor
-from common.reporting.figures import data_uri
-from common.reporting.report import evidence
-from common.reporting.wording import achieves, primary, sentence, shown
+from common.reporting import wording
+from common.reporting.wording import achieves, excerpt, primary
 from common.run import Run
 from common.system.files import read_json
 from common.task.contract import Prediction, as_key
@@ -22,39 +19,50 @@ BaselineAnswer: TypeAlias = tuple[str, Prediction]
 
 # Rows of a table that are shown.
 PREVIEW = 10
-# Characters of a cell that are shown.
-CELL = 200
+# Characters of a cell that are shown, and of an answer among others in a sentence.
+CELL, SAID = 200, 160
+# An example of the test set that the model answers wrongly.
+WRONG = "known failure"
+
+EMPTY = '<div class="report answer"><p class="quiet">The answer comes here.</p></div>'
 
 
-def header(predictor: Predictor) -> None:
-    """The title, and the result in one sentence."""
-    gr.Markdown(f"# {predictor.task.title}")
-    if predictor.folder:
-        results = read_json(Run(predictor.folder).results)
-        # No Markdown: names are whatever somebody chose.
-        gr.HTML(f"<p>Run <code>{html.escape(results['run'])}</code>. {html.escape(sentence(results))}</p>")
-
-
-def share(value: float) -> str:
+def probability(value: float) -> str:
     """A probability in per cent that never claims certainty."""
-    return "over 99.9 %" if value > 0.999 else "under 0.1 %" if value < 0.001 else f"{100 * value:.1f} %"
+    return wording.share(min(max(value, 1e-9), 1 - 1e-9))
 
 
-def answer_html(prediction: Prediction, baseline: BaselineAnswer | None, milliseconds: float, more: str = "") -> str:
-    """An answer as HTML: its value or "not sure", `more` HTML about it, the best baseline's answer, the time."""
-    value, confidence = html.escape(shown(prediction.value)), prediction.confidence
+def card(said: str, sure: bool, beside: Iterable[str], milliseconds: float) -> str:
+    """An answer as HTML: what is said, in amber where that is not sure; below it what stands `beside`; the time."""
+    below = "".join(f'<div class="beside">{part}</div>' for part in beside if part)
+    took = f'<p class="quiet took">Answered in {milliseconds:.0f} ms</p>'
+    return f'<div class="report answer{"" if sure else " unsure"}">{said}{below}{took}</div>'
+
+
+def said(shown: str, prediction: Prediction) -> str:
+    """What the model says, or that it is not sure; `shown` is the answer's value as HTML."""
+    confidence = prediction.confidence
     if prediction.sure:
-        sure = "" if confidence is None else f"<p>Sure of it: {share(confidence)}</p>"
-        said = f'<p class="label">{value}</p>{sure}'
+        sure = "" if confidence is None else f"<p>Sure of it: {probability(confidence)}</p>"
+        return f'<p class="label">{shown}</p>{sure}'
+    perhaps = f"Perhaps {shown}" if confidence is None else f"Perhaps {shown}, with {probability(confidence)}"
+    doubt = html.escape(prediction.doubt.capitalize() or "Not sure")
+    return f'<p class="label">{doubt}</p><p>{perhaps}: a person should look.</p>'
+
+
+def truth(example: dict[str, Any], says: Any, sure: bool) -> str:
+    """What the test set says of an example, as HTML, beside what the model `says` of it now."""
+    ours, theirs, measured = (
+        f"<b>{html.escape(excerpt(value, SAID))}</b>" for value in (says, example["reference"], example["prediction"])
+    )
+    if ours != measured:  # such as on other hardware
+        look, sentence = "", f"The test set says {theirs}. When it was measured, it said {measured}."
+    elif example["kind"] == WRONG:
+        verb = "says" if sure else "leans towards"
+        look, sentence = "wrong", f"Known failure: it {verb} {ours}; the test set says {theirs}."
     else:
-        perhaps = f"Perhaps {value}" if confidence is None else f"Perhaps {value}, with {share(confidence)}"
-        said = f'<p class="label">Not sure</p><p>{perhaps}: a person should look.</p>'
-    compared = ""
-    if baseline:
-        title, answer = html.escape(baseline[0]), html.escape(shown(baseline[1].value))
-        compared = f"<p>The best baseline ({title}) says: {answer}</p>"
-    took = f"<p>Answered in {milliseconds:.0f} ms.</p>"
-    return f'<div class="answer">{said}{more}<div class="quiet">{compared}{took}</div></div>'
+        look, sentence = "right", f"Right: the test set says {theirs}, too."
+    return f'<p class="report truth {look}">{sentence}</p>'
 
 
 def with_answers(
@@ -95,36 +103,21 @@ def preview(head: list[str], table: list[list[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    shown = text if len(text) <= CELL else f"{text[:CELL]} …"
-    return f"<td>{html.escape(shown)}</td>"
+    return f"<td>{html.escape(cut(text, CELL))}</td>"
 
 
-def evidence_tab(predictor: Predictor) -> None:
-    """How good is it?  The report, rendered from results.json."""
-    if predictor.folder:
-        gr.HTML(f'<div class="report">{evidence(Run(predictor.folder))}</div>')
-    else:
-        gr.Markdown("This model was not measured: it has no run.")
-
-
-def about_tab(predictor: Predictor) -> None:
-    """The model card, without its metadata."""
-    if predictor.folder:
-        run = Run(predictor.folder)
-        card = run.card.read_text(encoding="utf-8")
-        for file in run.inputs.glob("*.png"):  # the page is not in the run's folder
-            card = card.replace(f"](inputs/{file.name})", f"]({data_uri(file)})")
-        text = re.sub(r"\A---\n.*?\n---\n\s*# [^\n]*\n", "", card, flags=re.DOTALL)
-        gr.Markdown(text.replace("```python", "```"))  # the highlighter's colours are too pale to read
-    else:
-        gr.Markdown("This model has no card: it has no run.")
+def cut(text: str, most: int) -> str:
+    """A text; a long one ends in dots."""
+    return text if len(text) <= most else f"{text[:most].rstrip()} …"
 
 
 def sure_of(predictor: Predictor) -> str:
     """What "not sure" means here, in one sentence with the numbers of the test set; empty without confidence."""
     if not predictor.folder:
         threshold = predictor.task.settings.get("threshold")
-        return "" if threshold is None else f"Below a confidence of {share(threshold)} it says that it is not sure."
+        return (
+            "" if threshold is None else f"Below a confidence of {probability(threshold)} it says that it is not sure."
+        )
     results = read_json(Run(predictor.folder).results)
     selective = results.get("selective", {"threshold": None, "coverage": 1.0})
     threshold, coverage = selective["threshold"], selective["coverage"]
@@ -135,9 +128,13 @@ def sure_of(predictor: Predictor) -> str:
             "It never says that it is sure: "
             "no part of its answers on the validation split was clearly more reliable than the rest."
         )
-    rule = f"Below a confidence of {share(threshold)}, chosen on the validation split, it says that it is not sure. "
-    measured = f"On the test set it was sure of {share(coverage)} of the rows"
+    measured = f"On the test set it was sure of {wording.share(coverage)} of the rows"
     if "metrics" in selective:
         scored = achieves(selective["metrics"][results["primary_metric"]], primary(results), "those")
         measured += f", and it {scored}"
-    return f"{measured}." if threshold is None else f"{rule}{measured}."
+    if threshold is None:
+        return f"{measured}."
+    rule = (
+        f"Below a confidence of {probability(threshold)}, chosen on the validation split, it says that it is not sure"
+    )
+    return f"{rule}. {measured}."

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import gradio as gr
 
-from apps.parts import answers
-from apps.parts.answers import BaselineAnswer, share
+from apps.parts.answers import probability
 from apps.parts.demo import Demo
+from apps.parts.nearest import NearestRows
 from common.kinds.classification import Classification
 from common.predictor import Predictor
 from common.system.errors import UserError
@@ -30,18 +30,24 @@ class ClassifierDemo(Demo):
         assert isinstance(predictor.task, Classification)
         self.task = predictor.task
         self.labels = predictor.task.labels
+        self.nearest = NearestRows(self.run)
 
-    def answer_html(
-        self, question: Any, prediction: Prediction, baseline: BaselineAnswer | None, milliseconds: float
-    ) -> str:
-        return answers.answer_html(prediction, baseline, milliseconds, bars(self.task.probabilities(prediction)))
+    def said_html(self, question: Any, prediction: Prediction) -> str:
+        threshold = self.task.settings.get("threshold")
+        return super().said_html(question, prediction) + bars(self.task.probabilities(prediction), threshold)
+
+    def notes_html(self, question: Any, prediction: Prediction) -> list[str]:
+        return [*super().notes_html(question, prediction), self.nearest.as_html(prediction)]
 
     def as_json(self, prediction: Prediction) -> dict[str, Any]:
-        """Label, calibrated confidence, whether it is sure, and every label's probability."""
+        """Label, calibrated confidence, whether it is sure, why not if it is unlike the training data, and every
+        label's probability.
+        """
         return {
             "label": prediction.value,
             "confidence": prediction.confidence,
             "sure": prediction.sure,
+            "doubt": prediction.doubt,
             "probabilities": self.task.probabilities(prediction),
         }
 
@@ -65,18 +71,20 @@ class ClassifierDemo(Demo):
         return [before - after for after in await self.probabilities(label, parts)]
 
 
-def bars(probabilities: dict[str, float]) -> str:
-    """The likeliest labels with their probabilities, as HTML."""
+def bars(probabilities: dict[str, float], threshold: float | None) -> str:
+    """The likeliest labels with their probabilities, as HTML; a tick stands where "sure" begins."""
     likeliest = sorted(probabilities.items(), key=lambda pair: -pair[1])[:BARS]
+    tick = "" if threshold is None or not 0 < threshold < 1 else f'<u style="left: {100 * threshold:.1f}%"></u>'
     rows = "".join(
-        f'<span>{html.escape(label)}</span><div class="track"><i style="width: {100 * value:.1f}%"></i></div>'
-        f'<span class="value">{share(value)}</span>'
+        f'<span>{html.escape(label)}</span><div class="track"><i style="width: {100 * value:.1f}%"></i>{tick}</div>'
+        f'<span class="value">{probability(value)}</span>'
         for label, value in likeliest
     )
-    return f'<div class="bars">{rows}</div>'
+    note = f'<p class="quiet">The tick: from {probability(threshold)} on it is sure.</p>' if tick and threshold else ""
+    return f'<div class="bars">{rows}</div>{note}'
 
 
 def said(prediction: Prediction) -> str:
     """The label that is explained, as HTML."""
     assert prediction.confidence is not None
-    return f"The answer is <b>{html.escape(prediction.value)}</b> ({share(prediction.confidence)})."
+    return f"The answer is <b>{html.escape(prediction.value)}</b> ({probability(prediction.confidence)})."

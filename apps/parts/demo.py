@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import html
 import inspect
 import tempfile
 import time
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import gradio as gr
+from pydantic import BaseModel
 
-from apps.parts import answers, visitors
+from apps.parts import answers, evidence, visitors
 from apps.parts.answers import BaselineAnswer
 from apps.parts.batch_queue import BatchQueue
 from apps.parts.corrections import Corrections
@@ -21,11 +23,18 @@ from apps.parts.guard import guarded
 from apps.parts.inputs import LIMITS, checked_text, fresh_folder
 from apps.parts.uploads import ANSWERS, upload_folder
 from common.predictor import Predictor
-from common.reporting.wording import baseline_title, shown
+from common.reporting.wording import Results, baseline_title, shown
 from common.run import Run
 from common.system.errors import UserError
 from common.system.files import read_json
 from common.task.contract import Baseline, Prediction
+
+# Characters of an example on its button.
+EXAMPLE = 120
+# On a phone the answer may be below what is seen.
+IN_SIGHT = "() => document.querySelector('.answer').scrollIntoView({block: 'nearest'})"
+# Tables that do not fit scroll, by keyboard, too.
+SCROLLED = "() => setTimeout(() => document.querySelectorAll('.prose table').forEach(table => table.tabIndex = 0), 200)"
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ class Demo(ABC):
         reference: what a right answer is called: the column of a correction, and an argument of `/correct`.
         preprocess: whether Gradio prepares the input before a handler checks it.
         keeps: what a visitor should know before a correction is kept.
+        explanation: how `because` explains an answer, in a sentence; without it, no answer is explained.
         dearest: what the inputs that the model answers together may cost; others wait no longer than for these.
     """
 
@@ -54,6 +64,7 @@ class Demo(ABC):
     reference: ClassVar[str] = "reference"
     preprocess: ClassVar[bool] = True
     keeps: ClassVar[str] = ""
+    explanation: ClassVar[str] = ""
     dearest: ClassVar[float] = float("inf")
 
     def __init__(self, predictor: Predictor):
@@ -61,17 +72,17 @@ class Demo(ABC):
         self.queue = BatchQueue(self._answers, cost=lambda question: self.cost(question.value), dearest=self.dearest)
         self.baseline: tuple[str, Baseline] | None = None  # with its title
         self.corrections: Corrections | None = None
-        self.examples: list[dict[str, Any]] = []
-        self.explained: list[Any] = []  # the components in the tab that explains an answer
+        self.examples: list[dict[str, Any]] = []  # rows of the test set, to be clicked
         self.run = Run(predictor.folder) if predictor.folder else None
+        self.results: Results | None = None
         self.files = tempfile.TemporaryDirectory(prefix=ANSWERS, dir=upload_folder())
         if self.run:
-            results = read_json(self.run.results)
+            results = self.results = read_json(self.run.results)
             if results["comparison"] and self.run.baseline.exists():  # a baseline may have failed
                 title = baseline_title(results, results["comparison"]["against"])
                 self.baseline = (title, predictor.task.load_baseline(self.run.baseline))
             self.corrections = Corrections(self.run.corrections, self.column(self.reference))
-            self.examples = results["examples_to_try"]
+            self.examples = [row for row in results["examples_to_try"] if self.example_input(row) is not None]
 
     @classmethod
     def build(cls, predictor: Predictor, corrections: bool = False) -> gr.Blocks:
@@ -94,12 +105,17 @@ class Demo(ABC):
     def question_boxes(self) -> list[Any]:
         """New components for an input, one for each of `arguments`."""
 
-    def example_inputs(self) -> list[tuple[Any, str]]:
-        """(input, what it is) of the examples to try."""
-        return [
-            (example["input"], f"{example['kind']} ({shown(example['reference'])}): {shown(example['input'])}")
-            for example in self.examples
-        ]
+    def example_input(self, example: dict[str, Any]) -> Any:
+        """An example of `results["examples_to_try"]` as the Predictor takes it; None where it cannot be shown."""
+        return example["input"]
+
+    def example_label(self, example: dict[str, Any]) -> str:
+        """What its button says."""
+        return f"{example['kind'].capitalize()}: {answers.cut(shown(example['input']), EXAMPLE)}"
+
+    def example_icon(self, example: dict[str, Any]) -> str | None:
+        """The data URI of a small picture on its button."""
+        return None
 
     def kept(self, question: Any) -> dict[str, Any]:
         """The columns of a training row that hold a checked input; a path is that of a file to keep beside them."""
@@ -109,21 +125,11 @@ class Demo(ABC):
         """What the model's time for a checked input grows with, such as its characters."""
         return 1
 
-    def offer(self, boxes: list[Any]) -> None:
-        """The examples, to be clicked."""
-        if examples := self.example_inputs():
-            gr.Examples(
-                [self.as_values(value) for value, _ in examples],
-                boxes,
-                example_labels=[label for _, label in examples],
-                label="From the test set",
-            )
-
     def more_ways_to_ask(self) -> None:  # noqa: B027
         """Add the project's other inputs, such as a pad to draw on."""
 
     def listen(self, boxes: list[Any], answered: list[Any]) -> None:  # noqa: B027
-        """Connect their events; `ask` fills the components of `answered`."""
+        """Connect the events of those; `ask` fills the components of `answered`."""
 
     def many_tab(self) -> None:  # noqa: B027
         """Fill the tab that answers many inputs; an empty one is not shown."""
@@ -134,7 +140,24 @@ class Demo(ABC):
         self, question: Any, prediction: Prediction, baseline: BaselineAnswer | None, milliseconds: float
     ) -> str:
         """The answer to a checked input as a visitor sees it, beside that of the best baseline."""
-        return answers.answer_html(prediction, baseline, milliseconds)
+        compared = ""
+        if baseline:
+            title, theirs = html.escape(baseline[0]), self.baseline_html(question, baseline[1])
+            compared = f"The best baseline ({title}) says: {theirs}"
+        beside = [*self.notes_html(question, prediction), compared]
+        return answers.card(self.said_html(question, prediction), prediction.sure, beside, milliseconds)
+
+    def said_html(self, question: Any, prediction: Prediction) -> str:
+        """What the model says, as HTML; that it is not sure, where it is not."""
+        return answers.said(html.escape(shown(prediction.value)), prediction)
+
+    def baseline_html(self, question: Any, prediction: Prediction) -> str:
+        """What the best baseline says, as HTML."""
+        return f"<b>{html.escape(shown(prediction.value))}</b>"
+
+    def notes_html(self, question: Any, prediction: Prediction) -> list[str]:
+        """What else is to be known about an answer, each as HTML; empty ones are left out."""
+        return []
 
     def as_json(self, prediction: Prediction) -> dict[str, Any]:
         """The answer's value, its confidence if it has one, and whether it is sure."""
@@ -152,9 +175,9 @@ class Demo(ABC):
         """A visitor's right answer to a checked input, as training rows have it.  Raises UserError."""
         return checked_text(given)
 
-    def why_tab(self) -> list[Any]:
-        """Fill the tab that explains an answer, and return the components of the input; an empty one is not shown."""
-        return []
+    async def because(self, question: Any) -> str:
+        """Why the model answers a checked input as it does: the input itself, shaded, as HTML."""
+        raise NotImplementedError
 
     # Inputs
 
@@ -204,11 +227,39 @@ class Demo(ABC):
         }
 
     @guarded(LIMITS.seconds)
-    async def ask(self, *given: Any) -> tuple[Any, ...]:
-        """The answer as HTML, and the input for the tab that explains it, if there is one."""
+    async def ask(self, *given: Any) -> tuple[str, str]:
+        """The answer as HTML, and nothing yet for what explains it."""
         question = await self.checked(self.as_input(given))
-        explained = self.as_values(question) if self.explained else []
-        return self.answer_html(question, *await self.answer(question)), *explained
+        return self.answer_html(question, *await self.answer(question)), ""
+
+    @guarded(LIMITS.seconds)
+    async def explain(self, *given: Any) -> str:
+        """What explains the answer, as HTML."""
+        because = await self.because(await self.checked(self.as_input(given)))
+        return f'<div class="report why">{because}<p class="quiet">{html.escape(self.explanation)}</p></div>'
+
+    @guarded(LIMITS.seconds)
+    async def show_example(self, example: dict[str, Any]) -> tuple[Any, ...]:
+        """What the components of the question hold of an example, then the same as `ask` gives."""
+        question = self.example_input(example)
+        return self._shown_example(example, *await self.answer(question))
+
+    def first_example(self) -> tuple[Any, ...]:
+        """The same for the example that the page opens with: the first one in which there is something to find."""
+        example = next((row for row in self.examples if row["reference"]), self.examples[0])
+        question = Question(self.example_input(example), with_baseline=True)
+        self._answers([question])  # the first answer of a model takes longer
+        started = time.perf_counter()
+        ((prediction, baseline),) = self._answers([question])
+        return self._shown_example(example, prediction, baseline, 1_000 * (time.perf_counter() - started))
+
+    def _shown_example(
+        self, example: dict[str, Any], prediction: Prediction, baseline: BaselineAnswer | None, milliseconds: float
+    ) -> tuple[Any, ...]:
+        question = self.example_input(example)
+        says = self.predictor.task.in_words(prediction.value, example["input"])
+        truth = answers.truth(example, says, prediction.sure)
+        return *self.as_values(question), self.answer_html(question, prediction, baseline, milliseconds) + truth, ""
 
     @guarded(LIMITS.seconds)
     async def correct(self, *given: Any) -> str:
@@ -242,47 +293,73 @@ class Demo(ABC):
     # The page
 
     def blocks(self) -> gr.Blocks:
-        """The demo's page: five tabs, of which the evidence comes from the predictor's run."""
-        with gr.Blocks(title=self.predictor.task.title, analytics_enabled=False) as blocks:
-            answers.header(self.predictor)
+        """The demo's page: the question, the number, and up to four tabs, the first of which answers."""
+        with gr.Blocks(title=evidence.title(self.results, self.predictor.task), analytics_enabled=False) as blocks:
+            gr.HTML(evidence.header(self.results, self.predictor.task))
             with gr.Tabs():
                 with gr.Tab("Try it"):
-                    boxes, ask, reply = self._try_tab()
-                with gr.Tab("Why") as why:
-                    self.explained = self.why_tab()
-                with gr.Tab("How good is it?"):
-                    answers.evidence_tab(self.predictor)
+                    self._try_tab()
+                with gr.Tab("Evidence"):
+                    gr.HTML(evidence.evidence_html(self.run))
                 with gr.Tab("Many at once") as many:
                     self.many_tab()
-                with gr.Tab("About"):
-                    answers.about_tab(self.predictor)
-            for tab in (why, many):
-                tab.visible = bool(tab.children)
-            asked = [ask.click, *(box.submit for box in boxes if hasattr(box, "submit"))]
-            answered = [reply, *self.explained]
-            gr.on(asked, self.ask, boxes, answered, preprocess=self.preprocess, api_visibility="private")
-            self.listen(boxes, answered)
+                with gr.Tab("About") as about:
+                    gr.Markdown(evidence.card(self.run))
+                    about.select(None, js=SCROLLED)
+            many.visible = bool(many.children)
             self._named_endpoint()
+            blocks.link = evidence.link(self.run, self.results, self.predictor.task)  # type: ignore[attr-defined]
         return blocks
 
-    def _try_tab(self) -> tuple[list[Any], gr.Button, gr.HTML]:
-        """The components of the question, the button and the place of the answer."""
+    def _try_tab(self) -> None:
+        """The question on the left, or above; the answer on the right, or below."""
         with gr.Row():
             with gr.Column(min_width=280):
                 boxes = self.question_boxes()
                 ask = gr.Button("Ask", variant="primary")
-            with gr.Column(min_width=280):
-                reply = gr.HTML('<div class="answer"><p class="quiet">The answer comes here.</p></div>')
-        with gr.Row():
-            with gr.Column(min_width=280):
+                buttons = self._example_buttons()
                 self.more_ways_to_ask()
-                self.offer(boxes)
             with gr.Column(min_width=280):
+                reply = gr.HTML(answers.EMPTY)
+                because = self._explanation(boxes)
                 if sure := self.sure_of():
-                    gr.Markdown(sure, elem_classes="quiet")
+                    gr.HTML(f'<p class="quiet">{html.escape(sure)}</p>')
                 if self.corrections:
                     self._corrections(boxes)
-        return boxes, ask, reply
+        answered = [reply, because]
+        asked = [ask.click, *(box.submit for box in boxes if hasattr(box, "submit"))]
+        gr.on(asked, self.ask, boxes, answered, preprocess=self.preprocess, api_visibility="private")
+        self.listen(boxes, answered)
+        for button, example in buttons:
+            show = functools.partial(self.show_example, example)
+            clicked = button.click(show, None, [*boxes, *answered], api_visibility="private", show_progress_on=reply)
+            clicked.success(None, js=IN_SIGHT)
+        if buttons:
+            for component, value in zip([*boxes, *answered], self.first_example(), strict=True):
+                begin_with(component, value)
+
+    def _example_buttons(self) -> list[tuple[gr.Button, dict[str, Any]]]:
+        """(button, its example): a click answers, and says the truth."""
+        if self.examples:
+            gr.HTML('<p class="quiet">From the test set, which it has not seen:</p>')
+        pictures = [self.example_icon(example) for example in self.examples]
+        found = []
+        with gr.Column(elem_classes=["examples", *(["pictures"] if any(pictures) else [])], min_width=0):
+            for example, picture in zip(self.examples, pictures, strict=True):
+                icon: Any = {"path": "example.png", "url": picture} if picture else None
+                look = "failure" if example["kind"] == answers.WRONG else ""
+                button = gr.Button(self.example_label(example), icon=icon, size="sm", elem_classes=look)
+                found.append((button, example))
+        return found
+
+    def _explanation(self, boxes: list[Any]) -> gr.HTML:
+        """The place of what explains an answer: that asks the model many times, so it is done for those who want it."""
+        why = gr.Button("Why this answer?", size="sm", elem_classes="why-button", visible=bool(self.explanation))
+        because = gr.HTML()
+        if self.explanation:
+            explain = with_arguments(self.explain, self.arguments, str)
+            why.click(explain, boxes, because, preprocess=self.preprocess, api_name="explain")
+        return because
 
     def _corrections(self, boxes: list[Any]) -> None:
         """Where a visitor says what the right answer is."""
@@ -314,3 +391,10 @@ def with_arguments(handler: Callable[..., Awaitable[Any]], arguments: dict[str, 
     named.__signature__ = inspect.Signature(parameters, return_annotation=result)  # type: ignore[attr-defined]
     named.__annotations__ = {**arguments, "return": result}
     return named
+
+
+def begin_with(component: Any, value: Any) -> None:
+    """Give a component the value that its page opens with, as its constructor would."""
+    first = component.postprocess(value)
+    first = first.model_dump() if isinstance(first, BaseModel) else first
+    component.value = gr.processing_utils.move_files_to_cache(first, component, postprocess=True, keep_in_cache=True)

@@ -28,7 +28,16 @@ from apps.parts.uploads import Uploads
 PAGE_ROUTES = {
     ("GET", "HEAD"): ("/",),
     ("GET",): (
-        *("/config", "/config/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", "/logout"),
+        *(
+            "/config",
+            "/config/",
+            "/theme.css",
+            "/favicon.ico",
+            "/picture.png",
+            "/manifest.json",
+            "/robots.txt",
+            "/logout",
+        ),
         *("/assets/{path:path}", "/static/{path:path}", "/svelte/{path:path}"),
     ),
     ("POST",): ("/login", "/login/"),

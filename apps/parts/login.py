@@ -18,14 +18,26 @@ PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,">
 <title>Log in</title>
 <style>
-body { font: 1rem/1.5 system-ui, sans-serif; display: grid; place-items: center; min-height: 90vh; }
-form { display: grid; gap: .8rem; width: min(20rem, 90vw); }
-input, button { font: inherit; padding: .5rem; width: 100%; box-sizing: border-box; }
+:root { color-scheme: light dark; --line: light-dark(#cbd5e1, #475569); }
+body { font: 1rem/1.5 system-ui, sans-serif; display: grid; place-items: center; min-height: 90vh; margin: 0;
+  color: light-dark(#1f2937, #e5e7eb); background: light-dark(#f8fafc, #0b0f19); }
+form { display: grid; gap: 1rem; width: min(20rem, 80vw); padding: 1.6rem; border: 1px solid var(--line);
+  border-radius: 12px; background: light-dark(#fff, #111827); }
+h1 { font-size: 1.4rem; margin: 0; }
+p { margin: 0; }
+input, button { font: inherit; padding: .55rem .7rem; width: 100%; box-sizing: border-box; border-radius: 8px;
+  border: 1px solid var(--line); }
+button { border: 0; color: #fff; background: #2563eb; font-weight: 600; cursor: pointer; }
+[role=alert] { color: light-dark(#9a3412, #fdba74); }
+[role=alert]:empty { display: none; }
 </style>
 <form>
 <h1>Log in</h1>
+<p>This demo is for those who have its password.</p>
 <label>Name <input name="username" autocomplete="username" required autofocus></label>
 <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
 <button>Log in</button>
@@ -36,7 +48,7 @@ document.forms[0].addEventListener('submit', async event => {
   event.preventDefault();
   const answer = await fetch('login', {method: 'POST', body: new FormData(event.target)});
   if (answer.ok) location.reload();
-  else document.querySelector('p').textContent = (await answer.json()).detail;
+  else document.querySelector('[role=alert]').textContent = (await answer.json()).detail;
 });
 </script>
 </html>

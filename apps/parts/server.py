@@ -32,11 +32,13 @@ from typing import Any
 
 import gradio as gr
 from gradio.http_server import INITIAL_PORT_VALUE, LOCALHOST_NAME, TRY_NUM_PORTS
-from gradio.routes import App, ORJSONResponse
+from gradio.routes import App, ORJSONResponse, templates
+from starlette.responses import Response
 
 from apps.parts import connections
 from apps.parts.gate import Gate
 from apps.parts.inputs import LIMITS
+from apps.parts.link import ICON, ICON_ADDRESS, PICTURE_ADDRESS, Link, OwnTags, link_of
 from apps.parts.look import CSS, CSS_FILE, theme
 from apps.parts.uploads import SWEEP, FilesOnly
 from common.predictor import Predictor
@@ -68,6 +70,7 @@ REPLACED = (
     (gr.processing_utils, "async_ssrf_protected_download", _refuse_download),
     (gr.route_utils, "GradioMultiPartParser", FilesOnly),
     (gr.queueing, "error_payload", _in_words),
+    (templates.env, "loader", OwnTags(templates.env.loader)),
 )
 
 
@@ -79,6 +82,18 @@ class Demo(App):
         self.on_space = gr.utils.get_space() is not None
         self.hosts = None if self.on_space else own_names(host)
         self.gate: Gate | None = None
+        self.link = Link("")
+        self.add_api_route(ICON_ADDRESS, self._icon)  # before Gradio's own
+        self.add_api_route(PICTURE_ADDRESS, self._picture)
+
+    async def _icon(self) -> Response:
+        return Response(ICON, media_type="image/svg+xml")
+
+    async def _picture(self) -> Response:
+        """What a shared link shows."""
+        if self.link.picture is None:
+            return ORJSONResponse({"detail": "There is no picture of this result."}, 404)
+        return Response(self.link.picture, media_type="image/png")
 
     def build_middleware_stack(self) -> Any:
         space = os.environ.get("SPACE_HOST", "") if self.on_space else ""
@@ -132,11 +147,12 @@ def launch(blocks: gr.Blocks, prevent_thread_lock: bool = False, **options: Any)
         getattr(module, name)  # another version of Gradio may have it elsewhere
         setattr(module, name, ours)
     app = Demo(options.get("server_name") or LOCALHOST_NAME)
+    app.link = link_of(blocks)
     defaults = {
         "theme": theme(),
-        "css": CSS + CSS_FILE.read_text(encoding="utf-8"),
+        "css": CSS_FILE.read_text(encoding="utf-8") + CSS,
         "max_file_size": LIMITS.file_bytes,
-        "footer_links": ["api", "settings"],
+        "footer_links": ["api"],
         "show_error": False,
         "run_history": False,
         "enable_monitoring": False,

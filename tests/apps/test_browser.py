@@ -1,5 +1,6 @@
 """The demo as a visitor meets it: a real browser, both widths, light and dark, keyboard, axe-core."""
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from apps.parts.answers import share
+from apps.parts.answers import probability
 from common.kinds.classification import Classification
 from common.predictor import Predictor
 from common.reporting.wording import plain
@@ -29,7 +30,7 @@ TOO_WIDE = """() => [...document.querySelectorAll('body *')]
 # What the evidence is drawn as: methods, two panels of the training, and what the sections of a classification draw.
 DRAWN = ".chart, table.matrix"
 
-TABS = ("Try it", "Why", "How good is it?", "Many at once", "About")
+TABS = ("Try it", "Evidence", "Many at once", "About")
 
 
 class DemoVisit(Visit):
@@ -46,6 +47,15 @@ class DemoVisit(Visit):
         self.page.get_by_role("tab", name=name).click()
         self.page.wait_for_timeout(400)
 
+    def ask(self) -> None:
+        """Ask, and wait for the answer: the truth about the example that was there before goes away."""
+        self.ask_button.click()
+        self.page.locator(".truth").wait_for(state="detached")
+
+    def explain(self, said: str) -> None:
+        self.page.get_by_role("button", name="Why this answer?").click()
+        self.page.locator(".why", has_text=said).wait_for()
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -55,6 +65,7 @@ class Shown:
     run: Run
     question: str | Path
     give: Callable[[Any, Any], None]
+    clear: Callable[[Any], None]
     missing: str
     explained: str
     label: str
@@ -64,7 +75,12 @@ def type_text(page: Any, text: str) -> None:
     page.get_by_label("A text").first.fill(text)
 
 
+def clear_picture(page: Any) -> None:
+    page.get_by_role("button", name="Remove Image").click()
+
+
 def upload_picture(page: Any, file: Path) -> None:
+    clear_picture(page)
     page.locator("input[type=file]").first.set_input_files(file)
     page.locator(".picture img").first.wait_for()
 
@@ -78,13 +94,23 @@ def shown(request: pytest.FixtureRequest) -> Shown:
             run,
             "the soup and the bread today",
             type_text,
+            lambda page: type_text(page, ""),
             "There is no text yet",
-            "what the words add",
+            "its Shapley value",
             "music",
         )
     blocks, run = request.getfixturevalue("served_images"), request.getfixturevalue("finished_image_run")
     picture = sorted(run.inputs.glob("*.png"))[0]
-    return Shown(blocks.local_url, run, picture, upload_picture, "There is no picture yet", "The answer is", "circle")
+    return Shown(
+        blocks.local_url,
+        run,
+        picture,
+        upload_picture,
+        clear_picture,
+        "There is no picture yet",
+        "The answer is",
+        "circle",
+    )
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -93,24 +119,24 @@ def test_a_visitor_asks_and_reads_every_tab(browser: Any, shown: Shown, width: i
     visit = DemoVisit(browser, shown.url, width, theme)
     page = visit.page
     project = shown.run.folder.parent.name
+    assert page.title() == read_json(shown.run.results)["portfolio"]["question"]
+    assert page.locator("h1").first.inner_text() == page.title()
     shown.give(page, shown.question)
-    visit.ask_button.click()
-    page.locator(".answer .bars").first.wait_for()
+    visit.ask()
     predictor = Predictor.load(shown.run.folder, precision="fp32")
     answer = predictor.predict([shown.question])[0]
     assert isinstance(predictor.task, Classification)
-    assert page.locator(".answer .label").inner_text() == (answer.value if answer.sure else "Not sure")
-    for probability in predictor.task.probabilities(answer).values():
-        assert share(probability) in page.locator(".answer").inner_text()
+    assert (page.locator(".answer .label").inner_text() == answer.value) == answer.sure
+    assert page.locator(".answer.unsure").count() == (0 if answer.sure else 1)
+    for value in predictor.task.probabilities(answer).values():
+        assert probability(value) in page.locator(".answer").inner_text()
+    visit.explain(shown.explained)
     visit.keep(f"{project}-try-{width}-{theme}")
     accuracy = read_json(shown.run.results)["metrics"]["accuracy"]["value"]
     for tab in TABS:
-        visit.open(tab)
-        if tab == "Why":
-            page.get_by_role("button", name="Explain").click()
-            page.get_by_text(shown.explained).first.wait_for()
-        if tab == "How good is it?":
-            assert f"{100 * accuracy:.1f} %" in plain(page.locator(".report .lead").inner_text())
+        visit.tab(tab)  # none is hidden behind a menu, however narrow the page
+        if tab == "Evidence":
+            assert f"{100 * accuracy:.1f}" in plain(page.locator("[role=tabpanel]:visible").inner_text())
             assert page.locator(".report").locator(DRAWN).count() == 5
         overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert overflow <= 0, f"{tab} is {overflow} pixels too wide at {width}: {page.evaluate(TOO_WIDE)}"
@@ -132,12 +158,13 @@ def test_the_keyboard_is_enough(browser: Any, served: gr.Blocks) -> None:
         raise AssertionError(f"no way to {selector} by keyboard")
 
     tab_to("textarea")
+    page.keyboard.press("Control+A")
     page.keyboard.type("the rain and the wind")
     tab_to("button.primary")
     outline = page.evaluate("(s => s.outlineStyle + s.boxShadow)(getComputedStyle(document.activeElement))")
     assert outline != "nonenone", "the focused button must be seen"
     page.keyboard.press("Enter")
-    page.locator(".answer .bars").first.wait_for()
+    page.locator(".truth").wait_for(state="detached")
     page.close()
 
 
@@ -180,12 +207,45 @@ def test_many_pictures_are_answered(browser: Any, served_images: gr.Blocks, fini
     visit.page.close()
 
 
-def test_an_example_is_answered_at_once(browser: Any, served_images: gr.Blocks) -> None:
-    visit = DemoVisit(browser, served_images.local_url, 1280)
-    visit.page.get_by_text("hardly sure").first.click()
-    visit.page.locator(".answer .bars").first.wait_for()
-    assert visit.page.locator(".picture img").first.is_visible()
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_click_on_an_example_answers_and_says_the_truth(browser: Any, shown: Shown, width: int) -> None:
+    visit = DemoVisit(browser, shown.url, width)
+    page = visit.page
+    examples = read_json(shown.run.results)["examples_to_try"]
+    assert page.locator(".examples button").count() == len(examples)
+    for button, example in reversed([*zip(page.locator(".examples button").all(), examples, strict=True)]):
+        assert button.inner_text().startswith(example["kind"].capitalize())
+        page.evaluate("document.querySelector('.truth').textContent = ''")
+        button.click()
+        page.locator(".truth b").first.wait_for()
+        is_wrong = example["kind"] == "known failure"
+        assert page.locator(".truth").get_attribute("class").split()[-1] == ("wrong" if is_wrong else "right")
+        assert example["reference"] in page.locator(".truth").inner_text()
+        sure = page.locator(".answer .label").inner_text() == example["prediction"]
+        assert sure or page.locator(".answer.unsure .label").is_visible()
+    top = page.locator(".answer").bounding_box()["y"]
+    assert 0 <= top < 900, "the answer is in sight"
+    visit.keep(f"{shown.run.folder.parent.name}-example-{width}")
     assert visit.errors == []
+    page.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_not_sure_is_seen_at_once(browser: Any, served: gr.Blocks, finished_run: Run, theme: str) -> None:
+    records = [json.loads(line) for line in finished_run.predictions.read_text(encoding="utf-8").splitlines()]
+    answers = [record["prediction"] for record in records]
+    doubtful = next(row for row, answer in zip(records, answers, strict=True) if answer.get("sure") is False)
+    doubt = doubtful["prediction"].get("doubt", "not sure").capitalize()
+    visit = DemoVisit(browser, served.local_url, 1280, theme)
+    type_text(visit.page, doubtful["input"])
+    visit.ask()
+    label = visit.page.locator(".answer.unsure .label")
+    assert label.inner_text() == doubt
+    box = label.bounding_box()
+    assert box["y"] + box["height"] < 800, "it is on the first screen"
+    ground = visit.page.evaluate("getComputedStyle(document.querySelector('.answer')).backgroundColor")
+    assert ground == {"light": "rgb(254, 243, 199)", "dark": "rgb(58, 42, 11)"}[theme], "it is amber"
+    visit.keep(f"unsure-{theme}")
     visit.page.close()
 
 
@@ -204,7 +264,7 @@ def test_a_drawing_is_answered(browser: Any, served_images: gr.Blocks, width: in
     page.mouse.move(box["x"] + 200, box["y"] + 200, steps=5)
     page.mouse.up()
     page.get_by_role("button", name="Ask about the drawing").click()
-    page.locator(".answer .bars").first.wait_for()
+    page.locator(".truth").wait_for(state="detached")
     ground, ink = (
         page.evaluate(
             "([x, y]) => [...document.querySelector('.pad canvas').getContext('2d').getImageData(x, y, 1, 1).data]", at
@@ -227,28 +287,25 @@ def test_a_drawing_is_answered(browser: Any, served_images: gr.Blocks, width: in
 
 def test_what_went_wrong_is_said(browser: Any, shown: Shown) -> None:
     visit = DemoVisit(browser, shown.url, 1280)
+    shown.clear(visit.page)
     visit.ask_button.click()
     visit.page.get_by_text(shown.missing).wait_for()
     visit.keep("error")
     visit.page.close()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(browser: Any, shown: Shown, axe: str, theme: str) -> None:
-    visit = DemoVisit(browser, shown.url, 1280, theme)
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_no_serious_fault(browser: Any, shown: Shown, axe: str, width: int, theme: str) -> None:
+    visit = DemoVisit(browser, shown.url, width, theme)
     visit.page.evaluate(axe)
     for button in visit.page.locator("button:has-text('Draw one')").all():
         button.click()
-    shown.give(visit.page, shown.question)
-    visit.ask_button.click()
-    visit.page.locator(".answer .bars").first.wait_for()
+    visit.page.locator(".examples button").last.click()
+    visit.explain(shown.explained)
+    visit.page.wait_for_timeout(600)  # the answer fades in
     checked = 0
     for tab in TABS:
         visit.tab(tab)
-        if tab == "Why":
-            visit.page.get_by_role("button", name="Explain").click()
-            visit.page.get_by_text(shown.explained).first.wait_for()
-            visit.page.wait_for_timeout(600)  # the answer fades in
         found = visit.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         checked += len(found["passes"])
         serious = [fault for fault in found["violations"] if fault["impact"] in ("serious", "critical")]
@@ -274,9 +331,8 @@ def test_the_report_stands_alone(browser: Any, shown: Shown, axe: str, width: in
     assert strangers == []
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     assert page.locator(DRAWN).count() == 5
-    assert page.locator("img.input").count() == (
-        len(read_json(shown.run.results)["worst_errors"]) if isinstance(shown.question, Path) else 0
-    )
+    errors = len(read_json(shown.run.results)["worst_errors"]) if isinstance(shown.question, Path) else 0
+    assert errors <= page.locator("img.input").count() <= 20 * errors  # the browser of all rows has some, too
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     page.evaluate(axe)
     found = page.evaluate("axe.run(document)")

@@ -18,10 +18,12 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from apps.parts.answers import WRONG
 from apps.parts.inputs import LIMITS
-from apps.text_classification import LEAST_SHARE, TextDemo, build, shares_table
+from apps.text_classification import LEAST_SHARE, Explained, TextDemo, build, points_table, shaded
 from common.metrics.calibration import probabilities
 from common.predictor import Predictor
+from common.reporting.wording import plain
 from common.run import Run
 from common.system.files import read_json
 from tests.apps.conftest import fresh_corrections, rounding
@@ -65,7 +67,7 @@ def test_the_demo_answers_the_whole_test_split_as_it_was_measured(demo: TextDemo
         assert list(answer["probabilities"].values()) == pytest.approx(expected.tolist(), abs=near)
         assert answer["confidence"] == pytest.approx(measured["confidence"], abs=near)
         if near == 1e-5 or abs(measured["confidence"] - settings["threshold"]) > near:
-            assert answer["sure"] == (measured["confidence"] >= settings["threshold"])
+            assert answer["sure"] == measured.get("sure", True)
         assert answer["baseline"] == record["baselines"][best]["value"]
 
 
@@ -119,9 +121,8 @@ def test_what_looks_like_code_is_only_text(served: gr.Blocks) -> None:
     ):
         kind, answer = call(served.local_url, "predict", text)
         assert kind == "complete", answer
-    spans, table = call(served.local_url, "explain", "soup <script>alert(1)</script> & bread")[1]
-    assert "<script>" not in table
-    assert [span["token"] for span in spans] == ["soup ", "<script>alert(1)</script> ", "& ", "bread"]
+    (because,) = call(served.local_url, "explain", "soup <script>alert(1)</script> & bread")[1]
+    assert "<script>" not in because and "&lt;script&gt;alert(1)&lt;/script&gt;" in because
 
 
 def test_no_file_of_the_machine_can_be_read(served: gr.Blocks, finished_run: Run) -> None:
@@ -239,17 +240,19 @@ def test_a_row_that_cannot_be_answered_says_why_and_keeps_no_other(served: gr.Bl
 
 def test_what_the_words_add_is_the_answers_probability(demo: TextDemo) -> None:
     text = "the soup and the drum today"
-    spans, table = asyncio.run(demo.explain(text))
+    found, shown = asyncio.run(demo.explained(text)), asyncio.run(demo.explain(text))
     whole, nothing = demo.predictor.predict([text, " "])
     full, empty = (demo.task.probabilities(answer)[whole.value] for answer in (whole, nothing))
-    assert "".join(piece for piece, _ in spans) == text
-    marked = [piece.strip() for piece, mark in spans if mark]
-    named = re.findall(r'<tr><td><b>(.*?)</b></td><td class="n">(.*?)</td>', table)
-    assert marked and sorted(marked) == sorted(name for name, _ in named)  # one that comes twice is two pieces
-    assert all(abs(float(points)) >= 100 * LEAST_SHARE for _, points in named)
-    points = re.findall(r'<td class="n">(.*?)</td>', table)
+    assert "".join(found.pieces) == text and found.without == pytest.approx(empty)
+    assert found.together == pytest.approx(full - empty)
+    marked = re.findall(r'<mark class="(supports|opposes)" [^>]*title="([^ ]*) points">(.*?)</mark>', shown)
+    named = re.findall(r'<tr><td><b>(.*?)</b></td><td class="n">(.*?)</td>', shown)
+    assert marked and sorted(word for *_, word in marked) == sorted(name for name, _ in named)
+    assert all((look == "supports") == (float(points) > 0) for look, points, _ in marked)
+    points = [plain(cell) for cell in re.findall(r'<td class="n">(.*?)</td>', shown)]
+    assert all(abs(float(cell)) >= 100 * LEAST_SHARE for cell in points[:-1])
     assert sum(map(float, points)) == pytest.approx(100 * (full - empty), abs=0.05 * len(points) + 0.1)
-    assert asyncio.run(demo.explain("soup"))[0] == [("soup", None)]
+    assert "nothing to leave out" in asyncio.run(demo.explain("soup"))
 
 
 def test_a_table_says_how_much_was_not_read(demo: TextDemo, tmp_path: Path) -> None:
@@ -260,20 +263,34 @@ def test_a_table_says_how_much_was_not_read(demo: TextDemo, tmp_path: Path) -> N
     assert "not read" not in asyncio.run(demo.answer_file(str(tmp_path / "many.csv"), ""))[1]
 
 
-def test_the_table_of_words_is_a_sum_of_text_alone(demo: TextDemo) -> None:
+def test_the_shades_and_the_table_of_words_are_text_alone(demo: TextDemo) -> None:
     whole = demo.predictor.predict(["soup"])[0]
-    table = shares_table(whole, ["<script> ", "b ", "c"], np.asarray([0.25, 0.0, -0.5]), 0.75, -0.2)
-    rows = re.findall(r'<tr><td>(.*?)</td><td class="n">(.*?)</td>', table)
+    found = Explained(whole, ["<script> ", "b ", "c"], np.asarray([0.25, 0.0, -0.5]), 0.75, -0.2)
+    rows = re.findall(r'<tr><td>(.*?)</td><td class="n">(.*?)</td>', plain(points_table(found)))
     assert rows == [("<b>c</b>", "-50.0"), ("<b>&lt;script&gt;</b>", "+25.0"), ("all other words together", "+5.0")]
+    shades = re.findall(r'class="(\w+)" style="--weight: ([\d.]+)"', shaded(found))
+    assert shades == [("supports", "0.50"), ("opposes", "1.00")]
+    assert re.sub(r"</?mark[^>]*>", "", shaded(found)) == "&lt;script&gt; b c"
 
 
 def test_what_the_model_does_not_read_is_said_and_not_explained(demo: TextDemo) -> None:
     text = "the soup and the drum today " * 60
-    spans, table = asyncio.run(demo.explain(text))
-    assert "".join(piece for piece, _ in spans) == text and spans[-1][1] is None
-    assert "characters were not read" in table
+    because = asyncio.run(demo.explain(text))
+    shown = re.search(r'<p class="shaded">(.*?)</p>', because, re.DOTALL)
+    assert shown and re.sub(r"<[^>]*>", "", shown[1]) == text
+    assert '<span class="quiet">' in shown[1]
     assert "characters were not read" in asyncio.run(demo.ask(text))[0]
     assert "not read" not in asyncio.run(demo.ask("the soup"))[0]
+
+
+def test_examples_are_answered_as_they_were_measured(demo: TextDemo) -> None:
+    for example in demo.examples:
+        text, answer, because = asyncio.run(demo.show_example(example))
+        assert (text, because) == (example["input"], "")
+        known = f"it says <b>{example['prediction']}</b>; the test set says <b>{example['reference']}</b>"
+        right = f"Right: the test set says <b>{example['reference']}</b>, too."
+        unsure = known.replace("says", "leans towards", 1)
+        assert (known in answer or unsure in answer) if example["kind"] == WRONG else right in answer
 
 
 def test_errors_of_ours_reach_nobody(

@@ -11,6 +11,7 @@ import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 
+from apps.parts.answers import probability
 from apps.token_classification import EntityDemo, build
 from common.data.corrections import kept_file, review
 from common.predictor import Predictor
@@ -63,7 +64,10 @@ def test_names_are_marked_with_type_and_confidence_and_unsure_ones_are_dashed(de
     shown = demo.marked(text, entities, [1.0, 0.0])
     assert re.findall(r"<mark (\w+)", shown) == ["style", "class"]
     assert "&lt;b&gt;<mark" in shown and "&amp; <mark" in shown
-    assert "rain<small>weather over 99.9 %</small>" in shown and "soup<small>food under 0.1 %</small>" in shown
+    assert (
+        f"rain<small>weather {probability(1.0)}</small>" in shown
+        and f"soup<small>food {probability(0.0)}</small>" in shown
+    )
     assert re.sub(r"<small>.*?</small>|<[^>]*>", "", shown) == "the &lt;b&gt;rain&lt;/b&gt; &amp; soup"
 
 

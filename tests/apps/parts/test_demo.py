@@ -67,6 +67,9 @@ class EssayTask:
     def load_baseline(self, folder: Path) -> Mean:
         return Mean()
 
+    def in_words(self, value: Any, given: Any) -> Any:
+        return value
+
 
 class Scorer:
     """A Predictor without a model: the score is a tenth of the essay's length."""
@@ -99,6 +102,10 @@ def tabs(blocks: gr.Blocks) -> list[str]:
     return [block.label for block in blocks.blocks.values() if isinstance(block, gr.Tab) and block.visible]
 
 
+def is_shown_button(block: Any) -> bool:
+    return isinstance(block, gr.Button) and bool(block.visible)
+
+
 def test_other_programs_get_the_number_beside_the_baselines(page: gr.Blocks) -> None:
     client = Client(page.local_url, verbose=False)
     answer = client.predict(**ESSAY, api_name="/predict")
@@ -108,19 +115,35 @@ def test_other_programs_get_the_number_beside_the_baselines(page: gr.Blocks) -> 
 
 
 def test_a_visitor_gets_the_number_beside_the_baselines(run: Run) -> None:
-    (answer,) = asyncio.run(EssayDemo(Scorer(run.folder)).ask(*ESSAY.values()))  # type: ignore[arg-type]
-    assert '<p class="label">3</p>' in answer and "Sure of it" not in answer
-    assert "always the mean of the training rows) says: 5.5" in answer
+    answer, because = asyncio.run(EssayDemo(Scorer(run.folder)).ask(*ESSAY.values()))  # type: ignore[arg-type]
+    assert '<p class="label">3</p>' in answer and "Sure of it" not in answer and "unsure" not in answer
+    assert "always the mean of the training rows) says: <b>5.5</b>" in answer
+    assert because == ""
     with pytest.raises(gr.Error, match="There is no text yet"):
         asyncio.run(EssayDemo(Scorer()).ask("Why?", ""))  # type: ignore[arg-type]
 
 
 def test_its_page_has_the_tabs_that_it_fills(page: gr.Blocks) -> None:
-    assert tabs(page) == ["Try it", "How good is it?", "About"]
+    assert tabs(page) == ["Try it", "Evidence", "About"]
     said = json.dumps(page.get_config_file())
     assert "has a mean absolute error of 1.42 (1.31 to 1.53, lower is better)" in said
-    assert "right (3): question: Why?, essay: Because" in said
+    assert "Right: question: Why?, essay: Because" in said
+    assert "Why this answer?" not in [block.value for block in page.blocks.values() if is_shown_button(block)]
     assert "it says that it is not sure" not in said
+
+
+def test_it_opens_with_an_example_and_its_answer(page: gr.Blocks) -> None:
+    values = [getattr(block, "value", None) for block in page.blocks.values()]
+    assert ESSAY["question"] in values and ESSAY["essay"] in values
+    (answer,) = [value for value in values if isinstance(value, str) and "answer" in value and "truth" in value]
+    assert "Right: the test set says <b>3</b>, too." in answer
+
+
+def test_a_click_on_an_example_answers_and_says_the_truth(run: Run) -> None:
+    demo = EssayDemo(Scorer(run.folder))  # type: ignore[arg-type]
+    question, essay, answer, because = asyncio.run(demo.show_example(demo.examples[0]))
+    assert (question, essay, because) == (*ESSAY.values(), "")
+    assert '<p class="label">3</p>' in answer and "Right: the test set says <b>3</b>, too." in answer
 
 
 def test_a_predictor_without_a_run_has_a_demo_too() -> None:
@@ -151,7 +174,7 @@ class TitleDemo(TextQuestions):
 
 def test_questions_that_are_texts_come_with_a_file_of_them(tmp_path: Path) -> None:
     demo = TitleDemo(Scorer())  # type: ignore[arg-type]
-    assert tabs(demo.blocks()) == ["Try it", "How good is it?", "Many at once", "About"]
+    assert tabs(demo.blocks()) == ["Try it", "Evidence", "Many at once", "About"]
     (tmp_path / "many.csv").write_text("id,text\n1,0123456789\n2,01234\n")
     file, shown = asyncio.run(demo.answer_file(str(tmp_path / "many.csv"), "text"))
     assert Path(file.value["path"] if isinstance(file.value, dict) else file.value).read_text("utf-8-sig").split() == [

@@ -1,0 +1,111 @@
+"""What stands around the answers: whose work it is and how good it is in a line, the evidence, the model card."""
+
+import html
+import re
+from typing import Any
+
+from apps.parts.link import Link
+from common.reporting.figures import data_uri
+from common.reporting.report import evidence
+from common.reporting.wording import (
+    Results,
+    achieves,
+    baseline_title,
+    difference,
+    elsewhere,
+    plain,
+    primary,
+    printable,
+    sentence,
+    verdict,
+)
+from common.run import Run
+from common.task.contract import Task
+
+# A picture in Markdown, and what address it has.
+PICTURE = re.compile(r"!\[([^\]\n]*)\]\(([^)\s]*)\)")
+ADDRESSES = ("https://", "http://", "mailto:")
+
+
+def title(results: Results | None, task: Task) -> str:
+    """The question that the demo answers."""
+    if not results:
+        return task.title
+    return str(words_of(results).get("question") or results["task"]["title"])
+
+
+def words_of(results: Results) -> dict[str, Any]:
+    """What the author says; nothing in results of an older kit."""
+    words: dict[str, Any] = results.get("portfolio", {})
+    return words
+
+
+def header(results: Results | None, task: Task) -> str:
+    """The question, its author, and the number against the best baseline, as HTML."""
+    parts = [f"<h1>{escaped(title(results, task))}</h1>"]
+    if results:
+        parts += [*_about(results), f'<p class="result">{_result(results)}</p>']
+        if losses := elsewhere(results):
+            parts.append(f'<p class="small muted">{escaped(losses)}</p>')
+    return f'<header class="report first">{"".join(parts)}</header>'
+
+
+def _about(results: Results) -> list[str]:
+    """For whom it is, and by whom, with the author's links."""
+    words = words_of(results)
+    author, links = words.get("author", ""), words.get("links", {})
+    names = [f"by <b>{escaped(author)}</b>"] if author else []
+    names += [
+        f'<a href="{escaped(address)}" target="_blank" rel="noopener">{escaped(name)}</a>'
+        for name, address in links.items()
+        if address.startswith(ADDRESSES)
+    ]
+    lines = [escaped(words.get("for_whom", "")), " · ".join(names)]
+    return [f'<p class="byline">{line}</p>' for line in lines if line]
+
+
+def _result(results: Results) -> str:
+    """The score with its interval, and the difference to the best baseline in the colour of what it is worth."""
+    kind, comparison = primary(results), results["comparison"]
+    rows = f"{results['examples']:,} test rows"
+    achieved = escaped(f"It {achieves(results['metrics'][results['primary_metric']], kind, rows)}")
+    if not comparison:
+        return f"{achieved}; no baseline was measured beside it."
+    pill = f'<span class="pill {verdict(comparison, kind)}">{escaped(difference(comparison, kind))}</span>'
+    return f"{achieved}: {pill} against the best baseline, {escaped(baseline_title(results, comparison['against']))}."
+
+
+def link(run: Run | None, results: Results | None, task: Task) -> Link:
+    """What a shared link to the demo shows."""
+    if not run or not results:
+        return Link(title(results, task))
+    picture = run.picture.read_bytes() if run.picture.is_file() else None
+    return Link(title(results, task), plain(sentence(results)), picture)
+
+
+def evidence_html(run: Run | None) -> str:
+    """The report, rendered from results.json."""
+    if run is None:
+        return "<p>This model was not measured: it has no run.</p>"
+    return f'<div class="report">{evidence(run)}</div>'
+
+
+def card(run: Run | None) -> str:
+    """The model card without its metadata, in Markdown; its pictures are in it."""
+    if run is None:
+        return "This model has no card: it has no run."
+
+    def inside(match: re.Match[str]) -> str:
+        file = (run.folder / match[2]).resolve()
+        if not file.is_file() or not file.is_relative_to(run.folder.resolve()):
+            return match[1]
+        return f"![{match[1]}]({data_uri(file)})"
+
+    text = re.sub(r"\A---\n.*?\n---\n\s*# [^\n]*\n", "", run.card.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = PICTURE.sub(inside, text)  # the page is not in the run's folder, and fetches nothing from elsewhere
+    return text.replace("```python", "```")  # the highlighter's colours are too pale to read
+
+
+def escaped(text: str) -> str:
+    """A text that means nothing in HTML."""
+    return html.escape(printable(text))

@@ -1,0 +1,35 @@
+"""The training rows that are nearest to a question."""
+
+import html
+
+from common.models.neighbours import read_shown
+from common.reporting.wording import excerpt
+from common.run import Run
+from common.task.contract import Prediction
+
+# Characters of a row that are shown.
+SHOWN = 140
+PICTURE = "data:image/jpeg;base64,"
+
+
+class NearestRows:
+    """What a demo shows below an answer, where the run's folder holds the rows; a published one does not."""
+
+    def __init__(self, run: Run | None):
+        self.rows = read_shown(run.nearest_rows) if run else []
+
+    def as_html(self, prediction: Prediction) -> str:
+        """The rows nearest to the question, each once, with their references."""
+        found = dict.fromkeys(self.rows[index] for index in prediction.details.get("nearest", ()) if self.rows)
+        if not found:
+            return ""
+        lines = "".join(f"<li><b>{html.escape(excerpt(label, SHOWN))}</b> {_shown(row)}</li>" for label, row in found)
+        lead = "Even the nearest training rows are far away" if prediction.doubt else "The nearest training rows"
+        return f'{lead}:<ul class="nearest">{lines}</ul>'
+
+
+def _shown(row: str) -> str:
+    """A row's text, or its small picture."""
+    if row.startswith(PICTURE):
+        return f'<img src="{html.escape(row)}" alt="a training picture" height="48">'
+    return html.escape(excerpt(row, SHOWN))
