@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -110,13 +110,17 @@ def browser(run: Run, results: wording.Results) -> Browser:
 def _rows(run: Run, results: wording.Results) -> Iterator[Row]:
     kind = wording.primary(results)
     best = {name: (part["comparison"] or {}).get("against") for name, part in wording.parts(results).items()}
+    several = len({*best.values()} - {None}) > 1
+    named = {key: f" ({wording.baseline_short(results, key)})" if several else "" for key in results["baseline_titles"]}
     slice_ids = {(row["slice"], row["value"]): index for index, row in enumerate(results["slices"])}
     with run.predictions.open(encoding="utf-8", newline="\n") as file:
         for place, line in enumerate(file):
             record = json.loads(line)
             if "score" not in record:
                 raise ValueError(f"an earlier version of the kit measured them, `kit evaluate {run.folder}` does again")
-            yield _row(record, place, best[record["set"]], kind, slice_ids)
+            against = best[record["set"]]
+            row = _row(record, place, against, kind, slice_ids)
+            yield row if against is None else replace(row, baseline_grade=row.baseline_grade + named[against])
 
 
 def _row(

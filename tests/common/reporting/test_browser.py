@@ -64,6 +64,17 @@ def test_a_row_says_input_reference_answers_and_how_good_they_are(run: Run) -> N
     assert one["value"] == "short" and columns["slices"][at] == [0]
 
 
+def test_where_the_best_baseline_is_another_on_each_set_it_is_named(tmp_path: Path) -> None:
+    results = results_of()
+    results["out_of_domain"]["tweets"]["comparison"]["against"] = "majority"
+    guess = {"baselines": {"majority": {"value": "a"}}, "baseline_scores": {"majority": 0.0}}
+    rows = [record(1, "a", "a", 1.0), record(2, "b", "b", 1.0, set="tweets", **guess)]
+    page = render_report(with_records(tmp_path / "run", results, rows))
+    content = embedded(page)
+    grades = [content["texts"][index] for index in content["columns"]["baseline_grade"]]
+    assert grades == ["right (words)", "wrong (majority)"] and "<th>the best baseline said</th>" in page
+
+
 def test_a_reason_to_doubt_is_said(tmp_path: Path) -> None:
     doubted = {"value": "a", "confidence": 0.9, "sure": False, "doubt": "unlike its training data"}
     rows = [record(1, "a", "a", 1.0, prediction=doubted), *answers(12, ["a", "b"])]
