@@ -4,7 +4,7 @@
     links: {GitHub: "https://github.com/ada", e-mail: "mailto:ada@example.org"}
     language: en
     projects:
-      text_classification/starter:     # one run; without a run's name, all runs of the project
+      film_reviews/starter:     # one run; without a run's name, all runs of the project
         question: Does the critic like the film?
         for_whom: For an editor who sorts reviews by hand today.
         links: {demo: "https://huggingface.co/spaces/ada/critics"}

@@ -11,6 +11,8 @@ from common.reporting import wording
 
 # Points of a line: of more, neighbours are drawn as their mean.
 POINTS = 120
+# Fewer points than this are no curve.
+FEWEST_POINTS = 5
 # Share of a scale that stays free at either end, for what is as wide as a dot.
 MARGIN = 0.05
 COUNT: wording.Kind = {"title": "", "unit": "number", "higher_is_better": True, "exact": False}
@@ -99,7 +101,10 @@ class Panel:
 
 
 def curves(results: wording.Results, steps: list[dict[str, Any]]) -> list[Panel]:
-    """The losses, and the primary metric on the validation rows, from the lines of metrics.jsonl."""
+    """The losses, and the primary metric on the validation rows, from the lines of metrics.jsonl.
+
+    None of what was measured on the validation rows too seldom to be a curve.
+    """
     kind, metric = wording.primary(results), f"validation_{results['primary_metric']}"
     losses = [
         Line("training", _thinned(_column(steps, "loss")), False),
@@ -111,7 +116,7 @@ def curves(results: wording.Results, steps: list[dict[str, Any]]) -> list[Panel]
     return [
         Panel(title, along, Scale.of((value for line in lines for _, value in line.points), scale), lines)
         for title, scale, lines in found
-        if any(line.points for line in lines)
+        if len(lines[-1].points) >= FEWEST_POINTS
     ]
 
 

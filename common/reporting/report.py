@@ -13,6 +13,7 @@ from common.portfolio import read_portfolio
 from common.reporting import figures, markdown, wording
 from common.reporting.browser import browser
 from common.reporting.coverage import coverage
+from common.reporting.tiles import tiles
 from common.run import REPOSITORY, Run, project_of, published
 from common.system.errors import UserError
 from common.system.files import read_json, write_json, write_text
@@ -38,6 +39,9 @@ FILTERS = (
     wording.shown,
     wording.excerpt,
     wording.achieves,
+    wording.day,
+    wording.model_name,
+    wording.took,
     wording.found,
     markdown.fenced,
 )
@@ -117,6 +121,9 @@ def render(
         context: dict[str, Any] = {
             "r": results,
             "m": manifest,
+            "words": results["portfolio"],
+            "verdicts": wording.verdicts(results),
+            "preview": wording.plain(wording.sentence(results)),
             "sentence": wording.sentence(results),
             "elsewhere": wording.elsewhere(results),
             "missing": wording.missing(results),
@@ -182,6 +189,7 @@ def _environment(results: wording.Results, is_markdown: bool) -> Environment:
         "scale_of": figures.scale_of,
         "comparison_scale": figures.comparison_scale,
         "marks": figures.marks,
+        "tiles": tiles,
         "coverage": coverage,
         "script": (TEMPLATES / SCRIPT).read_text(encoding="utf-8"),
         "policy": content_policy(),

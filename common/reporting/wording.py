@@ -8,7 +8,10 @@ import math
 import re
 import statistics
 import unicodedata
+from datetime import datetime
 from typing import Any, Literal, TypeAlias
+
+from common.system import terminal
 
 Results: TypeAlias = dict[str, Any]
 Kind: TypeAlias = dict[str, Any]
@@ -25,11 +28,15 @@ VOWEL_NAMES = "AEFHILMNORSX"
 # A narrow space that no line is broken at, and the minus sign.
 NARROW, MINUS = "\u202f", "\u2212"
 PER_CENT = f"{NARROW}%"
-# Characters that move a cursor, turn the direction of what follows, or are none: they are shown by their numbers.
-UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# On a page these are white space, as a line feed is.
+OTHER_LINE_ENDS = re.compile("\r\n|[\x0b-\r\x85\u2028\u2029]")
 # Characters of a text that pages quote.
 QUOTED = 300
 JOINER = "\u200d"
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 
 
 def parts(results: Results) -> dict[str, Results]:
@@ -90,6 +97,12 @@ def with_interval(interval: Interval, kind: Kind, note: str = "") -> str:
     value, low, high = _formatted(interval, "value", kind)
     inside = [f"{low} to {high}" if low else NO_INTERVAL, *([note] if note else [])]
     return f"{value}{_unit(kind)} ({', '.join(inside)})"
+
+
+def between(interval: Interval, kind: Kind) -> str:
+    """The interval alone, in the value's unit: `84.6 to 87.5`."""
+    _, low, high = _formatted(interval, "value", kind)
+    return f"{low} to {high}" if low else NO_INTERVAL
 
 
 def difference(comparison: Comparison, kind: Kind) -> str:
@@ -205,7 +218,7 @@ def shown(value: Any) -> str:
 
 def printable(text: str) -> str:
     """A text whose control characters can be seen, and do nothing: `\\x1b`, `\\u202e`."""
-    return UNPRINTABLE.sub(lambda character: character[0].encode("unicode_escape").decode(), text)
+    return terminal.printable(OTHER_LINE_ENDS.sub("\n", text))
 
 
 def excerpt(value: Any, limit: int = QUOTED) -> str:
@@ -268,6 +281,40 @@ def sentence(results: Results) -> str:
     )
 
 
+def model_name(origin: str) -> str:
+    """The last part of where a pretrained model comes from: `all-MiniLM-L6-v2`."""
+    return origin.partition("@")[0].partition(", ")[0].rstrip("/").rpartition("/")[2] or origin
+
+
+def verdicts(results: Results) -> list[tuple[str, str]]:
+    """Where it wins, ties and loses, (verdict, words) each, that of the test split first; none without baselines.
+
+    The words go on after "It", and after one another: `beats the best baseline on its own test rows and on amazon`,
+    `is not clearly different from it on newspaper`, `loses to the baseline \u201cfrozen\u201d on tweets`.
+    """
+    kind = primary(results)
+    found: dict[str, dict[str, list[str]]] = {}
+    for name, part in parts(results).items():
+        if comparison := part["comparison"]:
+            reached = verdict(comparison, kind)
+            against = f"the baseline \u201c{baseline_short(results, comparison['against'])}\u201d"
+            against = against if reached == "worse" else "the best baseline"
+            where = "on its own test rows" if name == "test" else f"on {name}"
+            found.setdefault(reached, {}).setdefault(against, []).append(where)
+    words = {"better": "beats", "unclear": "is not clearly different from", "worse": "loses to"}
+    clauses, named = [], ""
+    for reached, by_baseline in found.items():
+        for against, names in by_baseline.items():
+            clauses.append((reached, f"{words[reached]} {'it' if against == named else against} {listed(names)}"))
+            named = against
+    return clauses
+
+
+def listed(words: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
 def elsewhere(results: Results) -> str:
     """How it does out of domain, in one sentence; empty where there is nothing to compare."""
     kind = primary(results)
@@ -278,6 +325,20 @@ def elsewhere(results: Results) -> str:
     words = {"better": "better on", "unclear": "not clearly different on", "worse": "worse on"}
     clauses = [f"{words[found]} {' and '.join(names)}" for found, names in sets.items() if names]
     return f"Out of domain, compared with the best baseline there, it is {', '.join(clauses)}." if clauses else ""
+
+
+def day(moment: str) -> str:
+    """The day of a moment in ISO 8601: `26 November 2026`."""
+    found = datetime.fromisoformat(moment)
+    return f"{found.day} {MONTHS[found.month - 1]} {found.year}"
+
+
+def took(seconds: float) -> str:
+    """A duration as one says it: `45 seconds`, `1.7 minutes`, `3.2 hours`."""
+    for unit, length in (("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 def missing(results: Results) -> list[str]:

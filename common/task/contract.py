@@ -116,7 +116,7 @@ class Task(ABC):
 
     project: ClassVar[str]
     title: ClassVar[str]
-    question: ClassVar[str]  # the title of its pages, where portfolio.yaml gives none: "Which label fits this text?"
+    question: ClassVar[str]  # the title of its pages, where portfolio.yaml gives none: "Where are the names in this text?"
     for_whom: ClassVar[str]  # one sentence: who asks that
     intended_use: ClassVar[str]
     pipeline_tag: ClassVar[str]  # the Hub's name of the task

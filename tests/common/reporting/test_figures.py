@@ -45,16 +45,21 @@ def test_what_is_no_number_stands_at_an_end() -> None:
 
 def test_curves_hold_what_was_logged() -> None:
     steps = [{"step": step, "loss": 1 / step} for step in range(1, 1001)]
-    steps += [{"step": 500, "validation_loss": 0.4, "validation_accuracy": 0.8}, {"step": 1000, "validation_loss": 0.3}]
+    steps += [
+        {"step": step, "validation_loss": 0.4, "validation_accuracy": step / 1000} for step in range(200, 1001, 200)
+    ]
     loss, score = curves(synthetic.classifier(), [*steps, {"step": 7, "loss": math.nan}])
     training, validation = loss.lines
-    assert len(training.points) <= POINTS and len(validation.points) == 2 and validation.dots
+    assert len(training.points) <= POINTS and len(validation.points) == 5 and validation.dots
     assert sum(value for _, value in training.points) * 9 == pytest.approx(
         sum(row["loss"] for row in steps if "loss" in row), rel=0.01
     )
-    assert score.title == "accuracy in %" and score.lines[0].points == [(500, 0.8)]
+    assert score.title == "accuracy in %" and score.lines[0].points[0] == (200, 0.2)
 
 
-@pytest.mark.parametrize("steps", [[], [{"step": 1, "loss": None}]])
-def test_without_a_line_there_is_no_panel(steps: list[dict[str, float]]) -> None:
+TWICE = [{"step": step, "loss": 0.5, "validation_loss": 0.4, "validation_accuracy": 0.8} for step in (1, 2)]
+
+
+@pytest.mark.parametrize("steps", [[], [{"step": 1, "loss": None}], TWICE])
+def test_without_enough_points_there_is_no_panel(steps: list[dict[str, float]]) -> None:
     assert curves(synthetic.classifier(), steps) == []

@@ -19,7 +19,7 @@ from common.system.errors import UserError
 from common.system.files import write_json
 from tests.common.reporting import synthetic
 
-OWN = {"classifier": 11, "regression": 7, "spans": 8}
+OWN = {"classifier": 10, "regression": 7, "spans": 8}
 
 
 def headings(page: str) -> list[str]:
@@ -50,25 +50,43 @@ def test_the_same_page_is_drawn_again(finished_run: Run) -> None:
     without_script = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert page.count("<script") == 2, "the test rows, and what shows them"
     assert "undefined" not in without_script and "None" not in without_script
-    asked = ["Can the confidence be believed?", "What it confuses", "Label by label", "When it is not sure"]
+    asked = ["When it is not sure", "Can the confidence be believed?", "What it confuses"]
     assert [name for name in headings(page) if name in asked] == asked
 
 
 def test_a_number_is_no_share(pages: dict[str, Run]) -> None:
     page = text_of(pages["regression"].report.read_text(encoding="utf-8"))
-    assert "1.42 (1.31 to 1.53)" in page and "0.42 (0.39 to 0.45)" in page
-    assert "2.32 (too few groups for an interval)" in page
-    assert "mean absolute error, lower is better (95 % interval)" in page
+    assert "0.42 (0.39 to 0.45)" in page and page.count("1.31 to 1.53") == 1
+    assert "2.32 on letters, its weakest test set (60 rows: too few groups for an interval)" in page
+    assert "mean absolute error, lower is better, on 2,014 test rows (1.31 to 1.53)" in page
     assert "142" not in page and " points" not in page
     shares = set(re.findall(r"([\d.]+) %", page))
     assert shares == {"95", "1.3", "40.0"}, "of intervals, of the time waiting for data, of answers that change"
+
+
+def test_what_is_found_unlike_the_training_data_is_said_of_every_set(tmp_path: Path) -> None:
+    results = synthetic.classifier()
+    results["sections"]["unlike"] = {
+        "farthest": 0.4427,
+        "meaningless": {"random letters": 0.99},
+        "doubt": "unlike its training data",
+        "remembered": 3_000,
+    }
+    parts = [{"examples": 20, "metrics": {"accuracy": synthetic.interval(value)}} for value in (0.6123, 0.8741)]
+    results["doubted"] = {"share": 0.0412, "those": parts[0], "others": parts[1]}
+    run = synthetic.write(tmp_path / "run", results)
+    page, text = plain(render_report(run)), plain(card.render_card(run))
+    assert "cannot be shown" not in page
+    for said in ("unlike its training data", "4.1 %", "99 %", "random letters"):
+        assert said in page and said in text
+    assert {"61.2 %", "87.4 %", "0.443"} <= set(re.findall(r"\d+\.\d+(?: %)?", page))
 
 
 def test_a_section_has_a_template_of_its_project(pages: dict[str, Run]) -> None:
     page = text_of(pages["spans"].report.read_text(encoding="utf-8"))
     assert "Types of spans API: 50.0 % (48.5 to 51.5)" in page
     assert "start: 4, end: 9, label: API (nothing)" in page, "reference and answer of an error"
-    assert "It is sure of 90 % of the test examples, and reaches an F1 of 57.0 % (55.5 to 58.5) on those." in page
+    assert "90 % of its answers are sure; on those its F1 is 57.0 % (55.5 to 58.5)" in page
     assert "Below a confidence" not in page, "it has no threshold"
 
 
@@ -84,7 +102,7 @@ def test_what_every_page_has_must_be_there(tmp_path: Path, broken: dict[str, Any
     [
         ({"sections": {"curiosities": {}}}, "The section curiosities cannot be shown", None),
         ({"slices": [{"slice": "length"}]}, "The table of slices cannot be shown", "Where it is better and worse"),
-        ({"inference": {}}, "Speed and size cannot be shown", "Speed and size"),
+        ({"inference": {}}, "The speed cannot be shown", "Speed"),
         ({"sections": {"confusion": {"pairs": 3}}}, "The section confusion cannot be shown", "What it confuses"),
     ],
 )
@@ -118,7 +136,7 @@ def test_what_could_not_be_measured_is_said(tmp_path: Path) -> None:
     page = write_report(synthetic.write_run(tmp_path / "run", results)).read_text(encoding="utf-8")
     text = html.unescape(text_of(page))
     assert "The baseline words could not be measured: ValueError: no <words>. `kit evaluate RUN` tries again." in text
-    assert "no baseline was measured beside it" in text and "One question takes" not in text
+    assert "No baseline was measured beside it" in text and "One question takes" not in text
     assert "cannot be shown" not in text and 'class="pill' not in page
 
 
@@ -175,7 +193,7 @@ def test_the_reliability_diagram_has_a_bar_and_a_dot_for_each_bin(pages: dict[st
     page = pages["classifier"].report.read_text(encoding="utf-8")
     [drawing] = re.findall(r'<figure class="chart">.*?</figure>', page, re.DOTALL)
     assert drawing.count("<rect") == drawing.count("<circle") == 10
-    assert "calibration error 2.6 points" in drawing and "share that is right" in drawing
+    assert "share that is right" in drawing and "0.026" in page
     # The last bin, of 742 examples, is the darkest: confidence 14/15 to 1, of which 0.947 are right.
     assert re.search(r'x="327\.5" width="17\.0"\s+y="21\.33" height="236\.67"\s+fill-opacity="0\.95"', drawing)
     assert "742 examples: confidence 0.97, right 0.95" in drawing
@@ -200,30 +218,36 @@ def test_long_names_of_columns_are_numbered(tmp_path: Path) -> None:
 
 
 def test_long_lists_are_folded(pages: dict[str, Run], tmp_path: Path) -> None:
-    numbers = "Every method and metric in numbers"
+    numbers = "The other metrics"
     page = pages["classifier"].report.read_text(encoding="utf-8")
-    assert re.findall(r"<summary>(.*?)</summary>", page) == [numbers, "label: 25 values"]
+    assert re.findall(r"<summary>(.*?)</summary>", page) == [
+        numbers,
+        "label: 25 values",
+        "Precision, recall and F1 of all 3 labels, the lowest F1 first",
+    ]
     results = synthetic.many_labels(synthetic.classifier())
     results["worst_errors"] *= 8
     folded = write_report(synthetic.write_run(tmp_path / "run", results)).read_text(encoding="utf-8")
     assert re.findall(r"<summary>(.*?)</summary>", folded) == [
         numbers,
-        "All 24 labels, the lowest F1 first",
-        "label: 25 values",
         "11 more",
+        "label: 25 values",
+        "Precision, recall and F1 of all 24 labels, the lowest F1 first",
     ]
     assert 'class="matrix many"' in folded
 
 
 def test_the_chart_shows_every_method_of_every_test_set(pages: dict[str, Run]) -> None:
     page = pages["classifier"].report.read_text(encoding="utf-8")
-    [chart] = re.findall(r'<div class="chart comparison">.*?</ul>', page, re.DOTALL)
+    [chart] = re.findall(r'<div class="chart comparison">.*?</ul>\s*</div>', page, re.DOTALL)
     assert chart.count('<div class="row">') == 3 and chart.count('class="dot model"') == 4, "three rows and the key"
     assert re.findall(r'<b class="pill (\w+)">(.*?)</b>', chart) == [
         ("better", "+6.6 points"),
         ("worse", "\u22127.8 points"),
         ("unclear", "+1.1 points"),
     ]
+    texts = [plain(text) for text in re.findall(r"</i>(.*?)</li>", chart)]
+    assert texts[:2] == ["majority 50.4 %", "words 79.8 %"], "in words, too, for those who cannot hover"
     assert [plain(text) for text in re.findall(r'title="(.*?)"', chart)][:3] == [
         "majority: 50.4 % (48.9 to 51.9)",
         "words: 79.8 % (78.3 to 81.3)",
@@ -233,11 +257,44 @@ def test_the_chart_shows_every_method_of_every_test_set(pages: dict[str, Run]) -
 
 
 def test_one_short_name_for_each_baseline(pages: dict[str, Run]) -> None:
-    """The long one explains it, in the lead and in the key."""
-    page = pages["classifier"].report.read_text(encoding="utf-8")
-    text = text_of(page)
-    assert text.count("words (TF-IDF) + logistic regression") == 2
-    assert text.count("(words: words (TF-IDF) + logistic regression)") == 1
+    """The long one explains it, once, in the key."""
+    text = text_of(pages["classifier"].report.read_text(encoding="utf-8"))
+    assert text.count("words (TF-IDF) + logistic regression") == 1
+
+
+def test_a_number_is_said_once(pages: dict[str, Run]) -> None:
+    """In the row of its test set; the tiles repeat those of the first row and the worst one."""
+    text = text_of(pages["classifier"].report.read_text(encoding="utf-8").split("<body>")[1])
+    for number, times in {"86.4 %": 2, "+1.1 points": 1, "84.9 to 87.9": 1, "93.0 %": 1, "80 %": 1}.items():
+        assert text.count(number) == times, number
+
+
+def test_the_first_screen_says_question_author_and_verdict(tmp_path: Path) -> None:
+    results = synthetic.classifier()
+    results["portfolio"] |= {"question": "Is it <good>?", "author": "Ada", "why_this": "One.\n\nTwo.", "language": "en"}
+    results["portfolio"]["links"] = {"code": "https://code.example/a?b=1&c=2"}
+    page = render_report(synthetic.write_run(tmp_path / "run", results))
+    top = text_of(page.split("<body>")[1])
+    assert top.startswith(
+        "Text classification · fine-tuned model Is it &lt;good&gt;? For those who ask. by Ada code 20 Nov"
+    )
+    assert "20 November 2026 trained in 3.0 minutes on a CPU, 2 cores" in top
+    assert (
+        "It beats the best baseline on its own test rows, loses to the baseline “words” on tweets , and is not clearly "
+        "different from it on letters." in top
+    )
+    assert "<b>loses to the baseline “words” on tweets</b>" in page
+    assert '<a href="https://code.example/a?b=1&amp;c=2" rel="noopener noreferrer">code</a>' in page
+    assert (
+        '<meta property="og:title" content="Is it &lt;good&gt;?">' in page
+        and '<meta name="author" content="Ada">' in page
+    )
+    assert headings(page)[1] == "Why this" and "What surprised me" not in page
+
+
+def test_words_that_nobody_wrote_take_no_room(pages: dict[str, Run]) -> None:
+    page = pages["regression"].report.read_text(encoding="utf-8")
+    assert 'class="words"' not in page and 'name="author"' not in page and "<a " not in page
 
 
 HOSTILE = "<script>$x$</script> | __init__ ![p](http://a.example/p.png)\n\n# Heading\u202e {{ 7 * 7 }}"
@@ -260,6 +317,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Run:
     results["out_of_domain"] = {HOSTILE: results["out_of_domain"]["tweets"]}
     results["failed"] = [{"what": "the slices", "why": HOSTILE}]
     results["task"]["about"] = results["run"] = HOSTILE
+    results["portfolio"] |= dict.fromkeys(("question", "for_whom", "author", "why_this"), HOSTILE)
     run = synthetic.write_run(tmp_path_factory.mktemp("attacked") / "run", results)
     manifest = hostile(synthetic.manifest())
     manifest["data"] |= {"reference": HOSTILE, "terms": HOSTILE}
@@ -273,7 +331,7 @@ def test_a_page_of_hostile_texts_has_no_element_more(attacked: Run) -> None:
     assert "cannot be shown" not in page
     tags = set(re.findall(r"<([a-z0-9]+)", page.split("</style>")[1]))
     assert not tags & {"script", "img", "a", "iframe", "form", "math"}
-    assert len(headings(page)) == OWN["classifier"] and "\u202e" not in page
+    assert len(headings(page)) == OWN["classifier"] + 1 and "\u202e" not in page
     assert "{{ 7 * 7 }}" in page and r"\u202e" in page
 
 
@@ -281,7 +339,7 @@ def test_a_card_of_hostile_texts_reads_as_they_stand(attacked: Run) -> None:
     text = attacked.card.read_text(encoding="utf-8").split("\n---\n", 1)[1]
     page = MarkdownIt("gfm-like", {"linkify": False}).render(text)
     assert set(re.findall(r"<h[1-6]>", page)) == {"<h1>", "<h2>"} and page.count("<h1>") == 1
-    tags = set(re.findall(r"<([a-z0-9]+)", page))
+    tags = set(re.findall(r"<([a-z0-9]+)", re.sub(r'<img src="picture.png"', "", page)))
     assert tags <= {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "pre", "code", "strong"}
     shown = re.sub(r"\s+", " ", html.unescape(HOSTILE)).replace("\u202e", r"\u202e")
     assert html.unescape(page).count(shown) >= 8

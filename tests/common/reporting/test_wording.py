@@ -14,11 +14,13 @@ from common.reporting.wording import (
     clearly_worse,
     compact,
     compact_difference,
+    day,
     difference,
     elsewhere,
     excerpt,
     found,
     missing,
+    model_name,
     number,
     p_value,
     parts,
@@ -27,7 +29,9 @@ from common.reporting.wording import (
     sentence,
     share,
     shown,
+    took,
     verdict,
+    verdicts,
     with_article,
     with_interval,
 )
@@ -84,6 +88,39 @@ def test_out_of_domain_sets_are_sorted_by_their_verdict() -> None:
     )
     assert elsewhere({**RESULTS, "out_of_domain": {}}) == ""
     assert list(parts(synthetic.classifier())) == ["test", "tweets", "letters"]
+
+
+def judged(*found: str) -> list[str]:
+    """The clauses of a test split and of sets `a`, `b` ... with these verdicts."""
+    lows = {"better": (0.01, 0.001), "unclear": (-0.01, 0.4), "worse": (-0.09, 0.001)}
+    sets = [
+        {"comparison": {"against": "majority", "low": low, "high": low + 0.05, "p_value": p}}
+        for low, p in (lows[one] for one in found)
+    ]
+    results = {**RESULTS, **sets[0], "out_of_domain": dict(zip("abc", sets[1:], strict=False))}
+    return [words for _, words in verdicts(results)]
+
+
+def test_where_it_wins_ties_and_loses_is_said_in_clauses() -> None:
+    assert judged("better", "better", "unclear", "worse") == [
+        "beats the best baseline on its own test rows and on a",
+        "is not clearly different from it on b",
+        "loses to the baseline “majority” on c",
+    ]
+    assert judged("worse", "better") == [
+        "loses to the baseline “majority” on its own test rows",
+        "beats the best baseline on a",
+    ]
+    assert judged("unclear", "worse", "better")[2] == "beats the best baseline on b", "the one named last is another"
+    assert judged("better") == ["beats the best baseline on its own test rows"]
+    assert verdicts({**RESULTS, "comparison": None, "out_of_domain": {}}) == []
+
+
+def test_days_durations_and_models_have_short_names() -> None:
+    assert day("2026-11-06T23:59:00+00:00") == "6 November 2026"
+    assert [took(seconds) for seconds in (45.2, 101, 9_000)] == ["45 seconds", "1.7 minutes", "2.5 hours"]
+    origins = ("someone/model-small@0123abc", "https://github.com/a/b_model/", "model")
+    assert [model_name(origin) for origin in origins] == ["model-small", "b_model", "model"]
 
 
 def test_lower_is_better_turns_the_verdict_around() -> None:
@@ -236,3 +273,8 @@ def test_without_a_baseline_the_sentence_says_so() -> None:
         "no baseline was measured beside it."
     )
     assert "tweets" not in elsewhere(alone) and "letters" in elsewhere(alone)
+
+
+def test_what_a_terminal_would_obey_is_shown_on_pages_too_but_ends_of_lines_are_blanks_there() -> None:
+    assert wording.printable("a\x1b[31m\u202eb\ud800") == r"a\x1b[31m\u202eb\ud800"
+    assert wording.printable("one\r\ntwo\u2028three\x85four\x0cfive") == "one\ntwo\nthree\nfour\nfive"

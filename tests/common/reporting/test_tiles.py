@@ -1,0 +1,48 @@
+"""The four numbers of the first screen, whatever the task has."""
+
+from typing import Any
+
+import pytest
+
+from common.reporting import wording
+from common.reporting.tiles import tiles
+from tests.common.reporting import synthetic
+
+
+def said(results: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return [tuple(map(wording.plain, (tile.value, tile.words, tile.verdict))) for tile in tiles(results)]  # type: ignore[misc]
+
+
+def test_a_share_with_a_threshold_and_a_loss_out_of_domain() -> None:
+    assert said(synthetic.classifier()) == [
+        ("86.4 %", "right on 2,014 test rows (84.9 to 87.9)", ""),
+        ("+6.6 points", "against words, the best baseline (+4.7 to +8.5): clearly better", "better"),
+        ("80 %", "of its answers are sure; 93.0 % (91.5 to 94.5) of those are right", ""),
+        ("-7.8 points", "on tweets against words, the best baseline there (-9.3 to -6.3): clearly worse", "worse"),
+    ]
+
+
+def test_a_number_where_lower_is_better() -> None:
+    assert said(synthetic.regression()) == [
+        ("1.42", "mean absolute error, lower is better, on 2,014 test rows (1.31 to 1.53)", ""),
+        ("-0.35", "against mean, the best baseline (-0.41 to -0.29): clearly better", "better"),
+        ("0.42", "rank correlation, on the same rows (0.39 to 0.45)", ""),
+        ("2.32", "on letters, its weakest test set (60 rows: too few groups for an interval)", ""),
+    ]
+
+
+def test_without_sets_out_of_domain_the_worst_slice_stands_there() -> None:
+    results = synthetic.regression() | {"out_of_domain": {}}
+    assert said(results)[-1][:2] == (
+        "4.00",
+        "on topic: art, its weakest slice (90 rows: too few groups for an interval)",
+    )
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_of_a_task_with_one_metric_and_nothing_else(better: bool) -> None:
+    results = synthetic.regression() | {"out_of_domain": {}, "slices": [], "comparison": None}
+    results["metric_kinds"] = {"mean_absolute_error": synthetic.ERROR | {"higher_is_better": better}}
+    assert [value for value, _, _ in said(results)] == ["1.42", "22.9 ms"]
+    results["inference"] |= {"p50_ms": None}
+    assert [value for value, _, _ in said(results)] == ["1.42"]
