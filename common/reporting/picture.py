@@ -98,13 +98,15 @@ def describe(results: wording.Results) -> str:
     """What the picture says, for those who do not see it."""
     kind = wording.primary(results)
     score = wording.achieves(results["metrics"][results["primary_metric"]], kind, f"{results['examples']:,} test rows")
-    said = [wording.plain(f"{question(results)} The fine-tuned model {score}.")]
+    about = results.get("portfolio", {}).get("for_whom") or ""
+    said = [wording.plain(f"{question(results)} {about}".strip()), wording.plain(f"The fine-tuned model {score}.")]
     for name, part in wording.parts(results).items():
         if comparison := part["comparison"]:
             against = wording.baseline_short(results, comparison["against"])
             change = wording.plain(wording.difference_alone(comparison, kind))
-            said.append(f"On {name}: {change} against the best baseline, {against}.")
-    return wording.excerpt(" ".join(said), 1000)
+            said.append(f"On {name}, {change} against the best baseline, {against}.")
+    said += [f"By {byline(results)}."] if byline(results) else []
+    return " ".join(" ".join(said).split())
 
 
 def question(results: wording.Results) -> str:

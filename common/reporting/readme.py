@@ -1,20 +1,29 @@
-"""Numbers in a project's README come from projects/NAME/results/*.json, through `kit results NAME`."""
+"""Numbers in READMEs come from projects/NAME/results/*.json, through `kit results NAME`, and so do their pictures.
 
+A project's README asks for a table with `<!-- results: TABLE -->`, that of the repository with `NAME/TABLE`.
+"""
+
+import html
 import json
 import re
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from common.reporting import wording
 from common.reporting.markdown import inline
+from common.reporting.picture import describe, draw, question
 from common.run import Run, published
 from common.system.errors import UserError, nearest
-from common.system.files import read_json, write_json, write_text
+from common.system.files import read_json, write_bytes, write_json, write_text
 
 NOTHING = "Nothing is measured yet."
-BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- results: ([\w/]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+# What fills a block, from {name: content} of the result files.
+Table: TypeAlias = Callable[[dict[str, Any]], str]
+# The run that a project is shown by.
+SHOWN = "starter"
 MEASURED = re.compile(r"^# measured:.*$", re.MULTILINE)
 SEED = re.compile(r"(.+)-seed(\d+)$")
 
@@ -51,39 +60,77 @@ def write_readme(project: Path, only_check: bool = False) -> str:
         raise UserError(
             f"there is no project {project.name!r}{nearest(project.name, known)}: there is {', '.join(sorted(known))}."
         )
-    content = {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted((project / "results").glob("*.json"), key=lambda path: path.stem)
-    }
-
-    def fill(match: re.Match[str]) -> str:
-        if match[2] not in TABLES:
-            raise UserError(
-                f"a README of {project.name} asks for an unknown table {match[2]!r}: there is {', '.join(TABLES)}."
-            )
-        try:
-            table = TABLES[match[2]](content)
-        except KeyError:  # its file is not among the results
-            table = NOTHING
-        return f"{match[1]}\n{table}\n\n{match[3]}"
-
-    texts = {readme: (text := readme.read_text(encoding="utf-8"), BLOCK.sub(fill, text)) for readme in readmes}
+    content = _content(project)
+    texts = {file: (text := file.read_text(encoding="utf-8"), _filled(text, content)) for file in readmes}
+    front = project.parent.parent / "README.md"
+    if project.parent.name == "projects" and front.exists():
+        text = front.read_text(encoding="utf-8")
+        tables = {f"{project.name}/{name}": table for name, table in TABLES.items()}
+        overview = {"projects": lambda _: projects_table(project.parent)}
+        texts[front] = (text, _filled(text, content, tables | overview, others=True))
     for file in sorted(project.glob("*.yaml")):
         if file.stem in content:
             text = file.read_text(encoding="utf-8")
             texts[file] = (text, MEASURED.sub(_measured(content[file.stem]), text))
     changed = {file: after for file, (before, after) in texts.items() if after != before}
-    if changed and only_check:
-        names = ", ".join(str(file) for file in changed)
+    drawn = _pictures(project, content)
+    if (changed or drawn) and only_check:
+        names = ", ".join(map(str, [*changed, *drawn]))
         raise UserError(f"{names} does not show what the results say: run `kit results {project.name}`.")
     for file, after in changed.items():
         write_text(file, after)
-    names = ", ".join(str(file.relative_to(project)) for file in changed)
+    for file, picture in drawn.items():
+        write_bytes(file, picture)
+    names = ", ".join(
+        file.relative_to(project if file.is_relative_to(project) else project.parent.parent).as_posix()
+        for file in [*changed, *drawn]
+    )
     return (
         f"{names} written from {len(content)} result files"
-        if changed
+        if names
         else f"{len(readmes)} READMEs agree with {len(content)} result files"
     )
+
+
+def _content(project: Path) -> dict[str, Any]:
+    """{name: content} of a project's result files."""
+    files = sorted((project / "results").glob("*.json"), key=lambda path: path.stem)
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+
+
+def _filled(text: str, content: dict[str, Any], tables: dict[str, Table] | None = None, others: bool = False) -> str:
+    """A README with its blocks filled from the results; where it has `others`, unknown ones are left as they are."""
+    known = TABLES if tables is None else tables
+
+    def fill(match: re.Match[str]) -> str:
+        if match[2] not in known:
+            if others:
+                return match[0]
+            raise UserError(f"a README asks for an unknown table {match[2]!r}: there is {', '.join(known)}.")
+        try:
+            table = known[match[2]](content)
+        except KeyError:  # its file is not among the results
+            table = NOTHING
+        return f"{match[1]}\n{table}\n\n{match[3]}"
+
+    return BLOCK.sub(fill, text)
+
+
+def _pictures(project: Path, content: dict[str, Any]) -> dict[Path, bytes]:
+    """{file: picture} of those pictures of the project's result that say something else than the result does."""
+    if SHOWN not in content or "primary_metric" not in (results := content[SHOWN]):
+        return {}
+    files: dict[Literal["light", "dark"], Path] = {
+        "light": project / "results" / f"{SHOWN}-light.svg",
+        "dark": project / "results" / f"{SHOWN}-dark.svg",
+    }
+    said = html.escape(describe(results), quote=False)
+    behind = {
+        theme: file
+        for theme, file in files.items()
+        if not file.exists() or f">{said}<" not in file.read_text(encoding="utf-8")
+    }
+    return {file: draw(results, theme, "svg") for theme, file in behind.items()}
 
 
 def _measured(result: wording.Results) -> str:
@@ -99,9 +146,77 @@ def _runs(content: dict[str, Any]) -> dict[str, wording.Results]:
     return {name: value for name, value in content.items() if "primary_metric" in value}
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+def _table(header: list[str], rows: list[list[str]], texts: int = 1) -> str:
+    """A table whose first columns hold texts, the others numbers."""
+    lines = [header, ["---"] * texts + ["---:"] * (len(header) - texts), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def headline(content: dict[str, Any]) -> str:
+    """The question, the result in sentences, and its picture."""
+    results = content[SHOWN]
+    said = " ".join(text for text in (wording.sentence(results), wording.elsewhere(results)) if text)
+    picture = (
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="results/{SHOWN}-dark.svg">'
+        f'<img src="results/{SHOWN}-light.svg" width="840" alt="{html.escape(describe(results))}"></picture>'
+    )
+    return f"**{inline(question(results))}** {inline(said)}\n\n{picture}"
+
+
+def sets_table(content: dict[str, Any]) -> str:
+    """The shown run on each test set beside the best baseline there, wins and losses alike."""
+    results = content[SHOWN]
+    kind, metric = wording.primary(results), results["primary_metric"]
+    words = {"better": "better", "unclear": "not clearly different", "worse": "**worse**"}
+    rows = []
+    for name, part in wording.parts(results).items():
+        row = [inline(name), f"{part['examples']:,}", wording.with_interval(part["metrics"][metric], kind)]
+        if comparison := part["comparison"]:
+            best = wording.number(part["baselines"][comparison["against"]][metric], kind)
+            row += [
+                f"{best} ({wording.baseline_short(results, comparison['against'])})",
+                wording.difference(comparison, kind),
+                words[wording.verdict(comparison, kind)],
+            ]
+        rows.append(row + [""] * (6 - len(row)))
+    return _table(
+        ["test set", "rows", f"fine-tuned ({wording.heading(kind)})", "best baseline", "difference", ""], rows
+    )
+
+
+def claims_list(content: dict[str, Any]) -> str:
+    """What was measured of the kit itself, a line each."""
+    speed, kills, memory = content["speed"], content["resume_kills"], content["memory"]
+    ratios = sorted((loop["ratio"], name) for name, loop in speed["loops"].items() if loop["ratio"] != 1)
+    faster = " and ".join(f"**{ratio:.2f} times** as fast as {name}" for ratio, name in reversed(ratios))
+    peaks = {int(rows): run["peak_anonymous_bytes"] / 2**20 for rows, run in memory["runs"].items()}
+    few, many = min(peaks), max(peaks)
+    return "\n".join(
+        [
+            f"- Speed: {faster} ({speed['what'].partition(';')[0]}).",
+            f"- Resume: of **{kills['kills']}** runs killed at random moments, **{kills['identical']}** went on and "
+            "ended with the same bits as a run that was never stopped.",
+            f"- Memory: **{many:,} rows** take {peaks[many]:,.0f} MiB to train on, {few:,} rows {peaks[few]:,.0f} MiB.",
+        ]
+    )
+
+
+def projects_table(projects: Path) -> str:
+    """Each project with what it asks, how good its starter is, and by how much that is better than a baseline."""
+    rows = []
+    for folder in sorted(path.parent for path in projects.glob("*/task.py")):
+        file = folder / "results" / f"{SHOWN}.json"
+        link = f"[`{folder.name}`](projects/{folder.name}/README.md)"
+        if not file.exists():
+            rows.append([link, NOTHING, "", ""])
+            continue
+        results = read_json(file)
+        kind, comparison = wording.primary(results), results["comparison"]
+        score = wording.with_interval(results["metrics"][results["primary_metric"]], kind)
+        against = f"{wording.difference_alone(comparison, kind)} to " if comparison else ""
+        against += wording.baseline_short(results, comparison["against"]) if comparison else ""
+        rows.append([link, inline(question(results)), f"{wording.heading(kind)} {score}", against])
+    return _table(["project", "question", "starter, on its test split", "against the best baseline"], rows, texts=4)
 
 
 def runs_table(content: dict[str, Any]) -> str:
@@ -328,7 +443,30 @@ def attribution_table(content: dict[str, Any]) -> str:
     return f"{lead}\n\n{table}"
 
 
-TABLES = {
+def unlike_table(content: dict[str, Any]) -> str:
+    """The share of each set that each way finds to be unlike the training data, and how well it tells them apart."""
+    measured = content["unlike"]
+    ways = measured["ways"]
+    rows = []
+    for name, count in measured["rows"].items():
+        cells = []
+        for way in ways.values():
+            apart = f" (AUROC {way[name]['auroc']:.3f})" if "auroc" in way[name] else ""
+            cells.append(f"{wording.share(way[name]['found'], 0)}{apart}")
+        rows.append([inline(name), f"{count:,}", *cells])
+    lead = (
+        f"Found to be unlike the training data, each way with the limit that 95 % of the validation rows keep. "
+        f"{measured['remembered']:,} training rows are remembered ({measured['bytes'] / 2**20:.1f} MiB). "
+        f"A question takes {measured['with_ms']:.1f} ms with the look-up, {measured['without_ms']:.1f} ms without, "
+        f"on {measured['device']}."
+    )
+    return f"{lead}\n\n" + _table(["inputs", "rows", *ways], rows)
+
+
+TABLES: dict[str, Table] = {
+    "headline": headline,
+    "sets": sets_table,
+    "claims": claims_list,
     "runs": runs_table,
     "outside": outside_list,
     "seeds": seeds_table,
@@ -337,6 +475,7 @@ TABLES = {
     "checks": checks_table,
     "demo": demo_table,
     "attribution": attribution_table,
+    "unlike": unlike_table,
     "training": training_table,
     "gpt": gpt_table,
 }

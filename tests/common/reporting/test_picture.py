@@ -30,9 +30,10 @@ def test_it_says_question_number_baseline_and_author() -> None:
         assert image.size == (WIDTH, HEIGHT)
         assert image.info["Description"] == describe(results)
     assert describe(results) == (
-        "Does the critic like the film? The fine-tuned model gets 86.4 % (84.9 to 87.9) of 2,014 test rows right. "
-        "On test: +6.6 points against the best baseline, words. On tweets: -7.8 points against the best baseline, "
-        "words. On letters: +1.1 points against the best baseline, words."
+        "Does the critic like the film? For an editor. "
+        "The fine-tuned model gets 86.4 % (84.9 to 87.9) of 2,014 test rows right. "
+        "On test, +6.6 points against the best baseline, words. On tweets, -7.8 points against the best baseline, "
+        "words. On letters, +1.1 points against the best baseline, words. By Ada Lovelace."
     )
     for change in ({"question": "Does it?"}, {"author": ""}, {"for_whom": ""}):
         assert not np.array_equal(pixels(draw(results | {"portfolio": said | change})), pixels(picture)), change
@@ -99,6 +100,6 @@ def test_texts_of_users_are_drawn_as_they_are_and_nothing_runs_out_of_the_pictur
 def test_a_run_without_baselines_or_intervals_has_one(pages: dict[str, Run]) -> None:
     results = synthetic.classifier() | {"comparison": None, "baselines": {}, "baseline_titles": {}, "out_of_domain": {}}
     results["metrics"] = {"accuracy": synthetic.interval(0.8, None), "macro_f1": synthetic.interval(0.8, None)}
-    assert describe(results).endswith("right.") and draw(results)
+    assert "against" not in describe(results) and draw(results)
     for run in pages.values():
         assert Image.open(run.picture).size == (WIDTH, HEIGHT)

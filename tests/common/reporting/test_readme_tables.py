@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from common.reporting.readme import keep_results, outside_list, runs_table, seeds_table, write_readme
+from common.reporting.picture import describe
+from common.reporting.readme import (
+    claims_list,
+    headline,
+    keep_results,
+    outside_list,
+    runs_table,
+    seeds_table,
+    sets_table,
+    write_readme,
+)
 from common.reporting.wording import elsewhere, plain
 from common.run import Run
 from common.system.errors import UserError
@@ -111,3 +121,87 @@ def test_results_are_kept_and_fill_the_readme(pages: dict[str, Run], tmp_path: P
     write_json(kept, synthetic.classifier())
     with pytest.raises(UserError, match="is a run of regression, not of classifier"):
         keep_results(pages["regression"].folder, tmp_path / "classifier")
+
+
+def test_a_headline_is_the_question_the_result_and_its_picture() -> None:
+    results = synthetic.classifier() | {"portfolio": {"question": 'Is it *good*? "Yes"'}}
+    said = plain(headline({"starter": results, "speed": {}}))
+    assert said.startswith('**Is it &#42;good&#42;? "Yes"** The fine-tuned model gets 86.4 % (84.9 to 87.9) of 2,014')
+    assert "worse on tweets (-7.8 points)" in said
+    assert '<img src="results/starter-light.svg"' in said and 'srcset="results/starter-dark.svg"' in said
+    assert 'alt="Is it *good*? &quot;Yes&quot; The fine-tuned' in said
+
+
+def test_losses_stand_in_the_table_of_test_sets() -> None:
+    rows = cells(sets_table({"starter": synthetic.classifier()}))
+    assert rows[0] == ["test set", "rows", "fine-tuned (accuracy)", "best baseline", "difference", ""]
+    assert rows[2:] == [
+        ["test", "2,014", "86.4 % (84.9 to 87.9)", "79.8 % (words)", "+6.6 points (+4.7 to +8.5)", "better"],
+        ["tweets", "3,432", "66.7 % (65.2 to 68.2)", "79.8 % (words)", "-7.8 points (-9.3 to -6.3)", "**worse**"],
+        [
+            "letters",
+            "3,432",
+            "66.7 % (65.2 to 68.2)",
+            "79.8 % (words)",
+            "+1.1 points (-0.4 to +2.6)",
+            "not clearly different",
+        ],
+    ]
+
+
+def test_what_was_measured_of_the_kit_is_said_with_its_numbers() -> None:
+    loops = {"the kit": {"ratio": 1}, "Trainer, best": {"ratio": 1.18}, "Trainer, defaults": {"ratio": 3.44}}
+    runs = {"10000": {"peak_anonymous_bytes": 100 * 2**20}, "1000000": {"peak_anonymous_bytes": 200 * 2**20}}
+    said = claims_list(
+        {
+            "speed": {"loops": loops, "what": "One epoch of some rows; of the loop alone."},
+            "resume_kills": {"kills": 20, "identical": 19},
+            "memory": {"runs": runs},
+        }
+    )
+    assert said.splitlines() == [
+        "- Speed: **3.44 times** as fast as Trainer, defaults and **1.18 times** as fast as Trainer, best "
+        "(One epoch of some rows).",
+        "- Resume: of **20** runs killed at random moments, **19** went on and ended with the same bits as a run that "
+        "was never stopped.",
+        "- Memory: **1,000,000 rows** take 200 MiB to train on, 10,000 rows 100 MiB.",
+    ]
+
+
+def test_the_repositorys_readme_has_blocks_of_each_project_and_an_overview(tmp_path: Path) -> None:
+    """Each is written with its project; those of the others are left as they are; pictures follow the numbers."""
+    blocks = "".join(f"<!-- results: {name} -->\n<!-- end -->\n" for name in ("films/sets", "projects", "essays/sets"))
+    front = tmp_path / "README.md"
+    front.write_text(blocks, encoding="utf-8")
+    asked = synthetic.classifier() | {"portfolio": {"question": "Do they like it?"}}
+    for name, results in (("films", asked), ("essays", None)):
+        project = tmp_path / "projects" / name
+        (project / "results").mkdir(parents=True)
+        (project / "task.py").touch()
+        (project / "README.md").write_text("<!-- results: headline -->\n<!-- end -->\n", encoding="utf-8")
+        if results:
+            write_json(project / "results/starter.json", results)
+    films = tmp_path / "projects/films"
+    with pytest.raises(UserError, match=r"starter-light\.svg"):
+        write_readme(films, only_check=True)
+    assert write_readme(films) == (
+        "README.md, README.md, results/starter-light.svg, results/starter-dark.svg written from 1 result files"
+    )
+    write_readme(films, only_check=True)
+    text = plain(front.read_text(encoding="utf-8"))
+    assert "| tweets | 3,432 | 66.7 % (65.2 to 68.2)" in text
+    assert "<!-- results: essays/sets -->\n<!-- end -->" in text
+    assert (
+        "| [`essays`](projects/essays/README.md) | Nothing is measured yet. |  |  |\n"
+        "| [`films`](projects/films/README.md) | Do they like it? | accuracy 86.4 % (84.9 to 87.9) | "
+        "+6.6 points to words |"
+    ) in text
+    write_readme(tmp_path / "projects/essays")
+    assert "<!-- results: essays/sets -->\n\nNothing is measured yet." in front.read_text(encoding="utf-8")
+    results = read_json(films / "results/starter.json")
+    results["portfolio"] = {"question": "Is it good?", "author": "Ada"}
+    write_json(films / "results/starter.json", results)
+    with pytest.raises(UserError, match=r"starter-light\.svg"):
+        write_readme(films, only_check=True)
+    write_readme(films)
+    assert describe(results) in (films / "results/starter-dark.svg").read_text(encoding="utf-8")
