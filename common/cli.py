@@ -22,11 +22,12 @@ def _main() -> None:
     parser = _Parser(
         prog="kit",
         description="Fine-tune pretrained models, measure them honestly, show the evidence.",
+        epilog="`kit` alone says where you are and what comes next; `kit COMMAND --help` explains a command.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    command = commands.add_parser("list", help="the projects, and the runs there are")
+    command = commands.add_parser("list", help="the projects and their runs: scores, and how unfinished ones go on")
     command.set_defaults(call=_list)
 
     command = commands.add_parser(
@@ -133,8 +134,8 @@ def _main() -> None:
 
 def _publishing(command: argparse.ArgumentParser) -> None:
     """The options of what is uploaded."""
-    command.add_argument("--private", action="store_true", help="nobody else sees it there, if it is new")
-    command.add_argument("--allow-tokens", action="store_true", help="publish texts that look like tokens and are none")
+    command.add_argument("--private", action="store_true", help="keep it private, where it is new there")
+    command.add_argument("--allow-tokens", action="store_true", help="publish texts that look like access tokens, too")
 
 
 class _Parser(argparse.ArgumentParser):

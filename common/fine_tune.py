@@ -86,7 +86,7 @@ def _refuse_changed_rows(task: Task, run: Run) -> None:
     try:
         changed = changed_sets(run, task.data())
     except UserError as error:
-        say(f"warning: its rows cannot be read again, so whether they have changed is not known ({error})")
+        say(f"warning: the rows cannot be read any more, so nobody knows whether they have changed ({error})")
         return
     if changed:
         learned_from = LEARNED_FROM & set(changed)
@@ -298,7 +298,7 @@ def evaluate_again(folder: Path) -> Run:
         )
     if changed:
         names = ", ".join(changed)
-        say(f"warning: other rows than the last time are measured on ({names}); manifest and report name those.")
+        say(f"warning: test rows have changed since the run was measured, and it is measured on the new ones: {names}")
     measure(run, data, predictor, source.folder)
     write_pages(run)
     return run
@@ -341,7 +341,7 @@ def check_tracker(config: Config) -> None:
     """Raise UserError where the tracker is not installed: whoever only loads the run later has no need of it."""
     if config.tracker != "none" and importlib.util.find_spec(config.tracker) is None:
         command = "pip install -c constraints.txt -e '.[trackers]'"
-        raise UserError(f"--tracker {config.tracker} is not installed: `{command}` brings it.")
+        raise UserError(f"--tracker {config.tracker} is not installed: `{command}` installs it.")
 
 
 def start_tracker(accelerator: Accelerator, config: Config, project: str) -> None:

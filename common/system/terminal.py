@@ -7,8 +7,9 @@ import re
 import sys
 from typing import Any
 
-# Control characters but tab and line feed; marks that turn the direction of what follows; the ends of lines elsewhere.
-COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+# Control characters but tab and line feed; marks that turn the direction of what follows; the ends of lines elsewhere;
+# halves of characters.
+COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:

@@ -143,7 +143,7 @@ def test_a_finished_run_whose_rows_have_changed_is_not_shown(
     capsys.readouterr()
     fine_tune("text_classification", options)
     shown = capsys.readouterr().out
-    assert "cannot be read again, so whether they have changed is not known (there is no file" in " ".join(
+    assert "cannot be read any more, so nobody knows whether they have changed (there is no file" in " ".join(
         shown.split()
     )
     assert "is finished: these are its results" in shown

@@ -25,6 +25,7 @@ from common.reporting.wording import (
     p_value,
     parts,
     plain,
+    printable,
     sampled,
     sentence,
     share,
@@ -276,5 +277,5 @@ def test_without_a_baseline_the_sentence_says_so() -> None:
 
 
 def test_what_a_terminal_would_obey_is_shown_on_pages_too_but_ends_of_lines_are_blanks_there() -> None:
-    assert wording.printable("a\x1b[31m\u202eb\ud800") == r"a\x1b[31m\u202eb\ud800"
-    assert wording.printable("one\r\ntwo\u2028three\x85four\x0cfive") == "one\ntwo\nthree\nfour\nfive"
+    assert printable("a\x1b[31m\u202eb\ud800") == r"a\x1b[31m\u202eb\ud800"
+    assert printable("one\r\ntwo\u2028three\x85four\x0cfive") == "one\ntwo\nthree\nfour\nfive"

@@ -109,7 +109,7 @@ def test_another_file_to_measure_on_is_named(
     with (tmp_path / "other.csv").open("a") as file:
         file.write("one more piano,music,radio\n")
     evaluate_again(run.folder)
-    assert "other rows than the last time are measured on (radio)" in capsys.readouterr().out
+    assert "and it is measured on the new ones: radio" in capsys.readouterr().out
     after = read_json(run.results)
     assert after["out_of_domain"]["radio"]["examples"] == 61 and after["metrics"] == before["metrics"]
     assert after["data"]["fingerprint"]["radio"] != before["data"]["fingerprint"]["radio"]
