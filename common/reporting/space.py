@@ -31,7 +31,7 @@ CPU_WHEELS = ("--extra-index-url https://download.pytorch.org/whl/cpu",)
 # What was written, so that a Space is written again over itself, and over nothing else.
 WRITTEN = ".written.json"
 
-APP = '''"""The demo of a fine-tuned model; the evidence is in its tab "How good is it?"."""
+APP = '''"""The demo of a fine-tuned model; the evidence is in its tab "Evidence"."""
 
 from pathlib import Path
 
