@@ -14,7 +14,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, List, Value
 
 from common.run import Run
-from common.system.files import read_json
+from common.system.files import read_json, write_json
 from tests.conftest import REPOSITORY, SHAPES, draw_pictures, sentences
 from tests.hub import TOKEN, Hub
 
@@ -286,8 +286,14 @@ def test_a_model_is_pushed_and_pushed_again_and_answers_from_the_hub(publisher: 
     assert card.startswith("---\n") and 'model="me/model"' in card and 'model="model"' not in card
     assert "thumbnail: https://huggingface.co/me/model/resolve/main/picture.png" in card
     assert str(publisher.folder) not in card and "/tmp/" not in files["manifest.json"].decode()
+    manifest = read_json(publisher.folder / "run/manifest.json")
+    assert not [name for name in files if name.startswith(".eval_results/")], "its rows are no data set of the Hub"
+    manifest["config"]["dataset"] = manifest["data"]["reference"] = "someone/sounds"
+    write_json(publisher.folder / "run/manifest.json", manifest)
     again = publisher("push", "run", "me/model", token=TOKEN)
     assert again.returncode == 0, again.stderr
+    (measured,) = (name for name in head_of(publisher, "model", "me/model") if name.startswith(".eval_results/"))
+    assert b"id: someone/sounds" in head_of(publisher, "model", "me/model")[measured]
     asked = (
         "from transformers import pipeline; "
         "print(pipeline('text-classification', model='me/model')('the drum and the choir')[0]['label'])"

@@ -189,11 +189,12 @@ def claims_list(content: dict[str, Any]) -> str:
     speed, kills, memory = content["speed"], content["resume_kills"], content["memory"]
     ratios = sorted((loop["ratio"], name) for name, loop in speed["loops"].items() if loop["ratio"] != 1)
     faster = " and ".join(f"**{ratio:.2f} times** as fast as {name}" for ratio, name in reversed(ratios))
+    what = speed["what"].partition(";")[0].rstrip(".")
     peaks = {int(rows): run["peak_anonymous_bytes"] / 2**20 for rows, run in memory["runs"].items()}
     few, many = min(peaks), max(peaks)
     return "\n".join(
         [
-            f"- Speed: {faster} ({speed['what'].partition(';')[0]}).",
+            f"- Speed: {faster}, in {what[:1].lower()}{what[1:]}.",
             f"- Resume: of **{kills['kills']}** runs killed at random moments, **{kills['identical']}** went on and "
             "ended with the same bits as a run that was never stopped.",
             f"- Memory: **{many:,} rows** take {peaks[many]:,.0f} MiB to train on, {few:,} rows {peaks[few]:,.0f} MiB.",
@@ -213,10 +214,12 @@ def projects_table(projects: Path) -> str:
         results = read_json(file)
         kind, comparison = wording.primary(results), results["comparison"]
         score = wording.with_interval(results["metrics"][results["primary_metric"]], kind)
-        against = f"{wording.difference_alone(comparison, kind)} to " if comparison else ""
-        against += wording.baseline_short(results, comparison["against"]) if comparison else ""
+        against = ""
+        if comparison:
+            name = inline(wording.baseline_short(results, comparison["against"]))
+            against = f"{wording.difference_alone(comparison, kind)} against {name}"
         rows.append([link, inline(question(results)), f"{wording.heading(kind)} {score}", against])
-    return _table(["project", "question", "starter, on its test split", "against the best baseline"], rows, texts=4)
+    return _table(["project", "question", "starter, on its test split", "best baseline"], rows, texts=4)
 
 
 def runs_table(content: dict[str, Any]) -> str:

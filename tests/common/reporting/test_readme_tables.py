@@ -160,8 +160,8 @@ def test_what_was_measured_of_the_kit_is_said_with_its_numbers() -> None:
         }
     )
     assert said.splitlines() == [
-        "- Speed: **3.44 times** as fast as Trainer, defaults and **1.18 times** as fast as Trainer, best "
-        "(One epoch of some rows).",
+        "- Speed: **3.44 times** as fast as Trainer, defaults and **1.18 times** as fast as Trainer, best, "
+        "in one epoch of some rows.",
         "- Resume: of **20** runs killed at random moments, **19** went on and ended with the same bits as a run that "
         "was never stopped.",
         "- Memory: **1,000,000 rows** take 200 MiB to train on, 10,000 rows 100 MiB.",
@@ -194,7 +194,7 @@ def test_the_repositorys_readme_has_blocks_of_each_project_and_an_overview(tmp_p
     assert (
         "| [`essays`](projects/essays/README.md) | Nothing is measured yet. |  |  |\n"
         "| [`films`](projects/films/README.md) | Do they like it? | accuracy 86.4 % (84.9 to 87.9) | "
-        "+6.6 points to words |"
+        "+6.6 points against words |"
     ) in text
     write_readme(tmp_path / "projects/essays")
     assert "<!-- results: essays/sets -->\n\nNothing is measured yet." in front.read_text(encoding="utf-8")
