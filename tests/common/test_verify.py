@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from common.reporting.readme import keep_results
 from common.run import Run
@@ -76,6 +77,13 @@ def one_row(run: Run) -> None:
     lines = file.read_text().splitlines(keepends=True)
     lines[7] = lines[7].replace(lines[7].split()[0], "snow")
     file.write_text("".join(lines))
+
+
+def one_mark_of_the_picture(run: Run) -> None:
+    with Image.open(run.picture) as picture:
+        changed = picture.convert("RGB")
+    changed.putpixel((600, 300), (9, 9, 9))
+    changed.save(run.picture)
 
 
 def no_data(run: Run) -> None:
@@ -242,6 +250,7 @@ def the_baseline(run: Run) -> None:
 
 
 CHANGES: list[tuple[Callable[[Run], None], set[str]]] = [
+    (one_mark_of_the_picture, {"pages"}),
     (one_number, {"numbers"}),
     (one_weight, {"files", "model"}),
     (one_weight_and_its_hash, {"answers"}),
