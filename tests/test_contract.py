@@ -135,9 +135,18 @@ def entity_rows(folder: Path) -> list[str]:
     return ["--train_file", str(file)]
 
 
+def question_rows(folder: Path) -> list[str]:
+    from tests.projects.question_answering.rows import questions
+
+    file = folder / "questions.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in questions(90)), encoding="utf-8")
+    return ["--train_file", str(file)]
+
+
 # A few rows for each project, and the fixture that is its pretrained model.
 TINY = {
     "image_classification": (picture_rows, "tiny_image_model"),
+    "question_answering": (question_rows, "tiny_model"),
     "text_classification": (text_rows, "tiny_model"),
     "token_classification": (entity_rows, "tiny_model"),
 }

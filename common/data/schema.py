@@ -65,6 +65,7 @@ class Schema:
         noun: what a row contains, for messages: `text`.
         near: finds rows that are nearly the same; None where nothing is looked up.
         answer: what a reference is called in messages, such as `category`.
+        together: rows that are equal in these canonical columns are a group, where the rows name none.
         stratify: the canonical column whose values the made splits are stratified by; None for random groups.
         counted: what checked rows hold, to be said beside their number: by its plural, how many there are.
         checks: of the rows as they were read; errors stop the run.
@@ -76,6 +77,7 @@ class Schema:
     noun: str
     near: FindNear | None = None
     answer: str = "reference"
+    together: tuple[str, ...] = ()
     stratify: str | None = None
     counted: Callable[[Dataset], dict[str, int]] = field(default=lambda rows: {})
     checks: tuple[Check, ...] = ()

@@ -96,6 +96,9 @@ def load_splits(config: Config, sources: Sources, schema: Schema) -> Data:
         splits["train"] = _with_extra(splits, extra, read, schema)
         read.findings += _check_share(splits["train"], from_visitors, read.names["extra"])
 
+    if schema.together:
+        splits = {split: _grouped(rows, schema.together) for split, rows in splits.items()}
+
     names = {split: f"the {split} split made from {read.names['train']}" for split in SPLITS} | read.names
     findings = read.findings
     for check in (*schema.checks_after_split, check_few_groups):
@@ -197,7 +200,8 @@ def _appended(train: Dataset, extra: Dataset) -> Dataset:
 def make_missing_splits(splits: dict[str, Dataset], config: Config, schema: Schema) -> dict[str, Dataset]:
     """Take the missing test and validation splits out of train.
 
-    Rows of one group stay together; where there is no `group`, those that are equal in the schema's key.
+    Rows of one group stay together; where there is no `group`, those that the schema says belong together, or that are
+    equal in its key.
     """
     splits = dict(splits)
     for name, fraction in (("test", config.test_fraction), ("validation", config.validation_fraction)):
@@ -205,7 +209,7 @@ def make_missing_splits(splits: dict[str, Dataset], config: Config, schema: Sche
             continue
         train = splits["train"]
         grouped = "group" in train.column_names
-        groups = np.asarray(train["group"][:]) if grouped else key_hashes(train, schema.key)
+        groups = np.asarray(train["group"][:]) if grouped else key_hashes(train, schema.together or schema.key)
         strata = _class_ids(train[schema.stratify]) if schema.stratify else np.zeros(len(train), dtype=np.int64)
         chosen = stratified_group_sample(strata, groups, fraction, config.seed)
         if not chosen.any() or chosen.all():
@@ -214,6 +218,13 @@ def make_missing_splits(splits: dict[str, Dataset], config: Config, schema: Sche
         splits[name] = train.select(np.flatnonzero(chosen))
         splits["train"] = train.select(np.flatnonzero(~chosen))
     return {name: splits[name] for name in SPLITS}
+
+
+def _grouped(rows: Dataset, together: tuple[str, ...]) -> Dataset:
+    """The rows with a group: their own, or that of the rows which are equal in these columns."""
+    if "group" in rows.column_names:
+        return rows
+    return rows.add_column("group", [f"{number:016x}" for number in key_hashes(rows, together).tolist()])
 
 
 def _class_ids(values: Iterable[str]) -> NDArray[np.int64]:

@@ -16,8 +16,8 @@ from common.metrics.intervals import FEWEST_GROUPS, Bootstrap, mcnemar
 from common.task.contract import Metric, Prediction, Task, as_key
 
 WORST = 20
-# Longer inputs are no good first question to a demo.
-EXAMPLE_CHARACTERS = 300
+# Longer inputs are no good first question to a demo, unless there are hardly any shorter ones.
+EXAMPLE_CHARACTERS, SHORTEST = 300, 0.25
 # Thresholds of the confidence that are looked at: with each one about as many more answers fall away.
 THRESHOLDS = 40
 
@@ -204,7 +204,7 @@ class Measured:
             pairs = (
                 (record["perturbed"][perturbation]["value"], record["prediction"]["value"]) for record in self.records
             )
-            changed = float(np.mean([one != other for one, other in pairs]))
+            changed = float(np.mean([self.task.is_changed(old, new) for new, old in pairs]))
             found.append({"perturbation": perturbation, "metrics": {name: interval}, "answers_changed": changed})
         return found
 
@@ -216,7 +216,8 @@ class Measured:
 
     def examples_to_try(self) -> list[dict[str, Any]]:
         """Test rows for a demo: right answers of median confidence, the least sure right one, and the worst error."""
-        short = [i for i, record in enumerate(self.records) if _characters(record["input"]) <= EXAMPLE_CHARACTERS]
+        lengths = np.asarray([_characters(record["input"]) for record in self.records])
+        short = np.flatnonzero(lengths <= max(EXAMPLE_CHARACTERS, np.quantile(lengths, SHORTEST))).tolist()
         bar = (
             self._perfect
             if np.isfinite(self._perfect) and (self.scores == self._perfect).any()

@@ -121,6 +121,7 @@ class Task(ABC):
     intended_use: ClassVar[str]
     pipeline_tag: ClassVar[str]  # the Hub's name of the task
     pipeline_options: ClassVar[str] = ""  # what transformers' pipeline is told beside the model: `, truncation=True`
+    usage: ClassVar[str] = ""  # lines of Python that ask the saved model, where transformers has no pipeline for it
     example: ClassVar[str]  # an input on the command line, for the sentence that says what to do next
     config_class: ClassVar[type[Config]]
     input_columns: ClassVar[tuple[str, ...]]
@@ -208,7 +209,6 @@ class Task(ABC):
     def save(self, model: nn.Module, folder: Path) -> None:
         """Write model and processor so that transformers' Auto classes load them."""
 
-    def head(self, model: nn.Module) -> tuple[str, ...]:
     def keep(self, folder: Path) -> None:
         """Write what answers are held against beside the model, such as training rows, into an empty folder."""
         return
@@ -217,6 +217,7 @@ class Task(ABC):
         """Read what `keep` wrote; the folder may be missing."""
         return
 
+    def head(self, model: nn.Module) -> tuple[str, ...]:
         """Prefixes of the parameters that are new to the pretrained model."""
         return ()
 
@@ -299,13 +300,21 @@ class Task(ABC):
         """A reference or an answer as pages show it; `given` is what `shown_input` says of its row."""
         return value
 
+    def in_lines(self, prediction: Prediction) -> list[str]:
+        """An answer of several lines as the terminal shows it; empty where its value is one."""
+        return []
+
+    def is_changed(self, old: Any, new: Any) -> bool:
+        """Whether the value of an answer to a perturbed input is another answer than the `old` one."""
+        return bool(old != new)
+
     def about(self) -> str:
         """What the settings say of the model, in a sentence for the model card; may be empty."""
         return ""
 
     def describe(self) -> dict[str, Any]:
         """What pages say of the project: results.json carries it, so that nothing that draws needs the project."""
-        names = ("title", "question", "for_whom", "intended_use", "pipeline_tag", "pipeline_options", "example")
+        names = ("title", "question", "for_whom", "intended_use", "pipeline_tag", "pipeline_options", "usage", "example")
         return {**{name: getattr(self, name) for name in names}, "about": self.about()}
 
     @abstractmethod
@@ -321,7 +330,7 @@ class Task(ABC):
         return {}
 
     def perturb(self, rows: Dataset) -> dict[str, list[Any]]:
-        """{perturbation: perturbed raw inputs}: changes that must not change the answer."""
+        """{perturbation: perturbed raw inputs}: changes that must not change the answer, or must, as the name says."""
         return {}
 
 

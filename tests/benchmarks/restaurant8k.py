@@ -1,0 +1,118 @@
+"""Slots of restaurant bookings, each asked for as a question: restaurant8k (Coope et al. 2020) by training rows.
+
+    python -m tests.benchmarks.restaurant8k [--parts 8 1] [--write]
+
+Needs KIT_ASSETS. A question for each of five slots is asked about each sentence, of which most have no answer. What the
+system had asked for before stands in front of the sentence. `--parts 8` trains on an eighth of the training rows. The
+score is that of the publication: precision and recall of slots, right where the whole span is.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from common.fine_tune import fine_tune
+from common.run import Run
+from common.system.files import read_json
+
+PROJECT = "question_answering"
+RESULTS = Path(__file__).resolve().parents[2] / f"projects/{PROJECT}/results/restaurant8k.json"
+QUESTIONS = {
+    "people": "For how many people?",
+    "date": "For which date?",
+    "time": "At what time?",
+    "first_name": "What is the first name?",
+    "last_name": "What is the last name?",
+}
+OPTIONS = ["--max_length", "96", "--max_answer_tokens", "16", "--global_batch_size", "64"]
+OPTIONS += ["--learning_rate", "3e-4", "--head_learning_rate", "3e-3"]
+# Passes over the data: more where there is less.
+EPOCHS = {1: 4, 2: 6, 4: 8, 8: 12, 16: 16, 32: 24, 64: 32, 128: 48}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--parts", nargs="+", type=int, default=[8], help="train on 1/N of the rows, for each N")
+    parser.add_argument("--write", action="store_true", help="keep the figures beside the project")
+    options = parser.parse_args()
+    data = Path(os.environ["KIT_ASSETS"]) / "data/restaurant8k"
+    measured = {f"1/{part}": measure(data, part) for part in options.parts}
+    print(json.dumps(measured, indent=1))
+    if options.write:
+        before = read_json(RESULTS) if RESULTS.exists() else {}
+        RESULTS.write_text(json.dumps({**before, **measured}, indent=1) + "\n", encoding="utf-8")
+
+
+def measure(data: Path, part: int) -> dict[str, Any]:
+    """Train on 1/part of the rows, and score all test rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        train, test = Path(folder) / "train.jsonl", Path(folder) / "test.jsonl"
+        rows = write_questions(data / "train_0.json", train, part)
+        write_questions(data / "test.json", test)
+        arguments = [
+            "--train_file",
+            str(train),
+            "--test_file",
+            str(test),
+            "--output_dir",
+            folder,
+            "--run_name",
+            "slots",
+        ]
+        fine_tune(
+            PROJECT, [*arguments, *OPTIONS, "--epochs", str(EPOCHS.get(part, 12)), "--head_learning_rate", "3e-3"]
+        )
+        run = Run(Path(folder) / PROJECT / "slots")
+        training = read_json(run.manifest)["training"]
+        records = [json.loads(line) for line in run.predictions.read_text(encoding="utf-8").splitlines()]
+        return {
+            "sentences": rows,
+            **slot_scores(records),
+            "minutes": training["seconds"] / 60,
+            "device": training["device"],
+            "precision": training["precision"],
+        }
+
+
+def write_questions(source: Path, target: Path, part: int = 1) -> int:
+    """Write the questions about every `part`-th sentence of a file; how many sentences those are."""
+    sentences = json.loads(source.read_text(encoding="utf-8"))[::part]
+    with target.open("w", encoding="utf-8") as file:
+        for sentence in sentences:
+            for row in questions_about(sentence):
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return len(sentences)
+
+
+def questions_about(sentence: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each slot; a start that is 0 is left out in the source."""
+    text = sentence["userInput"]["text"]
+    asked = sentence.get("context", {}).get("requestedSlots", [])
+    before = f"asked for {' and '.join(name.replace('_', ' ') for name in asked) or 'nothing'}: "
+    spans = {label["slot"]: label["valueSpan"] for label in sentence.get("labels", [])}
+    rows = []
+    for slot, question in QUESTIONS.items():
+        answers = []
+        if slot in spans:
+            start, end = spans[slot].get("startIndex", 0), spans[slot]["endIndex"]
+            answers = [{"text": text[start:end], "answer_start": start + len(before)}]
+        rows.append({"question": question, "context": before + text, "answers": answers})
+    return rows
+
+
+def slot_scores(records: list[dict[str, Any]]) -> dict[str, float]:
+    """Precision, recall and F1 of the slots in predictions.jsonl; right where start and text are."""
+    right = found = wanted = 0
+    for record in records:
+        true = [(one["start"], one["text"]) for one in record["reference"]]
+        value = record["prediction"]["value"]
+        said = [(record["prediction"]["details"]["start"], value)] if value else []
+        found, wanted, right = found + len(said), wanted + len(true), right + len(set(said) & set(true))
+    return {"f1": 2 * right / (found + wanted), "precision": right / max(1, found), "recall": right / wanted}
+
+
+if __name__ == "__main__":
+    main()
