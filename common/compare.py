@@ -228,7 +228,7 @@ def to_markdown(blocks: Sequence[Block]) -> str:
         if not block.columns:
             parts.append(f"**{inline(block.title)}**")
         elif block.rows:
-            head = [inline(column) for column in block.columns]
-            lines = [head, ["---"] * len(head), *([inline(cell) for cell in row] for row in block.rows)]
+            lines: list[list[str]] = [[inline(cell) for cell in row] for row in [block.columns, *block.rows]]
+            lines.insert(1, ["---"] * len(block.columns))
             parts.append(f"{inline(block.title)}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
     return "\n\n".join(parts)

@@ -142,7 +142,7 @@ _shown: list[Progress] = []
 
 
 @contextlib.contextmanager
-def bar(description: str, total: float | None = None, completed: float = 0) -> Iterator[Callable[[float], None]]:
+def bar(description: str, total: int | None = None, completed: int = 0) -> Iterator[Callable[[int], None]]:
     """Show a progress bar with the time that is left; yields a function that says how much is done by now.
 
     Without a total it shows that something goes on, and for how long. Where the output is no terminal it shows nothing.
