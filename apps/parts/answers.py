@@ -137,4 +137,6 @@ def sure_of(predictor: Predictor) -> str:
     rule = (
         f"Below a confidence of {probability(threshold)}, chosen on the validation split, it says that it is not sure"
     )
-    return f"{rule}. {measured}."
+    unlike = results["sections"].get("unlike")
+    too = f"; so it does where the input is {unlike['doubt']}" if unlike else ""
+    return f"{rule}{too}. {measured}."

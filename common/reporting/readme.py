@@ -456,14 +456,16 @@ def unlike_table(content: dict[str, Any]) -> str:
         for way in ways.values():
             apart = f" (AUROC {way[name]['auroc']:.3f})" if "auroc" in way[name] else ""
             cells.append(f"{wording.share(way[name]['found'], 0)}{apart}")
-        rows.append([inline(name), f"{count:,}", *cells])
+        right = [wording.share(value) for value in measured["right"].get(name, ())] or ["", ""]
+        rows.append([inline(name), f"{count:,}", *cells, *right])
     lead = (
         f"Found to be unlike the training data, each way with the limit that 95 % of the validation rows keep. "
         f"{measured['remembered']:,} training rows are remembered ({measured['bytes'] / 2**20:.1f} MiB). "
         f"A question takes {measured['with_ms']:.1f} ms with the look-up, {measured['without_ms']:.1f} ms without, "
         f"on {measured['device']}."
     )
-    return f"{lead}\n\n" + _table(["inputs", "rows", *ways], rows)
+    columns = ["inputs", "rows", *ways, "right on what is found unlike", "right on the rest"]
+    return f"{lead}\n\n{_table(columns, rows)}"
 
 
 TABLES: dict[str, Table] = {

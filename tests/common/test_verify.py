@@ -225,13 +225,16 @@ def a_threshold_that_fits_no_rows(run: Run) -> None:
     forged(run, lambda records: answered_again(run, records))
 
 
+def a_distance_that_fits_no_rows(run: Run) -> None:
+    set_to(run, "farthest", lambda value: value + 0.2)
+    forged(run, lambda records: answered_again(run, records))
+
+
 def answered_again(run: Run, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records with what the settings make of their logits."""
+    """The records with what the settings make of their details."""
     from common.predictor import Predictor
 
-    answers = Predictor.load(run.folder).task._answers(
-        [record["prediction"]["details"]["logits"] for record in records]
-    )
+    answers = Predictor.load(run.folder).task._answers([record["prediction"]["details"] for record in records])
     return [{**record, "prediction": answer.to_json()} for record, answer in zip(records, answers, strict=True)]
 
 
@@ -275,6 +278,7 @@ CHANGES: list[tuple[Callable[[Run], None], set[str]]] = [
     (labels_in_another_order, {"files", "settings", "answers"}),
     (a_temperature_that_fits_no_rows, {"settings"}),
     (a_threshold_that_fits_no_rows, {"settings"}),
+    (a_distance_that_fits_no_rows, {"settings"}),
     (more_training_rows, {"hashes"}),
     (the_baseline, {"files", "answers"}),
 ]

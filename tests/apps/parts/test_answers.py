@@ -70,3 +70,11 @@ def test_what_not_sure_means_is_said_with_the_numbers_of_the_test_set(
     run = write_run(tmp_path / "tiny", {**classifier(), "selective": selective})
     found = plain(answers.sure_of(Asked(run.folder)))  # type: ignore[arg-type]
     assert found.startswith(said) and bool(found) == bool(said)
+
+
+def test_what_is_unlike_the_training_data_is_named_beside_the_confidence(tmp_path: Path) -> None:
+    results = classifier()
+    results["sections"]["unlike"] = {"doubt": "unlike its training data"}
+    run = write_run(tmp_path / "tiny", {**results, "selective": {"threshold": 0.75, "coverage": 0.8}})
+    said = answers.sure_of(Asked(run.folder))  # type: ignore[arg-type]
+    assert "so it does where the input is unlike its training data" in said

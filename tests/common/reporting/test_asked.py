@@ -44,6 +44,12 @@ def test_an_answer_says_when_it_is_not_sure() -> None:
     assert answer_line("a\nb\x1b[2J", Prediction("x\x07y")) == r"x\x07y   a\nb\x1b[2J"
 
 
+def test_an_answer_says_why_it_is_not_sure() -> None:
+    answer = Prediction("spam", 0.99, sure=False, doubt="unlike its training data")
+    assert "(not sure: unlike its training data)" in answer_line("asdf", answer)
+    assert json.loads(answer_json("asdf", answer))["doubt"] == answer.doubt
+
+
 def test_an_answer_as_json_is_one_line_of_ascii() -> None:
     line = answer_json("größe\n\U0001f600", Prediction({"a": [1]}, 0.5, sure=False))
     assert line.isascii() and "\n" not in line

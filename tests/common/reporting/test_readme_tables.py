@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from common.portfolio import Portfolio
+from common.reporting import readme
 from common.reporting.picture import describe
 from common.reporting.readme import (
+    TABLES,
     claims_list,
     headline,
     keep_results,
@@ -168,13 +171,16 @@ def test_what_was_measured_of_the_kit_is_said_with_its_numbers() -> None:
     ]
 
 
-def test_the_repositorys_readme_has_blocks_of_each_project_and_an_overview(tmp_path: Path) -> None:
-    """Each is written with its project; those of the others are left as they are; pictures follow the numbers."""
+def test_the_repositorys_readme_has_blocks_of_each_project_and_an_overview(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is written with its project; those of the others are left as they are; pictures follow the author's words."""
+    words = {"films": {"question": "Do they like it?"}}
+    monkeypatch.setattr(readme, "read_portfolio", lambda: Portfolio({"author": "Ada"}, words))
     blocks = "".join(f"<!-- results: {name} -->\n<!-- end -->\n" for name in ("films/sets", "projects", "essays/sets"))
     front = tmp_path / "README.md"
     front.write_text(blocks, encoding="utf-8")
-    asked = synthetic.classifier() | {"portfolio": {"question": "Do they like it?"}}
-    for name, results in (("films", asked), ("essays", None)):
+    for name, results in (("films", synthetic.classifier()), ("essays", None)):
         project = tmp_path / "projects" / name
         (project / "results").mkdir(parents=True)
         (project / "task.py").touch()
@@ -198,10 +204,13 @@ def test_the_repositorys_readme_has_blocks_of_each_project_and_an_overview(tmp_p
     ) in text
     write_readme(tmp_path / "projects/essays")
     assert "<!-- results: essays/sets -->\n\nNothing is measured yet." in front.read_text(encoding="utf-8")
+    words["films"]["question"] = "Is it good?"
+    write_readme(films, only_check=True)
+    write_readme(films)
     results = read_json(films / "results/starter.json")
-    results["portfolio"] = {"question": "Is it good?", "author": "Ada"}
-    write_json(films / "results/starter.json", results)
+    assert results["portfolio"]["question"] == "Is it good?" and describe(results).endswith("By Ada.")
+    assert describe(results) in (films / "results/starter-dark.svg").read_text(encoding="utf-8")
+    assert "**Is it good?** The fine-tuned" in (films / "README.md").read_text(encoding="utf-8")
+    (films / "results/starter-light.svg").write_text("another", encoding="utf-8")
     with pytest.raises(UserError, match=r"starter-light\.svg"):
         write_readme(films, only_check=True)
-    write_readme(films)
-    assert describe(results) in (films / "results/starter-dark.svg").read_text(encoding="utf-8")

@@ -74,7 +74,7 @@ def test_what_is_found_unlike_the_training_data_is_said_of_every_set(tmp_path: P
     }
     parts = [{"examples": 20, "metrics": {"accuracy": synthetic.interval(value)}} for value in (0.6123, 0.8741)]
     results["doubted"] = {"share": 0.0412, "those": parts[0], "others": parts[1]}
-    run = synthetic.write(tmp_path / "run", results)
+    run = synthetic.write_run(tmp_path / "run", results)
     page, text = plain(render_report(run)), plain(card.render_card(run))
     assert "cannot be shown" not in page
     for said in ("unlike its training data", "4.1 %", "99 %", "random letters"):

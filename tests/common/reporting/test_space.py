@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from common.cli import main
+from common.models.neighbours import read_shown
 from common.predictor import Predictor
 from common.reporting.card import write_card
 from common.reporting.publish import check_upload, write_model_repository
@@ -47,6 +48,7 @@ def test_it_holds_what_a_space_needs_and_nothing_more(space: Path, finished_run:
         "manifest.json",
         "metrics.jsonl",
         "model",
+        "neighbours",
         "picture.png",
         "README.md",
         "results.json",
@@ -88,6 +90,20 @@ def test_its_title_is_the_question_and_its_preview_the_picture(run: Run, tmp_pat
     assert len(front["title"]) <= 60
     assert front["thumbnail"] == "https://huggingface.co/spaces/me/space/resolve/main/run/picture.png"
     assert (space / "run/picture.png").read_bytes() == run.picture.read_bytes()
+
+
+def test_training_rows_are_published_only_where_that_is_asked_for(
+    space: Path, finished_run: Run, tmp_path: Path
+) -> None:
+    ours = read_shown(finished_run.nearest_rows)
+    assert ours and read_shown(Run(space / "run").nearest_rows) == []
+    text = ours[0][1]
+    assert not [file for file in space.rglob("*.json*") if text in file.read_text(encoding="utf-8")]
+    asked = write_space(finished_run.folder, tmp_path / "space", training_rows=True)
+    assert read_shown(Run(asked / "run").nearest_rows) == ours
+    (repository := tmp_path / "model").mkdir()
+    write_model_repository(finished_run, repository, "me/model")
+    assert not {file.name for file in repository.rglob("*")} & {file.name for file in finished_run.neighbours.iterdir()}
 
 
 def test_it_holds_no_path_and_no_secret(space: Path, finished_run: Run) -> None:

@@ -48,8 +48,8 @@ def measured_files(run: Run) -> list[Path]:
 def test_the_run_holds_everything_that_the_design_lists(finished_image_run: Run) -> None:
     run = finished_image_run
     names = {path.name for path in run.folder.iterdir()}
-    evidence = {"predictions.jsonl", "results.json", "report.html", "baseline", "inputs", "README.md"}
-    assert names == {"config.yaml", "manifest.json", "metrics.jsonl", "model"} | evidence
+    evidence = {"predictions.jsonl", "results.json", "report.html", "picture.png", "baseline", "inputs", "README.md"}
+    assert names == {"config.yaml", "manifest.json", "metrics.jsonl", "model", "neighbours"} | evidence
     results = read_json(run.results)
     assert results["metrics"]["accuracy"]["value"] > 0.7
     assert set(results["baselines"]) == {"majority", "pixels_logistic_regression", "frozen_encoder_logistic_regression"}
