@@ -462,7 +462,7 @@ def unlike_table(content: dict[str, Any]) -> str:
         f"Found to be unlike the training data, each way with the limit that 95 % of the validation rows keep. "
         f"{measured['remembered']:,} training rows are remembered ({measured['bytes'] / 2**20:.1f} MiB). "
         f"A question takes {measured['with_ms']:.1f} ms with the look-up, {measured['without_ms']:.1f} ms without, "
-        f"on {measured['device']}."
+        f"on {measured['device']}. The last two columns count all rows of a set."
     )
     columns = ["inputs", "rows", *ways, "right on what is found unlike", "right on the rest"]
     return f"{lead}\n\n{_table(columns, rows)}"
