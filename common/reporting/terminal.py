@@ -17,7 +17,7 @@ from common.system.terminal import on_one_line, printable
 
 # Columns of the panel: longer lines are hard to read.
 PANEL = 100
-COLOURS = {"better": "green", "unclear": "yellow", "worse": "red"}
+COLOURS = {"better": "green", "unclear": "yellow", "worse": "bold red"}
 
 
 def print_results(run: Run) -> None:

@@ -115,7 +115,7 @@ def test_a_terminal_gets_a_panel_that_fits_and_commands_in_one_piece(
     assert f"  show it    kit demo {pages['classifier'].folder}" in lines, "it can be pasted"
     whole = ("kit ", "report:", "card:")
     assert max(cell_len(line) for line in lines if not any(word in line for word in whole)) <= width
-    assert "\x1b[31m" in console.file.getvalue(), "the loss on tweets is red"  # type: ignore[attr-defined]
+    assert "\x1b[1;31m" in console.file.getvalue(), "the loss on tweets is red"  # type: ignore[attr-defined]
 
 
 def test_wide_characters_keep_the_table_straight(tmp_path: Path, screen: Callable[..., SafeConsole]) -> None:
