@@ -9,7 +9,6 @@ from common.portfolio import Portfolio
 from common.reporting import readme
 from common.reporting.picture import describe
 from common.reporting.readme import (
-    TABLES,
     claims_list,
     headline,
     keep_results,
