@@ -12,7 +12,7 @@ from apps.foundations.points import fit, points_tab
 from apps.parts import server
 from common.system.errors import exit_with_sentence
 
-TABS: dict[str, Callable[[], Any]] = {"Gradient descent": descent_tab, "Points": points_tab, "Attention": attention_tab}
+TABS: dict[str, Callable[[], Any]] = {"Descent": descent_tab, "Points": points_tab, "Attention": attention_tab}
 
 HEADER = """<header class="report first"><h1>Foundations to touch</h1>
 <p class="byline">What the lessons in <code>projects/foundations</code> write by hand, to play with: each answer is

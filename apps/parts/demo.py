@@ -144,7 +144,7 @@ class Demo(ABC):
         if baseline:
             title, theirs = html.escape(baseline[0]), self.baseline_html(question, baseline[1])
             compared = f"The best baseline ({title}) says: {theirs}"
-        beside = [*self.notes_html(question, prediction), compared]
+        beside = [compared, *self.notes_html(question, prediction)]
         return answers.card(self.said_html(question, prediction), prediction.sure, beside, milliseconds)
 
     def said_html(self, question: Any, prediction: Prediction) -> str:
@@ -300,7 +300,7 @@ class Demo(ABC):
                 with gr.Tab("Try it"):
                     self._try_tab()
                 with gr.Tab("Evidence"):
-                    gr.HTML(evidence.evidence_html(self.run))
+                    gr.HTML(evidence.evidence_html(self.run), js_on_load=evidence.SCRIPT)
                 with gr.Tab("Many at once") as many:
                     self.many_tab()
                 with gr.Tab("About") as about:
@@ -308,7 +308,7 @@ class Demo(ABC):
                     about.select(None, js=SCROLLED)
             many.visible = bool(many.children)
             self._named_endpoint()
-            blocks.link = evidence.link(self.run, self.results, self.predictor.task)  # type: ignore[attr-defined]
+            blocks.link = evidence.link(self.run, self.results, self.predictor.task)
         return blocks
 
     def _try_tab(self) -> None:

@@ -5,8 +5,8 @@ import re
 from typing import Any
 
 from apps.parts.link import Link
+from common.reporting import report
 from common.reporting.figures import data_uri
-from common.reporting.report import evidence
 from common.reporting.wording import (
     Results,
     achieves,
@@ -22,6 +22,8 @@ from common.reporting.wording import (
 from common.run import Run
 from common.task.contract import Task
 
+# In the browser, when the evidence is there.
+SCRIPT = (report.TEMPLATES / report.SCRIPT).read_text(encoding="utf-8")
 # A picture in Markdown, and what address it has.
 PICTURE = re.compile(r"!\[([^\]\n]*)\]\(([^)\s]*)\)")
 ADDRESSES = ("https://", "http://", "mailto:")
@@ -84,10 +86,10 @@ def link(run: Run | None, results: Results | None, task: Task) -> Link:
 
 
 def evidence_html(run: Run | None) -> str:
-    """The report, rendered from results.json."""
+    """The report, rendered from results.json; `SCRIPT` moves its parts."""
     if run is None:
         return "<p>This model was not measured: it has no run.</p>"
-    return f'<div class="report">{evidence(run)}</div>'
+    return f'<div class="report">{report.evidence(run)}</div>'
 
 
 def card(run: Run | None) -> str:
@@ -97,6 +99,8 @@ def card(run: Run | None) -> str:
 
     def inside(match: re.Match[str]) -> str:
         file = (run.folder / match[2]).resolve()
+        if file == run.picture.resolve():
+            return ""  # it says what the header says
         if not file.is_file() or not file.is_relative_to(run.folder.resolve()):
             return match[1]
         return f"![{match[1]}]({data_uri(file)})"

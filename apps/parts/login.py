@@ -30,7 +30,7 @@ form { display: grid; gap: 1rem; width: min(20rem, 80vw); padding: 1.6rem; borde
 h1 { font-size: 1.4rem; margin: 0; }
 p { margin: 0; }
 input, button { font: inherit; padding: .55rem .7rem; width: 100%; box-sizing: border-box; border-radius: 8px;
-  border: 1px solid var(--line); }
+  border: 1px solid var(--line); color: inherit; background: light-dark(#fff, #0b0f19); }
 button { border: 0; color: #fff; background: #2563eb; font-weight: 600; cursor: pointer; }
 [role=alert] { color: light-dark(#9a3412, #fdba74); }
 [role=alert]:empty { display: none; }

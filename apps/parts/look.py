@@ -4,7 +4,8 @@ import gradio as gr
 
 from common.reporting.report import TEMPLATES
 
-CSS_FILE = TEMPLATES / "report.css"
+# Those of the report, for the evidence.
+CSS_FILES = (TEMPLATES / "report.css", TEMPLATES / "browser.css")
 CSS = """
 .gradio-container { width: 100%; max-width: 70rem !important; margin: 0 auto !important; }
 .report { max-width: 100%; margin: 0;
@@ -20,8 +21,9 @@ CSS = """
 .report.first .result { font-size: 1.05rem; margin-top: .6rem; }
 
 /* An answer. */
-.answer { font-size: 1.02rem; line-height: 1.45; padding: .9rem 1.1rem; border: 1px solid var(--line);
-  border-left: 6px solid var(--bar); border-radius: 8px; }
+.answer { font-size: 1.02rem; line-height: 1.45; padding: .9rem 1.1rem; border-style: solid !important;
+  border-width: 1px 1px 1px 6px !important; border-color: var(--line) var(--line) var(--line) var(--bar);
+  border-radius: 8px; }
 .answer.unsure { border-color: var(--amber); background: var(--amber-ground); }
 .answer .label { font-size: 1.6rem; font-weight: 650; line-height: 1.2; margin: 0 0 .15rem; overflow-wrap: anywhere; }
 .answer.unsure .label { color: var(--amber); }
@@ -32,6 +34,7 @@ CSS = """
 .answer.unsure .beside { border-color: color-mix(in srgb, var(--amber) 35%, transparent); }
 .answer .nearest { list-style: none; padding: 0; margin: .2rem 0 0; }
 .answer .nearest li { margin: .3rem 0; padding: 0; max-width: none; overflow-wrap: anywhere; }
+.answer .nearest:has(img) { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; }
 .answer .nearest img { display: inline-block; vertical-align: middle; height: 3rem; width: auto; border-radius: 4px;
   margin: 0 0 0 .4rem; }
 .answer .took { margin-top: .5rem; }
@@ -61,6 +64,9 @@ CSS = """
   background: color-mix(in srgb, light-dark(#ea580c, #f59e0b) calc(8% + 42% * var(--weight)), transparent); }
 .why img.light { display: block; width: min(100%, 22rem); border-radius: 8px; }
 .why summary { cursor: pointer; }
+
+/* Gradio puts its own classes into each part of a selector with commas, so that it beats what comes later. */
+.report .chart svg polyline { fill: none !important; }
 
 /* Examples, tabs, tables. */
 .examples { gap: .4rem !important; }

@@ -33,13 +33,14 @@ from typing import Any
 import gradio as gr
 from gradio.http_server import INITIAL_PORT_VALUE, LOCALHOST_NAME, TRY_NUM_PORTS
 from gradio.routes import App, ORJSONResponse, templates
+from jinja2 import BaseLoader
 from starlette.responses import Response
 
 from apps.parts import connections
 from apps.parts.gate import Gate
 from apps.parts.inputs import LIMITS
 from apps.parts.link import ICON, ICON_ADDRESS, PICTURE_ADDRESS, Link, OwnTags, link_of
-from apps.parts.look import CSS, CSS_FILE, theme
+from apps.parts.look import CSS, CSS_FILES, theme
 from apps.parts.uploads import SWEEP, FilesOnly
 from common.predictor import Predictor
 from common.run import latest
@@ -70,7 +71,7 @@ REPLACED = (
     (gr.processing_utils, "async_ssrf_protected_download", _refuse_download),
     (gr.route_utils, "GradioMultiPartParser", FilesOnly),
     (gr.queueing, "error_payload", _in_words),
-    (templates.env, "loader", OwnTags(templates.env.loader)),
+    (templates.env, "loader", OwnTags(templates.env.loader or BaseLoader())),
 )
 
 
@@ -150,7 +151,7 @@ def launch(blocks: gr.Blocks, prevent_thread_lock: bool = False, **options: Any)
     app.link = link_of(blocks)
     defaults = {
         "theme": theme(),
-        "css": CSS_FILE.read_text(encoding="utf-8") + CSS,
+        "css": "".join(file.read_text(encoding="utf-8") for file in CSS_FILES) + CSS,
         "max_file_size": LIMITS.file_bytes,
         "footer_links": ["api"],
         "show_error": False,

@@ -43,10 +43,6 @@ class DemoVisit(Visit):
     def ask_button(self) -> Any:
         return self.page.get_by_role("button", name="Ask", exact=True)
 
-    def tab(self, name: str) -> None:
-        self.page.get_by_role("tab", name=name).click()
-        self.page.wait_for_timeout(400)
-
     def ask(self) -> None:
         """Ask, and wait for the answer: the truth about the example that was there before goes away."""
         self.ask_button.click()
@@ -134,10 +130,14 @@ def test_a_visitor_asks_and_reads_every_tab(browser: Any, shown: Shown, width: i
     visit.keep(f"{project}-try-{width}-{theme}")
     accuracy = read_json(shown.run.results)["metrics"]["accuracy"]["value"]
     for tab in TABS:
-        visit.tab(tab)  # none is hidden behind a menu, however narrow the page
+        visit.open(tab)
         if tab == "Evidence":
             assert f"{100 * accuracy:.1f}" in plain(page.locator("[role=tabpanel]:visible").inner_text())
             assert page.locator(".report").locator(DRAWN).count() == 5
+            slider, shown_threshold = page.locator(".coverage input[type=range]"), page.locator(".coverage output")
+            before = shown_threshold.inner_text()
+            slider.press("Home" if slider.input_value() != "0" else "End")
+            assert shown_threshold.inner_text() != before, "the report's script runs here, too"
         overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert overflow <= 0, f"{tab} is {overflow} pixels too wide at {width}: {page.evaluate(TOO_WIDE)}"
         visit.keep(f"{project}-{tab.split()[0].lower()}-tab-{width}-{theme}")
@@ -185,7 +185,7 @@ def test_a_correction_is_kept(browser: Any, shown: Shown) -> None:
 def test_a_file_is_answered(browser: Any, served: gr.Blocks, tmp_path: Path) -> None:
     (tmp_path / "many.csv").write_text("text\nrain\nsoup\n")
     visit = DemoVisit(browser, served.local_url, 1280)
-    visit.tab("Many at once")
+    visit.open("Many at once")
     visit.page.locator("input[type=file]").first.set_input_files(tmp_path / "many.csv")
     with visit.page.expect_download() as download:
         visit.page.get_by_text("Download the answers").click()
@@ -198,7 +198,7 @@ def test_a_file_is_answered(browser: Any, served: gr.Blocks, tmp_path: Path) -> 
 def test_many_pictures_are_answered(browser: Any, served_images: gr.Blocks, finished_image_run: Run) -> None:
     pictures = sorted(finished_image_run.inputs.glob("*.png"))
     visit = DemoVisit(browser, served_images.local_url, 1280)
-    visit.tab("Many at once")
+    visit.open("Many at once")
     visit.page.locator("input[type=file]").last.set_input_files(pictures)
     with visit.page.expect_download() as download:
         visit.page.get_by_text("Download the answers").click()
@@ -305,7 +305,7 @@ def test_axe_finds_no_serious_fault(browser: Any, shown: Shown, axe: str, width:
     visit.page.wait_for_timeout(600)  # the answer fades in
     checked = 0
     for tab in TABS:
-        visit.tab(tab)
+        visit.open(tab)
         found = visit.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         checked += len(found["passes"])
         serious = [fault for fault in found["violations"] if fault["impact"] in ("serious", "critical")]

@@ -48,7 +48,7 @@ class LessonsVisit(Visit):
     def use(self, name: str) -> None:
         """Do on a tab what it is for, and wait for what it says."""
         page = self.page
-        if name == "Gradient descent":
+        if name == "Descent":
             self.number("Learning rate", 0.02)
             page.locator(SEEN, has_text="With a learning rate of 1.05 it diverges").wait_for()
         if name == "Points":
@@ -70,7 +70,7 @@ class LessonsVisit(Visit):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_tab_is_used(browser: Any, served_lessons: "gr.Blocks", width: int, theme: str) -> None:
     visit = LessonsVisit(browser, served_lessons.local_url, width, theme)
-    for name in ("Gradient descent", "Points", "Attention", "GPT"):
+    for name in ("Descent", "Points", "Attention", "GPT"):
         visit.open(name)
         visit.use(name)
         visit.keep(f"{name.split()[0].lower()}-{width}-{theme}")
@@ -130,7 +130,7 @@ def test_points_can_be_placed_without_a_mouse(browser: Any, served_lessons: "gr.
 def test_axe_finds_no_serious_fault(browser: Any, served_lessons: "gr.Blocks", axe: str, theme: str) -> None:
     visit = LessonsVisit(browser, served_lessons.local_url, 1280, theme)
     visit.page.evaluate(axe)
-    for name in ("Gradient descent", "Points", "Attention", "GPT"):
+    for name in ("Descent", "Points", "Attention", "GPT"):
         visit.open(name)
         visit.use(name)
         found = visit.page.evaluate("axe.run(document, {resultTypes: ['violations']})")

@@ -46,16 +46,18 @@ def test_it_works_without_a_portfolio_and_without_a_baseline(comparison: bool) -
 def test_the_card_holds_its_pictures_and_fetches_none(tmp_path: Path) -> None:
     run = write_run(tmp_path / "tiny", classifier())
     (run.folder / "picture.png").write_bytes(png())
+    run.inputs.mkdir()
+    (run.inputs / "1.png").write_bytes(png())
     (tmp_path / "secret.png").write_bytes(png())
     run.card.write_text(
-        "---\nlicense: mit\n---\n# Title\n![ours](picture.png) ![badge](https://example.org/a.svg) "
-        "![out](../secret.png) ![gone](gone.png)\n```python\nprint()\n```\n",
+        "---\nlicense: mit\n---\n# Title\n![result](picture.png) ![ours](inputs/1.png) "
+        "![badge](https://example.org/a.svg) ![out](../secret.png) ![gone](gone.png)\n```python\nprint()\n```\n",
         encoding="utf-8",
     )
     card = evidence.card(run)
     assert "license" not in card and "# Title" not in card and "```python" not in card
     assert card.count("](") == 1 and "![ours](data:image/png;base64," in card
-    assert all(word in card for word in ("badge", "out", "gone"))
+    assert all(word in card for word in ("badge", "out", "gone")) and "result" not in card
 
 
 def test_a_shared_link_says_the_result_and_has_the_runs_picture(tmp_path: Path) -> None:
