@@ -111,7 +111,7 @@ body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.5 s
 .window img { width: 100%; display: block; }
 .wide { display: grid; grid-template-columns: 1fr 1fr; gap: 24px; height: 100vh; }
 .whole { height: 100vh; }
-pre { margin: 0; padding: 18px 24px; white-space: pre-wrap;
+pre { flex: 1; min-height: 0; overflow: hidden; margin: 0; padding: 18px 24px; white-space: pre-wrap;
   font: 17px/1.5 "DejaVu Sans Mono", ui-monospace, monospace; }
 pre b { font-weight: 700; } pre .better { color: var(--good); } pre .worse { color: var(--bad); }
 pre .said { color: var(--muted); }
@@ -224,7 +224,7 @@ class Studio:
         with self.page(file.as_uri(), 880, 980) as page:
             page.wait_for_timeout(500)
             first = seen(page)
-            for name, selector, above in (("errors", ".browser form", 70), ("unsure", ".coverage", 150)):
+            for name, selector, above in (("errors", ".browser form", 16), ("unsure", ".coverage", 150)):
                 self.keep(name, part(page, page.locator(selector).first, above), 900)
         return first
 
@@ -245,12 +245,13 @@ class Studio:
         """The terminal, then the pages, as a GIF; its last frame of the terminal is kept alone, too."""
         taken = []
         for said, seconds in frames(log):
-            text = f'<pre id="log">{said}</pre><script>scrollBy(0, 0)</script>'
-            last = f'<div style="flex: 1; overflow: hidden; display: flex; align-items: flex-end">{text}</div>'
-            taken.append((self.drawn(window("terminal", last, "whole"), 1200, 750), seconds))
+            scrolled = '<script>document.querySelector("pre").scrollTop = 1e6</script>'
+            taken.append((self.drawn(window("terminal", f"<pre>{said}</pre>{scrolled}", "whole"), 1200, 750), seconds))
         self.keep("recording-still", taken[-1][0], 1200)
         for title, picture in shots.items():
-            whole = window(title, f'<div style="padding: 0 110px">{shot(picture)}</div>', "whole")
+            ground = f"rgb{picture.getpixel((2, 2))}"
+            centred = f'<div style="padding: 0 110px; background: {ground}">{shot(picture)}</div>'
+            whole = window(title, centred, "whole")
             taken.append((self.drawn(whole, 1200, 750), PAGE))
         images = [one.resize((1200, 750), Image.Resampling.LANCZOS) for one, _ in taken]
         drawn = [one.quantize(255, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for one in images]

@@ -7,10 +7,11 @@ import html
 import json
 import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from common.portfolio import read_portfolio
 from common.reporting import wording
 from common.reporting.markdown import inline
 from common.reporting.picture import describe, draw, question
@@ -40,13 +41,21 @@ def keep_results(run: Path, project: Path) -> Path:
             f"{run} is a run of {other}, not of {project.name}: `kit results {other} --add {run}` keeps it."
         )
     results = published(Run(run))[0]
-    for row in [*results["worst_errors"], *results["examples_to_try"]]:
+    for row in _objects([results["worst_errors"], results["examples_to_try"], results["sections"]]):
         for text_of_the_data in ("input", "reference", "prediction"):
             row.pop(text_of_the_data, None)
     target = project / "results" / f"{run.name}.json"
     target.parent.mkdir(exist_ok=True)
     write_json(target, results)
     return target
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object in nested JSON."""
+    if isinstance(value, dict):
+        yield value
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _objects(child)
 
 
 def write_readme(project: Path, only_check: bool = False) -> str:
@@ -61,6 +70,8 @@ def write_readme(project: Path, only_check: bool = False) -> str:
             f"there is no project {project.name!r}{nearest(project.name, known)}: there is {', '.join(sorted(known))}."
         )
     content = _content(project)
+    if not only_check:
+        _refresh_words(project, content)
     texts = {file: (text := file.read_text(encoding="utf-8"), _filled(text, content)) for file in readmes}
     front = project.parent.parent / "README.md"
     if project.parent.name == "projects" and front.exists():
@@ -96,6 +107,16 @@ def _content(project: Path) -> dict[str, Any]:
     """{name: content} of a project's result files."""
     files = sorted((project / "results").glob("*.json"), key=lambda path: path.stem)
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+
+
+def _refresh_words(project: Path, content: dict[str, Any]) -> None:
+    """Write what portfolio.yaml says by now into the results that the headline shows.  Raises UserError as it does."""
+    if results := _runs(content).get(SHOWN):
+        described = {"question": results["task"]["title"], **results["task"]}
+        words = read_portfolio().words(project.name, SHOWN, described)
+        if results.get("portfolio") != words:
+            results["portfolio"] = words
+            write_json(project / "results" / f"{SHOWN}.json", results)
 
 
 def _filled(text: str, content: dict[str, Any], tables: dict[str, Table] | None = None, others: bool = False) -> str:
@@ -170,18 +191,14 @@ def sets_table(content: dict[str, Any]) -> str:
     words = {"better": "better", "unclear": "not clearly different", "worse": "**worse**"}
     rows = []
     for name, part in wording.parts(results).items():
-        row = [inline(name), f"{part['examples']:,}", wording.with_interval(part["metrics"][metric], kind)]
+        row = [inline(name), f"{part['examples']:,}", wording.number(part["metrics"][metric], kind)]
         if comparison := part["comparison"]:
             best = wording.number(part["baselines"][comparison["against"]][metric], kind)
-            row += [
-                f"{best} ({wording.baseline_short(results, comparison['against'])})",
-                wording.difference(comparison, kind),
-                words[wording.verdict(comparison, kind)],
-            ]
-        rows.append(row + [""] * (6 - len(row)))
-    return _table(
-        ["test set", "rows", f"fine-tuned ({wording.heading(kind)})", "best baseline", "difference", ""], rows
-    )
+            against = inline(wording.baseline_short(results, comparison["against"]))
+            verdict = words[wording.verdict(comparison, kind)]
+            row += [f"{best} ({against})", f"{wording.difference(comparison, kind)}: {verdict}"]
+        rows.append(row + [""] * (5 - len(row)))
+    return _table(["test set", "rows", f"fine-tuned ({wording.heading(kind)})", "best baseline", "difference"], rows)
 
 
 def claims_list(content: dict[str, Any]) -> str:
