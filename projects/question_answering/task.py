@@ -39,9 +39,17 @@ folder = "model"
 tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForQuestionAnswering.from_pretrained(folder)
 settings = json.load(open(f"{folder}/kit.json"))["settings"]
 
+
 def ask(question, context):
-    windows = tokenizer(question, context, truncation="only_second", max_length=settings["window"],
-                        stride=settings["stride"], return_overflowing_tokens=True, return_offsets_mapping=True)
+    windows = tokenizer(
+        question,
+        context,
+        truncation="only_second",
+        max_length=settings["window"],
+        stride=settings["stride"],
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
     best, answer = -float("inf") if settings["no_answer"] is None else settings["no_answer"], ""
     for index, ids in enumerate(windows["input_ids"]):
         given = {name: torch.tensor([windows[name][index]]) for name in tokenizer.model_input_names}
@@ -55,6 +63,7 @@ def ask(question, context):
             best, (first, last) = scores.max(), divmod(int(scores.argmax()), len(ids))
             answer = context[windows["offset_mapping"][index][first][0] : windows["offset_mapping"][index][last][1]]
     return answer
+
 
 ask("What does it return?", "A text of yours.")
 """

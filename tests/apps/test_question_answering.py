@@ -88,7 +88,7 @@ def test_no_answer_is_said_in_amber(demo: QuestionDemo) -> None:
 
 
 def test_the_best_baseline_answers_beside_it(demo: QuestionDemo) -> None:
-    page = asyncio.run(demo.ask("is very today", TEXT))[0]
+    page = asyncio.run(demo.ask("drum drum", TEXT))[0]
     assert "The best baseline" in page and "passage" in page
 
 
@@ -114,7 +114,7 @@ def test_bad_input_gets_a_sentence(served: gr.Blocks, question: Any, text: Any, 
     "text", ["<script>alert(1)</script>", "\U0001f986" * 50, "‮rain", "rain " * 400, "é́" * 20, "$x$ **b** [SEP] [CLS]"]
 )
 def test_what_looks_like_code_is_only_text(served: gr.Blocks, text: str) -> None:
-    for question, context in ((text[:900], TEXT), ("is very today", text)):
+    for question, context in ((text[:900], TEXT), ("drum drum", text)):
         kind, answer = call(served.local_url, "predict", question, context)
         assert kind == "complete", answer
         found = answer[0]
@@ -126,7 +126,7 @@ def test_what_looks_like_code_is_only_text(served: gr.Blocks, text: str) -> None
 
 def test_many_visitors_at_once(served: gr.Blocks) -> None:
     with ThreadPoolExecutor(32) as visitors:
-        asked = visitors.map(lambda n: call(served.local_url, "predict", "is very today", f"{TEXT} {n}"), range(64))
+        asked = visitors.map(lambda n: call(served.local_url, "predict", "drum drum", f"{TEXT} {n}"), range(64))
         assert all(kind == "complete" for kind, _ in asked)
 
 
@@ -138,8 +138,8 @@ def test_a_correction_that_cannot_be_is_refused(demo: QuestionDemo, given: Any, 
 
 def test_a_correction_flows_back_into_training(demo: QuestionDemo, finished_question_run: Run) -> None:  # noqa: F811
     with fresh_corrections(finished_question_run) as file:
-        asyncio.run(demo.correct("is very today", "rain was very some soup", "rain"))
-        asyncio.run(demo.correct("some more here", "nothing of that kind", ""))
+        asyncio.run(demo.correct("drum drum", "rain was very some soup", "rain"))
+        asyncio.run(demo.correct("piano piano", "nothing of that kind", ""))
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         assert [row["answers"] for row in rows] == [[{"text": "rain", "start": 0}], []]
         review(file, keep=["all"], drop=[])

@@ -23,6 +23,7 @@ def finished_question_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFac
     file = folder / "questions.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     options = ["--train_file", str(file), "--model", str(tiny_model), "--output_dir", str(folder / "runs")]
-    options += ["--run_name", "tiny", "--validation_fraction", "0.2", "--epochs", "12", "--precision", "fp32"]
-    fine_tune(PROJECT, [*options, "--learning_rate", "1e-2", "--head_learning_rate", "1e-2", "--max_length", "48"])
+    options += ["--run_name", "tiny", "--validation_fraction", "0.2", "--epochs", "14", "--precision", "fp32"]
+    options += ["--learning_rate", "3e-3", "--head_learning_rate", "3e-3", "--global_batch_size", "16"]
+    fine_tune(PROJECT, [*options, "--max_length", "48"])
     return Run(folder / "runs" / PROJECT / "tiny")
