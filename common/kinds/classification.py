@@ -149,8 +149,11 @@ class Classification(Task):
         return [Read(row, nearest=pair) for row, *pair in zip(rows, *self.neighbours.nearest(vectors), strict=True)]
 
     def _read(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """(b, c) logits, and (b, d) what the last layer reads; None where that is one vector for each token."""
-        with inputs_of(last_layer(model, len(self.labels))) as read:
+        """(b, c) logits, and (b, d) what the last layer reads; None where that is no vector of a whole input."""
+        layer = last_layer(model, len(self.labels))
+        if layer is None:
+            return self.logits(model, batch), None
+        with inputs_of(layer) as read:
             logits = self.logits(model, batch)
         return logits, read[-1] if read[-1].ndim == 2 else None
 

@@ -59,10 +59,12 @@ def start_head(
     """Set the head's weights so that the untrained model answers like a regression on its own features.
 
     `model` ends in a linear layer with one output per class; `train` are features and `targets` their (f,) class ids,
-    of which at most `ROWS` are used. A model whose last layer reads one vector per token is left as it is, and so is
-    one with more outputs than a regression can have.
+    of which at most `ROWS` are used. A model whose last layer is not linear, or reads one vector per token, is left as
+    it is, and so is one with more outputs than a regression can have.
     """
     head = last_layer(model, classes)
+    if head is None:
+        return
     if not regression.is_affordable(classes, head.in_features):
         say(f"warning: the head starts at random: a regression of {classes:,} classes would take too much memory.")
         return

@@ -106,10 +106,10 @@ def farthest(distances: NDArray[Any]) -> float | None:
     return round(float(np.sort(distances)[rank - 1]), DIGITS)
 
 
-def last_layer(model: nn.Module, outputs: int) -> nn.Linear:
-    """The last linear layer that gives so many outputs."""
+def last_layer(model: nn.Module, outputs: int) -> nn.Linear | None:
+    """The last linear layer that gives so many outputs, if there is one."""
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    return [module for module in linear if module.out_features == outputs][-1]
+    return next((module for module in reversed(linear) if module.out_features == outputs), None)
 
 
 @contextmanager

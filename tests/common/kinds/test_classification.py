@@ -227,3 +227,14 @@ def test_a_run_says_what_is_unlike_its_training_data(finished_run: Run) -> None:
 def training_texts(run: Run) -> list[str]:
     predictor = Predictor.load(run.folder)
     return list(predictor.task.data().splits["train"]["text"])
+
+
+def test_a_model_whose_last_layer_reads_tokens_finds_nothing_unlike() -> None:
+    class ReadingTokens(Settling):
+        def ask(self, rows: Dataset) -> Outputs:
+            return [[Read(one.logits)] for (one,) in super().ask(rows)]
+
+    task = ReadingTokens(300)
+    settled = task.settled()
+    assert task.neighbours is None and (settled["farthest"], settled["meaningless"]) == (None, {})
+    assert 0 < settled["threshold"] <= 1

@@ -98,8 +98,9 @@ def test_of_new_rows_of_the_same_kind_the_stated_share_lies_beyond_on_average() 
 def test_what_the_last_layer_reads() -> None:
     model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
     layer = last_layer(model, 2)
+    assert layer is not None
     with inputs_of(layer) as read:
         model(torch.ones(5, 4))
-    assert layer is model[2] and read[0].shape == (5, 3)
+    assert layer is model[2] and read[0].shape == (5, 3) and last_layer(model, 7) is None
     model(torch.ones(5, 4))
     assert len(read) == 1
