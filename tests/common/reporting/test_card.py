@@ -236,7 +236,7 @@ def test_the_primary_metric_may_be_another_one(tmp_path: Path) -> None:
     assert "| test set | rows | macro-F1 | accuracy | best baseline | difference in macro-F1 |" in text
     assert "reaches a macro-F1 of 86.1 % (84.5 to 87.7) on 2,014 test examples" in text
     assert "- length = long: 80.0 %" in text
-    assert "cannot be shown" not in page and "Each mark is the macro-F1 in %" in plain(page)
+    assert "cannot be shown" not in page and "Macro-F1 in %, and the difference to the best baseline" in plain(page)
 
 
 def test_a_loss_out_of_domain_is_no_contradiction(tmp_path: Path) -> None:

@@ -234,7 +234,7 @@ def test_long_lists_are_folded(pages: dict[str, Run], tmp_path: Path) -> None:
         "label: 25 values",
         "Precision, recall and F1 of all 24 labels, the lowest F1 first",
     ]
-    assert 'class="matrix many"' in folded
+    assert 'class="matrix many turned"' in folded
 
 
 def test_the_chart_shows_every_method_of_every_test_set(pages: dict[str, Run]) -> None:
@@ -281,7 +281,7 @@ def test_the_first_screen_says_question_author_and_verdict(tmp_path: Path) -> No
     assert "20 November 2026 trained in 3.0 minutes on a CPU, 2 cores" in top
     assert (
         "It beats the best baseline on its own test rows, loses to the baseline “words” on tweets , and is not clearly "
-        "different from it on letters." in top
+        "different from the best baseline on letters." in top
     )
     assert "<b>loses to the baseline “words” on tweets</b>" in page
     assert '<a href="https://code.example/a?b=1&amp;c=2" rel="noopener noreferrer">code</a>' in page
