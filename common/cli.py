@@ -226,11 +226,11 @@ def _predict(arguments: argparse.Namespace) -> None:
 
         quiet_libraries()
         predictor = Predictor.load(run)
-    line = answer_json if arguments.json else answer_line
     for start in range(0, len(asked), AT_ONCE):
         some = asked[start : start + AT_ONCE]
         for one, answer in zip(some, predictor.predict(some), strict=True):
-            _say(line(one, answer))
+            lines = predictor.task.in_lines(answer)
+            _say(answer_json(one, answer) if arguments.json else answer_line(one, answer, lines))
 
 
 def _demo(arguments: list[str]) -> None:

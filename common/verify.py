@@ -213,7 +213,7 @@ def _answers(
         pairs |= {name: (old["perturbed"].get(name), answer) for name, answer in new.get("perturbed", {}).items()}
         for name, (one, two) in pairs.items():
             one, two = (answer and answer["value"] for answer in (one, two))
-            flips += [Difference(f"{where}: {name}", one, two)] if one != two else []
+            flips += [Difference(f"{where}: {name}", one, two)] if task.is_changed(one, two) else []
     if tolerance == TOLERANCE["fp32"] or len(flips) > FLIPS * len(claimed):
         differences += flips
     return len(claimed), differences

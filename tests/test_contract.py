@@ -143,10 +143,17 @@ def question_rows(folder: Path) -> list[str]:
     return ["--train_file", str(file)]
 
 
+def search_rows(folder: Path) -> list[str]:
+    from tests.projects.semantic_search.rows import menus, write_jsonl
+
+    return ["--train_file", str(write_jsonl(folder / "menus.jsonl", menus(120)))]
+
+
 # A few rows for each project, and the fixture that is its pretrained model.
 TINY = {
     "image_classification": (picture_rows, "tiny_image_model"),
     "question_answering": (question_rows, "tiny_model"),
+    "semantic_search": (search_rows, "tiny_model"),
     "text_classification": (text_rows, "tiny_model"),
     "token_classification": (entity_rows, "tiny_model"),
 }

@@ -63,6 +63,13 @@ def tagged(count: int, seed: int) -> bytes:
     return parquet({"tokens": rows, "ner_tags": [[int(word in names) for word in row] for row in rows]}, features)
 
 
+def asked(count: int) -> bytes:
+    """Sentences as queries, with their words in another order as the documents that answer them."""
+    queries = [row["text"] for row in sentences(count)]
+    columns = {"query": queries, "answer": [" ".join(reversed(query.split())) for query in queries]}
+    return parquet(columns, Features({"query": Value("string"), "answer": Value("string")}))
+
+
 @pytest.fixture(scope="module")
 def hub(tiny_model: Path, tiny_image_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     server = Hub()
@@ -77,6 +84,8 @@ def hub(tiny_model: Path, tiny_image_model: Path, tmp_path_factory: pytest.TempP
     server.add("dataset", "AI-Lab-Makerere/beans", beans)
     conll = {f"data/{split}.parquet": tagged(count, count) for split, count in (("train", 90), ("validation", 30))}
     server.add("dataset", "tomaarsen/conllpp", {**conll, "data/test.parquet": tagged(40, 40)})
+    server.add("model", "intfloat/e5-small-v2", tiny_model)
+    server.add("dataset", "sentence-transformers/natural-questions", {"data/train.parquet": asked(150)})
     yield server
     server.close()
 

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,10 +52,12 @@ def _lines(content: bytes, name: str) -> list[str]:
     return lines
 
 
-def answer_line(text: str, answer: "Prediction") -> str:
-    """An answer in a line: confidence, value, whether it is not sure, and the input."""
+def answer_line(text: str, answer: "Prediction", lines: Sequence[str] = ()) -> str:
+    """An answer in a line: confidence, value, whether it is not sure, and the input; or in `lines` below the input."""
     from common.task.contract import as_key
 
+    if lines:
+        return "\n".join(map(on_one_line, [text, *lines]))
     confidence = "" if answer.confidence is None else f"{answer.confidence:6.1%}  "
     doubt = "" if answer.sure else f" (not sure: {answer.doubt})" if answer.doubt else " (not sure)"
     return on_one_line(f"{confidence}{as_key(answer.value)}{doubt}   {text}")

@@ -1,7 +1,7 @@
 """The options of this project."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
@@ -27,6 +27,7 @@ class SemanticSearchConfig(Config):
         corpus_title_column: column of the corpus with titles, which are read before the texts.
         query_prefix: what the model reads before each query, such as `query: ` for e5.
         document_prefix: what the model reads before each document.
+        index_vectors: how the documents' vectors are kept and ranked: `int8` takes a quarter of the space.
         max_length: tokens of a query or a document that are read; what is longer is cut, and counted.
         scale: factor on the cosines in the loss, 1 / temperature.
         hard_negatives: documents beside each positive that look right and are not: of `negatives_column`, else those
@@ -45,8 +46,9 @@ class SemanticSearchConfig(Config):
     corpus_id_column: str = "_id"
     corpus_text_column: str = "text"
     corpus_title_column: str | None = None
-    query_prefix: str = ""
-    document_prefix: str = ""
+    query_prefix: str | None = None
+    document_prefix: str | None = None
+    index_vectors: Literal["fp32", "int8"] = "fp32"
     max_length: Annotated[int, Ge(8)] = 128
     scale: PositiveFloat = 20.0
     hard_negatives: NonNegativeInt = 0

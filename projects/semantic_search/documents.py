@@ -3,8 +3,19 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from common.data import tables
 from common.data.duplicates import normalised
+from common.data.findings import Finding, Problems, check_row_problems, stop_on_errors
+from common.data.looks import whole_number
+from common.data.schema import Column
+from common.data.sources import check_columns
+from common.data.texts import text_cell
+
+if TYPE_CHECKING:
+    from .config import SemanticSearchConfig
 
 
 @dataclass
@@ -65,3 +76,47 @@ def components(documents_of_rows: Iterable[list[str]]) -> Iterator[str]:
             one, two = sorted((root(first), root(other)))
             parent[two] = one
     return (root(first) for first, *_ in rows)
+
+
+@dataclass(frozen=True)
+class CorpusColumns:
+    """The columns of a file of documents; a title stands before the text."""
+
+    id: str
+    text: str
+    title: str | None
+
+    @classmethod
+    def of(cls, config: "SemanticSearchConfig") -> "CorpusColumns":
+        """Those that the options name."""
+        return cls(config.corpus_id_column, config.corpus_text_column, config.corpus_title_column)
+
+
+def read_corpus(path: Path, columns: CorpusColumns, corpus: Corpus) -> None:
+    """Add the documents of a file.
+
+    Raises UserError with every row that has no id or no text, or an id that is taken.
+    """
+    given = {
+        "id": Column(columns.id, "--corpus_id_column", text_cell("--corpus_id_column")),
+        "text": Column(columns.text, "--corpus_text_column", text_cell("--corpus_text_column")),
+    }
+    if columns.title:
+        given["title"] = Column(columns.title, "--corpus_title_column", text_cell("--corpus_title_column"))
+    check_columns(str(path), tables.column_names(path), given)
+    problems, findings = Problems(), list[Finding]()
+    for number, row in tables.rows(path):
+        try:
+            if isinstance(row, tables.RowProblem):
+                raise row
+            document = whole_number(str(row[columns.id] if row.get(columns.id) is not None else "")).strip()
+            parts = [str(row.get(name) or "").strip() for name in (columns.title, columns.text) if name]
+            if not document:
+                raise tables.RowProblem("no id (give each document its own)")
+            if document in corpus:
+                raise tables.RowProblem("an id that another document has (give each document its own)")
+            corpus.add(text_cell("--corpus_text_column")("\n".join(filter(None, parts))), document)
+        except tables.RowProblem as problem:
+            problems.add(str(problem), number)
+    check_row_problems(str(path), problems, findings)
+    stop_on_errors(findings)

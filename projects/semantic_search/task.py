@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, R
 from . import encoder, evidence
 from .config import SemanticSearchConfig
 from .documents import Corpus
-from .index import Index, answer
+from .index import Index, all_documents, answer, excerpt, rounded
 
 
 class SemanticSearch(Task):
@@ -51,6 +52,7 @@ class SemanticSearch(Task):
         super().__init__(config)
         self.corpus = Corpus()
         self.index: Index | None = None
+        self.mined: dict[tuple[str, int], list[int]] = {}
         self._tokens: list[list[int]] = []
         self._tokens_lock = threading.Lock()
 
@@ -99,9 +101,9 @@ class SemanticSearch(Task):
                 features["length"].append(len(ids) + len(tokens[positive]))
         return features
 
-    def _texts(self, prefix: str, texts: Sequence[str]) -> dict[str, list[Any]]:
+    def _texts(self, prefix: str | None, texts: Sequence[str]) -> dict[str, list[Any]]:
         options = {"truncation": True, "return_attention_mask": False, "return_token_type_ids": False}
-        ids = self.tokenizer([prefix + text for text in texts], **options)["input_ids"]
+        ids = self.tokenizer([(prefix or "") + text for text in texts], **options)["input_ids"]
         return {"input_ids": ids, "length": [len(of_text) for of_text in ids]}
 
     def _document_tokens(self) -> list[list[int]]:
@@ -130,7 +132,7 @@ class SemanticSearch(Task):
             tokens = self._document_tokens()
             documents = self._documents(features)  # (features, 1 + negatives)
             batch["documents"] = self._padded([tokens[number] for number in documents.ravel()])
-            batch["features"] = {name: features[name] for name in ("positive", "negatives", "relevant")}
+            batch["features"] = {name: features[name] for name in ("id", "positive", "negatives", "relevant")}
         return batch
 
     def _padded(self, texts: list[list[int]]) -> dict[str, Tensor]:
@@ -149,14 +151,23 @@ class SemanticSearch(Task):
         Where it has too few negatives, the positive stands in their place: the loss leaves that out.
         """
         wanted = self.config.hard_negatives
-        pairs = zip(features["positive"], features["negatives"], strict=True)
-        rows = [[positive, *negatives[:wanted]] for positive, negatives in pairs]
+        keys = zip(features["id"], features["positive"], strict=True)
+        pairs = zip(keys, features["negatives"], strict=True)
+        rows = [[key[1], *(self.mined.get(key) or negatives)[:wanted]] for key, negatives in pairs]
         return np.asarray([[*row, *row[:1] * (1 + wanted - len(row))] for row in rows], dtype=np.int64)
 
     # Model
 
     def prepare(self, source: Path, train: Dataset) -> nn.Module:
-        return encoder.load(source, complete=False)
+        model = encoder.load(source, complete=False)
+        if self.config.hard_negatives and not self.config.negatives_column:
+            from .mining import mine
+
+            texts = [self.corpus.texts[document] for document in self.documents]
+            left_out = {self.number[document] for document in self.held_out}
+            wanted, margin = self.config.hard_negatives, self.config.negatives_margin
+            self.mined = mine(self, model, train, texts, left_out, wanted, margin)
+        return model
 
     def load(self, folder: Path) -> nn.Module:
         self.index = Index.load(folder)
@@ -164,10 +175,10 @@ class SemanticSearch(Task):
 
     def save(self, model: nn.Module, folder: Path) -> None:
         assert self.index
-        prompts = {"query": self.config.query_prefix, "document": self.config.document_prefix}
+        prompts = {"query": self.config.query_prefix or "", "document": self.config.document_prefix or ""}
         encoder.save(model, folder, self.tokenizer.model_max_length, prompts)
         self.tokenizer.save_pretrained(folder)
-        self.index.save(folder)
+        self.index.save(folder, int8=self.config.index_vectors == "int8")
 
     # Learning
 
@@ -210,7 +221,22 @@ class SemanticSearch(Task):
         """Make the index anew."""
         texts = [self.corpus.texts[document] for document in self.documents]
         vectors = np.stack([of_row[0] for of_row in ask(Dataset.from_dict({"id": self.documents, "document": texts}))])
-        self.index = Index(self.documents, texts, vectors)
+        int8 = self.config.index_vectors == "int8"
+        self.index = Index(self.documents, texts, rounded(vectors) if int8 else vectors)
+
+    def settle(self, ask: Callable[[Dataset], Outputs], validation: Dataset) -> dict[str, Any]:
+        """How large the index is, and what int8 in place of fp32 costs on the validation rows."""
+        index = self.index
+        assert index
+        queries = np.stack([of_row[0] for of_row in ask(validation)])
+        found: dict[str, Any] = {"documents": len(index.ids), "vectors": self.config.index_vectors}
+        found["bytes"] = index.vectors.nbytes
+        found["int8_bytes"] = index.vectors.size + 4 * len(index.ids)  # and a scale for each
+        for name, vectors in (("mrr_10", index.vectors), ("int8_mrr_10", rounded(index.vectors))):
+            answers = [answer(one) for one in replace(index, vectors=vectors).search(queries)]
+            sums = self.statistics(answers, list(validation["reference"])).sum(axis=0)
+            found[name] = round(float(self.score(sums)["mrr_10"]), 6)
+        return {"index": found}
 
     def finish(self, rows: Rows, outputs: Outputs) -> list[Prediction]:
         assert self.index
@@ -219,7 +245,7 @@ class SemanticSearch(Task):
     # Evidence
 
     def statistics(self, predictions: list[Prediction], references: list[Any]) -> Any:
-        ranked = [[*prediction.value, *prediction.details.get("further", [])] for prediction in predictions]
+        ranked = [all_documents(prediction) for prediction in predictions]
         relevant = [{one["document"]: one["relevance"] for one in judged} for judged in references]
         return ranking.statistics(ranked, relevant)
 
@@ -227,7 +253,7 @@ class SemanticSearch(Task):
         return ranking.score(sums)
 
     def sections(self, records: list[dict[str, Any]]) -> dict[str, Any]:
-        return {}
+        return evidence.sections_of(records, self.settings["index"], self.config.seed)
 
     def same(self, old: Prediction, new: Prediction, tolerance: float) -> bool:
         """The same scores from first to last; documents may have changed places where scores are as near as that."""
@@ -235,15 +261,47 @@ class SemanticSearch(Task):
         return all(abs(one - other) <= tolerance for one, other in pairs)
 
     def in_words(self, value: list[Any], given: Any) -> str:
-        """Names of documents."""
-        names = [one["document"] if isinstance(one, dict) else one for one in value[:3]]
-        return ", ".join(names) + (", ..." if len(value) > 3 else "")
+        """The beginning of the first document, and how many there are beside it that answer the query."""
+        if not value:
+            return "nothing"
+        first = value[0]
+        document = first["document"] if isinstance(first, dict) else first
+        others = f" (and {len(value) - 1} more)" if isinstance(first, dict) and len(value) > 1 else ""
+        return excerpt(self.text_of(document)) + others
+
+    @property
+    def names_documents(self) -> bool:
+        """Whether training rows hold ids of documents in place of their texts."""
+        starter = str(self.config.dataset).startswith("starter:")
+        return bool(self.config.corpus_file or self.config.beir_folder or starter)
+
+    def text_of(self, document: str) -> str:
+        """The text of a document."""
+        if self.corpus.texts:
+            return self.corpus.texts[document]
+        assert self.index
+        return self.index.texts[self.index.number[document]]
+
+    def in_lines(self, prediction: Prediction) -> list[str]:
+        pairs = zip(prediction.value, prediction.details["scores"], strict=True)
+        return [
+            f"{rank:>3}  {score:.3f}  {excerpt(self.text_of(document))}"
+            for rank, (document, score) in enumerate(pairs, start=1)
+        ]
+
+    def is_changed(self, old: list[str], new: list[str]) -> bool:
+        """Whether another document comes first."""
+        return bool((old or [])[:1] != (new or [])[:1])
 
     def about(self) -> str:
         return f"It ranks {self.settings['documents']:,} documents, whose vectors are saved with it."
 
     def slices(self, rows: Dataset, train: Dataset) -> Mapping[str, Sequence[str | None]]:
-        return evidence.slices_of(rows, self.corpus.texts)
+        trained = {one["document"] for judged in train["reference"] for one in judged}
+        return evidence.slices_of(rows, self.corpus.texts, trained)
+
+    def perturb(self, rows: Dataset) -> dict[str, list[Any]]:
+        return dict(evidence.perturbed(list(rows["query"]), self.config.seed))
 
     # Baselines
 

@@ -1,0 +1,139 @@
+"""The demo of a search: what it finds, what it shows, what hostile visitors get, and what it learns from."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio_client import Client, handle_file
+
+from apps.semantic_search import SearchDemo, build, underlined
+from common.data.corrections import kept_file, review
+from common.predictor import Predictor
+from common.run import Run
+from common.system.errors import UserError
+from common.system.files import read_json
+from tests.apps.conftest import fresh_corrections, rounding
+from tests.apps.test_text_classification import call
+from tests.projects.semantic_search.conftest import finished_search_run  # noqa: F401  (a fixture)
+from tests.projects.semantic_search.rows import document, menus
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def demo(finished_search_run: Run) -> SearchDemo:  # noqa: F811
+    return SearchDemo(Predictor.load(finished_search_run.folder, precision="fp32"))
+
+
+@pytest.fixture(scope="module")
+def served(finished_search_run: Run) -> Iterator[gr.Blocks]:  # noqa: F811
+    from apps.parts.server import launch
+
+    blocks = build(Predictor.load(finished_search_run.folder, precision="fp32"), corrections=True)
+    launch(blocks, prevent_thread_lock=True, quiet=True)
+    yield blocks
+    blocks.close()
+
+
+def test_it_answers_the_whole_test_split_as_it_was_measured(demo: SearchDemo, finished_search_run: Run) -> None:  # noqa: F811
+    records = [json.loads(line) for line in finished_search_run.predictions.read_text(encoding="utf-8").splitlines()]
+    best = read_json(finished_search_run.results)["comparison"]["against"]
+
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*(demo.predict(record["input"]) for record in records))
+
+    near = rounding(finished_search_run)
+    for answer, record in zip(asyncio.run(ask()), records, strict=True):
+        scores = [one["score"] for one in answer["documents"]]
+        assert scores == pytest.approx(record["prediction"]["details"]["scores"], abs=near)
+        if near == 1e-5:
+            assert [one["id"] for one in answer["documents"]] == record["prediction"]["value"]
+        assert len(answer["baseline"]) <= 10
+        if best in ("bm25", "tfidf"):
+            assert answer["baseline"] == record["baselines"][best]["value"]
+
+
+def test_words_of_the_query_are_underlined_and_nothing_else_is_code() -> None:
+    shown = underlined("The <b>rains</b> & a soup", {"rain", "the"})
+    assert shown == "The &lt;b&gt;<b>rains</b>&lt;/b&gt; &amp; a soup"
+
+
+def test_both_lists_stand_beside_each_other_with_scores(demo: SearchDemo) -> None:
+    row = menus()[3]
+    page = asyncio.run(demo.ask(row["query"]))[0]
+    assert page.count('class="found') == 2 and "best baseline" in page
+    first = re.sub(r"<[^>]*>", "", page.split('class="found first">')[1].split("</li>")[0])
+    assert row["document"] in first and re.match(r"0\.\d\d", first)
+
+
+def test_each_word_is_left_out_to_see_what_it_does(demo: SearchDemo) -> None:
+    row = menus()[3]
+    page = asyncio.run(demo.because(row["query"]))
+    assert page.count("<mark") == len(row["query"].split())
+    assert "one by one" in asyncio.run(demo.because("rain")) and "one by one" in asyncio.run(demo.because("rain " * 40))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "There is no text yet"),
+        ("a" * 10_001, "10,000 are read at most"),
+        ("a\0b", "no text"),
+        (17, "Give one text"),
+        (["a"], "Give one text"),
+    ],
+)
+def test_bad_input_gets_a_sentence(served: gr.Blocks, text: Any, said: str) -> None:
+    kind, answer = call(served.local_url, "predict", text)
+    assert kind == "error" and said in answer["error"] and "Traceback" not in str(answer)
+
+
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", "\U0001f986" * 50, "‮rain", "rain " * 400, "é́" * 20, "$x$ **b** [SEP]"]
+)
+def test_what_looks_like_code_is_only_text(served: gr.Blocks, text: str) -> None:
+    kind, answer = call(served.local_url, "predict", text)
+    assert kind == "complete" and len(answer[0]["documents"]) == 10, answer
+
+
+def test_many_visitors_at_once(served: gr.Blocks) -> None:
+    with ThreadPoolExecutor(32) as visitors:
+        answers = list(visitors.map(lambda n: call(served.local_url, "predict", f"the rain is here {n}"), range(64)))
+    assert all(kind == "complete" for kind, _ in answers)
+
+
+def test_a_whole_file_is_answered(served: gr.Blocks, tmp_path: Any) -> None:
+    file = tmp_path / "queries.csv"
+    file.write_text("query\nthe rain is here\n=1+1 soup\n", encoding="utf-8")
+    download, table = Client(served.local_url, verbose=False).predict(
+        handle_file(file), "query", api_name="/answer_file"
+    )
+    assert "the rain is here" in table
+    answered = open(download["value"] if isinstance(download, dict) else download, encoding="utf-8").read()  # noqa: PTH123, SIM115
+    assert "'=1+1 soup" in answered
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("", "Write how"), (None, "Write how"), ("no such", "No document"), ("r", "documents begin")]
+)
+def test_a_correction_that_cannot_be_is_refused(demo: SearchDemo, given: Any, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        demo.checked_reference(given, "the rain and soup")
+
+
+def test_a_correction_flows_back_into_training(demo: SearchDemo, finished_search_run: Run) -> None:  # noqa: F811
+    with fresh_corrections(finished_search_run) as file:
+        asyncio.run(demo.correct("something for a storm", document(3, 1, 2).upper()))
+        review(file, keep=["all"], drop=[])
+        kept = kept_file(file)
+        task_class, config = type(demo.predictor.task), demo.predictor.task.config
+        before = task_class(config).data().splits["train"]
+        train = task_class(replace(config, extra_train_file=str(kept))).data().splits["train"]
+        assert train["query"][len(before) :] == ["something for a storm"]
+        assert len(train[len(before)]["reference"]) == 1
