@@ -22,7 +22,7 @@ STYLE = (
     ".entities mark { border-radius: 5px; padding: .12rem .35rem; }"
     ".entities mark small { opacity: .95; margin-left: .4em; font-weight: 600; }"
     ".entities mark.unsure, .entities mark.unsure * { color: inherit !important; }"
-    ".entities mark.unsure { background: transparent !important; outline: 2px dashed #b45309; }"
+    ".entities mark.unsure { background: transparent !important; outline: 2px dashed var(--amber); }"
     "</style>"
 )
 
@@ -40,7 +40,7 @@ class EntityDemo(TextQuestions):
     def said_html(self, question: str, prediction: Prediction) -> str:
         confidences = prediction.details["confidences"]
         unsure = sum(confidence < self.threshold for confidence in confidences)
-        look = f"a person should look at the dashed {'one' if unsure == 1 else 'ones'}"
+        look = f"A person should look at the dashed {'one' if unsure == 1 else 'ones'}"
         doubt = f'<p class="label">Not sure of {unsure} of {len(confidences)}</p><p>{look}.</p>' if unsure else ""
         none = "" if prediction.value else '<p class="label">No name was found</p>'
         return f"{STYLE}{doubt}{none}{self.marked(question, prediction.value, confidences)}"

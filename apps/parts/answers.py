@@ -60,8 +60,10 @@ def truth(example: dict[str, Any], says: Any, sure: bool) -> str:
     elif example["kind"] == WRONG:
         verb = "says" if sure else "leans towards"
         look, sentence = "wrong", f"Known failure: it {verb} {ours}; the test set says {theirs}."
-    else:
+    elif ours == theirs:
         look, sentence = "right", f"Right: the test set says {theirs}, too."
+    else:  # by a measure that takes more than one answer
+        look, sentence = "right", f"Counted as right: it says {ours}; the test set says {theirs}."
     return f'<p class="report truth {look}">{sentence}</p>'
 
 

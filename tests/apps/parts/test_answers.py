@@ -35,6 +35,13 @@ FAILURE = {"kind": "known failure", "reference": "bad", "prediction": "good"}
     ("example", "says", "sure", "look", "sentence"),
     [
         (EXAMPLE, "<good>", True, "right", "Right: the test set says <b>&lt;good&gt;</b>, too."),
+        (
+            {**EXAMPLE, "reference": "good or fine"},
+            "<good>",
+            True,
+            "right",
+            "Counted as right: it says <b>&lt;good&gt;</b>; the test set says <b>good or fine</b>.",
+        ),
         (FAILURE, "good", True, "wrong", "Known failure: it says <b>good</b>; the test set says <b>bad</b>."),
         (FAILURE, "good", False, "wrong", "it leans towards <b>good</b>; the test set says <b>bad</b>."),
         (FAILURE, "bad", True, "", "The test set says <b>bad</b>. When it was measured, it said <b>good</b>."),
