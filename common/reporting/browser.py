@@ -194,7 +194,7 @@ def _given(record: dict[str, Any]) -> str | dict[str, Any]:
     """The input: its spans marked where reference and answer are spans in it."""
     given = record["input"]
     if isinstance(given, dict):
-        return {"fields": [(name, wording.excerpt(value, QUOTED)) for name, value in given.items()]}
+        return {"fields": [(wording.printable(name), wording.excerpt(value, QUOTED)) for name, value in given.items()]}
     spans = [_spans(value, given) for value in (record["reference"], record["prediction"]["value"])]
     if any(spans) and None not in spans and len(given) <= QUOTED:
         return {"marks": marked(given, *(span or [] for span in spans))}

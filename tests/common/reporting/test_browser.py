@@ -12,6 +12,7 @@ from common.reporting import browser as rows_module
 from common.reporting.browser import FOUND, INVENTED, MISSED, OTHERWISE, PLAIN, browser, is_right, marked
 from common.reporting.coverage import coverage as curve
 from common.reporting.report import content_policy, evidence, render_report, write_report
+from common.reporting.wording import printable
 from common.run import Run
 from common.system.files import read_json
 from common.verify import _pages
@@ -89,8 +90,9 @@ def test_no_text_ends_the_data_or_is_read_as_a_page(tmp_path: Path) -> None:
     page = render_report(with_records(tmp_path / "run", results_of(), [one, two]))
     content = embedded(page)
     assert page.count("<script") == 2 and "alert(1)</script>" not in page and "onerror=alert(2)>" not in page
-    shown = HOSTILE.replace("\u202e", r"\u202e")
-    assert content["columns"]["given"] == [shown, {"fields": [[HOSTILE, shown]]}]
+    shown = printable(HOSTILE)
+    assert "\u202e" not in shown and "<img src=x" in shown
+    assert content["columns"]["given"] == [shown, {"fields": [[shown, shown]]}]
     assert content["texts"][content["columns"]["answer"][0]] == shown
 
 
@@ -202,7 +204,9 @@ def test_errors_that_are_numbers_are_sorted_by_their_size(tmp_path: Path) -> Non
     results = synthetic.regression()
     own: dict[str, Any] = {"baselines": {"mean": {"value": 5.0}}, "baseline_scores": {"mean": 1.0}}
     records = [record(n, 5.0, 5.0 + n, float(n), **own) for n in (1, 4, 0, 2)]
-    content = embedded(render_report(with_records(tmp_path / "run", results, records)))
+    page = render_report(with_records(tmp_path / "run", results, records))
+    content = embedded(page)
+    assert "The worst ones first." in page and "confidently" not in page, "it has no confidence"
     assert content["columns"]["place"] == [1, 3, 0, 2]
     assert content["texts"][content["columns"]["grade"][0]] == "mean absolute error 4.00"
 
