@@ -302,10 +302,11 @@ def verdicts(results: Results) -> list[tuple[str, str]]:
             where = "on its own test rows" if name == "test" else f"on {name}"
             found.setdefault(reached, {}).setdefault(against, []).append(where)
     words = {"better": "beats", "unclear": "is not clearly different from", "worse": "loses to"}
-    clauses, named = [], ""
-    for reached, by_baseline in found.items():
+    clauses: list[tuple[str, str]] = []
+    named = ""
+    for which, by_baseline in found.items():
         for against, names in by_baseline.items():
-            clauses.append((reached, f"{words[reached]} {'it' if against == named else against} {listed(names)}"))
+            clauses.append((which, f"{words[which]} {'it' if against == named else against} {listed(names)}"))
             named = against
     return clauses
 
