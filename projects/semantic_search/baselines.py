@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from common import inference
 from common.data.features import Columns, in_memory
@@ -88,7 +87,7 @@ class AsItCame(Baseline):
 
     title, short = "the same encoder, not fine-tuned", "as it came"
 
-    def __init__(self, task: Task, model: nn.Module, index: Index):
+    def __init__(self, task: Task, model: Any, index: Index):
         self.task, self.model, self.index = task, model, index
         self.device = default_device()
         self.precision = choose_precision("auto", self.device.type).name
@@ -107,8 +106,10 @@ class AsItCame(Baseline):
         return [answer(one) for one in self.index.search(self._vectors(features))]
 
     def _vectors(self, features: Columns, description: str = "") -> NDArray[np.float32]:
-        options = {"precision": self.precision, "description": description}
-        return np.stack(inference.run(self.task, self.model, features, self.device, **options).values)
+        made = inference.run(
+            self.task, self.model, features, self.device, precision=self.precision, description=description
+        )
+        return np.stack(made.values)
 
     def save(self, folder: Path) -> None:
         write_json(folder / DESCRIPTION, {"kind": "as_it_came"})

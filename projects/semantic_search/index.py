@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +66,10 @@ class Index:
         pairs = zip(self.ids, self.texts, strict=True)
         lines = (json.dumps({"_id": one, "text": text}, ensure_ascii=False) + "\n" for one, text in pairs)
         write_text(folder / DOCUMENTS, "".join(lines))
-        tensors = {"vectors": np.ascontiguousarray(self.vectors)}
+        tensors: dict[str, NDArray[Any]] = {"vectors": np.ascontiguousarray(self.vectors)}
         if int8:
-            tensors = dict(zip(("int8", "scales"), quantised(self.vectors), strict=True))
+            whole, scales = quantised(self.vectors)
+            tensors = {"int8": whole, "scales": scales}
         with written_with_safetensors(folder):
             save_file(tensors, folder / VECTORS)
 

@@ -294,7 +294,7 @@ class SemanticSearch(Task):
         return bool((old or [])[:1] != (new or [])[:1])
 
     def about(self) -> str:
-        return f"It ranks {self.settings['documents']:,} documents, whose vectors are saved with it."
+        return f"It ranks {self.settings['documents']:,} documents; their texts and vectors are saved with the model."
 
     def slices(self, rows: Dataset, train: Dataset) -> Mapping[str, Sequence[str | None]]:
         trained = {one["document"] for judged in train["reference"] for one in judged}

@@ -54,3 +54,8 @@ def test_an_answer_as_json_is_one_line_of_ascii() -> None:
     line = answer_json("größe\n\U0001f600", Prediction({"a": [1]}, 0.5, sure=False))
     assert line.isascii() and "\n" not in line
     assert json.loads(line) == {"input": "größe\n\U0001f600", "value": {"a": [1]}, "confidence": 0.5, "sure": False}
+
+
+def test_an_answer_of_several_lines_stands_below_its_input() -> None:
+    lines = answer_line("a\nb", Prediction(["x"]), ["  1  x", "  2  \x1b"])
+    assert lines == "a\\nb\n  1  x\n  2  \\x1b"

@@ -1,14 +1,17 @@
 """The run of a search: its loss, its answers, its evidence, and what else can load it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 
-from common.data.features import in_memory
+from common.data.features import encoded, in_memory
+from common.inference import asking
 from common.predictor import Predictor
 from common.run import Run
 from common.system.errors import UserError
@@ -137,3 +140,27 @@ def test_names_of_documents_are_read_by_people(finished_search_run: Run) -> None
     texts = {document(i, j, k) for i in range(5) for j in range(5) for k in range(5)}
     assert {row["prediction"] for row in results["worst_errors"]} <= texts
     assert set(records[0]["perturbed"]) == {"asked as a question", "a typing error in the longest word"}
+
+
+def test_hard_negatives_are_near_but_not_too_near_and_never_answer_a_test_query(
+    finished_search_run: Run,
+) -> None:
+    loaded = Predictor.load(finished_search_run.folder, precision="fp32").task
+    loaded.config = replace(loaded.config, hard_negatives=3, negatives_margin=0.05)
+    rows = loaded.data().splits["train"].select(range(40))
+    features = encoded(loaded.encode, rows)
+    model = loaded.prepare(finished_search_run.model, features)
+    held_out = {loaded.number[document] for document in loaded.held_out}
+    ask = asking(loaded, model.eval(), torch.device("cpu"))
+    texts = [loaded.corpus.texts[document] for document in loaded.documents]
+    vectors = np.stack([one[0] for one in ask(Dataset.from_dict({"id": loaded.documents, "document": texts}))])
+    assert sum(map(len, loaded.mined.values())) > 40
+    for feature, (query,) in zip(features, ask(rows), strict=True):
+        mined = loaded.mined[feature["id"], feature["positive"]]
+        scores = vectors @ query
+        assert not set(mined) & (held_out | set(feature["relevant"]))
+        assert all(scores[one] <= 0.95 * scores[feature["positive"]] + 0.02 for one in mined)  # bf16 finds them
+    batch = loaded.collate(features[:8])
+    chosen = loaded._documents(features[:8])
+    assert chosen.shape == (8, 4) and len(batch["documents"]["input_ids"]) == 32
+    assert torch.isfinite(loaded.loss(model, batch))
