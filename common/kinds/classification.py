@@ -146,7 +146,8 @@ class Classification(Task):
             return [Read(row) for row in rows]
         if self.neighbours is None:
             return [Read(row, vector) for row, vector in zip(rows, vectors.float().cpu().numpy(), strict=True)]
-        return [Read(row, nearest=pair) for row, *pair in zip(rows, *self.neighbours.nearest(vectors), strict=True)]
+        nearest = zip(*self.neighbours.nearest(vectors), strict=True)
+        return [Read(row, nearest=pair) for row, pair in zip(rows, nearest, strict=True)]
 
     def _read(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """(b, c) logits, and (b, d) what the last layer reads; None where that is no vector of a whole input."""
