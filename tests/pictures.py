@@ -63,7 +63,7 @@ def without_comments(page: str) -> str:
     """A page without the comments of HTML, CSS and JavaScript, and without the sums of its scripts."""
     page = re.sub(r"<!--.*?-->|/\*.*?\*/|'sha256-[^']*'", "", page, flags=re.DOTALL)
     page = re.sub(r"^\s*//.*$", "", page, flags=re.MULTILINE)
-    return re.sub(r"\s+", " ", page)
+    return re.sub(r"\s+", " ", page).strip()
 
 
 def page_parts(file: Path) -> str:

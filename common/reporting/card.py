@@ -51,7 +51,6 @@ def render_card(run: Run) -> str:
             row["id"]: file.relative_to(run.folder).as_posix() for row in errors if (file := run.input(row["id"]))
         },
         "weak": weak_slices(results),
-        "words": results.get("portfolio", {}),
         "question": question(results),
         "picture": run.picture.name,
         "described": describe(results),

@@ -106,7 +106,7 @@ def describe(results: wording.Results) -> str:
             change = wording.plain(wording.difference_alone(comparison, kind))
             said.append(f"On {name}, {change} against the best baseline, {against}.")
     said += [f"By {byline(results)}."] if byline(results) else []
-    return " ".join(" ".join(said).split())
+    return wording.printable(" ".join(" ".join(said).split()))
 
 
 def question(results: wording.Results) -> str:

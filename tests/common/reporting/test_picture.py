@@ -5,6 +5,7 @@ import io
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -94,6 +95,7 @@ def test_texts_of_users_are_drawn_as_they_are_and_nothing_runs_out_of_the_pictur
     results["metric_kinds"]["f1"]["title"] = text
     results["baseline_titles"]["table"]["short"] = text
     picture = pixels(draw(results))
+    assert ElementTree.fromstring(draw(results, form="svg")).tag.endswith("svg")
     assert (picture[:, :40] == 255).all() and (picture[:, -40:] == 255).all(), "the margins are free"
 
 
