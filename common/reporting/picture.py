@@ -88,7 +88,8 @@ def is_shown(file: Path, results: wording.Results) -> bool:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        ours, theirs = (np.asarray(Image.open(one).convert("RGB")) for one in (io.BytesIO(draw(results)), file))
+        ours = np.asarray(Image.open(io.BytesIO(draw(results))).convert("RGB"))
+        theirs = np.asarray(Image.open(file).convert("RGB"))
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         return False
     return np.array_equal(ours, theirs)

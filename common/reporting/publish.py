@@ -68,7 +68,7 @@ def _card(run: Run, name: str) -> str:
     from huggingface_hub import ModelCard
 
     card = ModelCard(run.card.read_text(encoding="utf-8").replace('model="model"', f'model="{name}"'))
-    card.data.thumbnail = f"https://huggingface.co/{name}/resolve/main/{run.picture.name}"
+    card.data["thumbnail"] = f"https://huggingface.co/{name}/resolve/main/{run.picture.name}"
     return str(card)
 
 

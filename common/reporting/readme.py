@@ -77,8 +77,8 @@ def write_readme(project: Path, only_check: bool = False) -> str:
     if project.parent.name == "projects" and front.exists():
         text = front.read_text(encoding="utf-8")
         tables = {f"{project.name}/{name}": table for name, table in TABLES.items()}
-        overview = {"projects": lambda _: projects_table(project.parent)}
-        texts[front] = (text, _filled(text, content, tables | overview, others=True))
+        tables["projects"] = lambda _: projects_table(project.parent)
+        texts[front] = (text, _filled(text, content, tables, others=True))
     for file in sorted(project.glob("*.yaml")):
         if file.stem in content:
             text = file.read_text(encoding="utf-8")
