@@ -228,7 +228,8 @@ def _predict(arguments: argparse.Namespace) -> None:
         predictor = Predictor.load(run)
     for start in range(0, len(asked), AT_ONCE):
         some = asked[start : start + AT_ONCE]
-        for one, answer in zip(some, predictor.predict(some), strict=True):
+        answers = predictor.predict([predictor.task.typed_input(one) for one in some])
+        for one, answer in zip(some, answers, strict=True):
             lines = predictor.task.in_lines(answer)
             _say(answer_json(one, answer) if arguments.json else answer_line(one, answer, lines))
 

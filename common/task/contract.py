@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from common.config import Config
 from common.data.findings import Finding
 from common.data.splits import Data
+from common.system.errors import UserError
 
 Batch: TypeAlias = dict[str, Any]
 # Columns by name, of equal lengths; a Dataset is one, too.
@@ -116,7 +117,9 @@ class Task(ABC):
 
     project: ClassVar[str]
     title: ClassVar[str]
-    question: ClassVar[str]  # the title of its pages, where portfolio.yaml gives none: "Where are the names in this text?"
+    question: ClassVar[
+        str
+    ]  # the title of its pages, unless portfolio.yaml gives one: "Where are the names in this text?"
     for_whom: ClassVar[str]  # one sentence: who asks that
     intended_use: ClassVar[str]
     pipeline_tag: ClassVar[str]  # the Hub's name of the task
@@ -126,7 +129,7 @@ class Task(ABC):
     config_class: ClassVar[type[Config]]
     input_columns: ClassVar[tuple[str, ...]]
     metrics: ClassVar[tuple[Metric, ...]]  # the first one is the primary one
-    # False: examples of a batch are each other's negatives; the task says `represent` and `contrast` in place of `loss`.
+    # False: examples of a batch are each other's negatives; `represent` and `contrast` stand in place of `loss`.
     loss_is_sum: ClassVar[bool] = True
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -152,6 +155,22 @@ class Task(ABC):
         if len(self.input_columns) == 1:
             return {self.input_columns[0]: inputs}
         return {name: [one[name] for one in inputs] for name in self.input_columns}
+
+    def typed_input(self, text: str) -> Any:
+        """What is typed on a command line, as an input: a text, or JSON where there are several input columns.
+
+        Raises UserError where it is none.
+        """
+        if len(self.input_columns) == 1:
+            return text
+        try:
+            given = json.loads(text)
+        except (ValueError, RecursionError):
+            given = None
+        if not isinstance(given, dict) or not all(isinstance(given.get(name), str) for name in self.input_columns):
+            names = " and ".join(self.input_columns)
+            raise UserError(f"{text[:60]!r} is no JSON object with texts for {names}: write {self.example}.")
+        return {name: given[name] for name in self.input_columns}
 
     def raw_input(self, row: Mapping[str, Any]) -> Any:
         """What a visitor would give to ask about a row: its input column, or a dict of several."""
@@ -314,8 +333,8 @@ class Task(ABC):
 
     def describe(self) -> dict[str, Any]:
         """What pages say of the project: results.json carries it, so that nothing that draws needs the project."""
-        names = ("title", "question", "for_whom", "intended_use", "pipeline_tag", "pipeline_options", "usage", "example")
-        return {**{name: getattr(self, name) for name in names}, "about": self.about()}
+        names = ("title", "question", "for_whom", "intended_use", "example", "pipeline_tag", "pipeline_options")
+        return {**{name: getattr(self, name) for name in (*names, "usage")}, "about": self.about()}
 
     @abstractmethod
     def baselines(self, data: Data, source: Path) -> dict[str, Baseline]:

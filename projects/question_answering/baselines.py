@@ -100,6 +100,10 @@ class Lines(Baseline):
         write_json(folder / DESCRIPTION, {"kind": "lines"})
 
 
+# By which words the training questions ask for what.
+FOR_RETURNS = re.compile(r"return|output of|result of|produce|value does \S+ give")
+FOR_DEFAULT = re.compile(r"default|not given|assumed|standard value|omitted")
+FOR_TYPE = re.compile(r"\btypes?\b|kind|sort of object|something else|must i give")
 DEFAULT = re.compile(r"\bdefaults?\b(?: value)?(?: is| are| to|:|=)? *=?(?P<value>[^\s,;)]+|'[^']*')", re.IGNORECASE)
 SENTENCE = re.compile(r".+?[.](?=\s|$)", re.DOTALL)
 
@@ -107,19 +111,19 @@ SENTENCE = re.compile(r".+?[.](?=\s|$)", re.DOTALL)
 def _by_rule(question: str, context: str) -> str:
     asked = question.casefold()
     lines = context.split("\n")
-    if "return" in asked:
-        heads = [place + 1 for place, line in enumerate(lines) if line == "Returns"]
-        return _below(lines, heads[0] + 1) if heads and heads[0] + 1 < len(lines) else ""
+    if FOR_RETURNS.search(asked):
+        heads = [place for place, line in enumerate(lines) if line == "Returns"]
+        return _below(lines, heads[0] + 1) if heads else ""
     for name in WORD.findall(question)[::-1]:
         for place, line in enumerate(lines):
             entry = re.match(rf"(?:.*, ?)?\*{{0,2}}{re.escape(name)}(?:, .*)? ?:(.*)$", line)
             if entry is None and not (line == name and "raise" in asked):
                 continue
             behind = entry[1] if entry else ""
-            if "default" in asked:
+            if FOR_DEFAULT.search(asked):
                 found = DEFAULT.search(f"{behind}\n{_block(lines, place)}")
                 return found["value"].rstrip(".") if found else ""
-            if "type" in asked or "kind of value" in asked:
+            if FOR_TYPE.search(asked):
                 return re.sub(r",? *\(?(?:optional|default).*$", "", behind).strip()
             return _below(lines, place)
     return ""

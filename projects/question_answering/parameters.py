@@ -21,14 +21,15 @@ from common.data.looks import look
 LIBRARIES = ("numpy", "scipy", "pandas", "sklearn")
 # Folders whose functions nobody calls.
 SKIPPED_FOLDERS = {"tests", "testing", "_testing", "externals", "_vendor", "f2py", "distutils"}
-# Sections that a context consists of, beside the summary; notes, examples and references are left out.
+# Sections that a context consists of, beside the summary; notes, examples and references are left out, and so are the
+# rules below headings and double backticks, which a reader of the rendered page does not see either.
 PARAMETERS, RETURNS, RAISES = "Parameters", "Returns", "Raises"
 SECTIONS = (PARAMETERS, RETURNS, RAISES)
 LEAST_PARAMETERS = 2
-MOST_CHARACTERS = 2_500
+MOST_CHARACTERS = 800
 MOST_ANSWER_WORDS = 40
 # Questions with an answer about one function, and the share of functions that one without is asked about, too.
-ANSWERED, UNANSWERED = 2, 0.7
+ANSWERED, UNANSWERED = 3, 1.0
 # A function without a word on errors is seldom asked about them: otherwise there would be little else.
 NO_ERRORS = 0.25
 # Names that are asked for where they are not: those that at least so many functions have.
@@ -64,6 +65,8 @@ WORDINGS = {
         "In {function}, what is {name}?",
         "what does the {name} argument control",
         "describe the option {name}",
+        "Tell me about {name}",
+        "What is the purpose of {name} in {function}?",
         "Why would I set {name}?",
         "How does {name} change what {function} does?",
     ),
@@ -73,6 +76,12 @@ WORDINGS = {
         "What is the type of the parameter {name}?",
         "What kind of value does {function} expect for {name}?",
         "which types are accepted for {name}",
+        "What data type should {name} be?",
+        "What sort of object is {name}?",
+        "Is {name} a number, a string or something else?",
+        "Which kinds of objects are allowed for {name}?",
+        "expected type of {name} in {function}",
+        "What must I give for {name}: a number, an array?",
         "What can I pass as {name}?",
         "In {function}, what does {name} have to be?",
     ),
@@ -81,6 +90,10 @@ WORDINGS = {
         "What is {name} by default?",
         "Which default value does {name} have?",
         "default value of {name} in {function}",
+        "What value does {name} take when it is not given?",
+        "Which value is assumed for {name}?",
+        "What is the standard value of {name}?",
+        "value of {name} when omitted",
         "What does {name} default to?",
         "What is used for {name} if I leave it out?",
         "If I do not pass {name} to {function}, what is it?",
@@ -90,6 +103,10 @@ WORDINGS = {
         "What is returned?",
         "What is the return value of {function}?",
         "what does it return",
+        "What is the output of {function}?",
+        "What is the result of {function}?",
+        "Which value does {function} give?",
+        "what does {function} produce",
         "What do I get back from {function}?",
         "What comes out of {function}?",
     ),
@@ -102,8 +119,8 @@ WORDINGS = {
         "How can {name} happen?",
     ),
 }
-# So many of each kind's wordings occur in training.
-SEEN = {"meaning": 8, "type": 5, "default": 5, "returns": 4, "raises": 4}
+# So many of each kind's wordings occur in training, and the share of the other questions that are worded otherwise.
+SEEN, NEW = {"meaning": 10, "type": 11, "default": 8, "returns": 8, "raises": 4}, 0.3
 
 Row = dict[str, Any]
 Span: TypeAlias = tuple[int, int]  # of characters, the end excluded
@@ -225,7 +242,8 @@ def _unanswerable(function: Documented, common: list[str], random: Random) -> li
 
 def _row(function: Documented, kind: str, name: str, answers: list[Row], random: Random, train: bool) -> Row:
     wordings, seen = WORDINGS[kind], SEEN[kind]
-    at = random.randrange(seen if train else len(wordings))
+    new = not train and random.random() < NEW
+    at = random.randrange(seen, len(wordings)) if new else random.randrange(seen)
     shown = name if random.random() < 0.5 else f"`{name}`"
     called = random.choice((function.name, function.bare))
     return {
@@ -234,7 +252,7 @@ def _row(function: Documented, kind: str, name: str, answers: list[Row], random:
         "answers": answers,
         "group": function.bare,
         "slice question": kind,
-        "slice wording": "as in training" if at < seen else "new",
+        "slice wording": "new" if new else "as in training",
         "slice library": function.library,
     }
 
@@ -293,7 +311,7 @@ def _docstrings(tree: ast.AST, inside: str) -> Iterator[tuple[str, str]]:
 
 def parsed(library: str, name: str, docstring: str) -> Documented | None:
     """The function of a docstring; None where it does not say enough, or leaves something to be filled in."""
-    lines = docstring.expandtabs().splitlines()
+    lines = docstring.expandtabs().replace("``", "").splitlines()
     heads = [
         at for at in range(len(lines) - 1) if RULE.fullmatch(lines[at + 1]) and lines[at] and lines[at][0].isalpha()
     ]
@@ -307,7 +325,7 @@ def parsed(library: str, name: str, docstring: str) -> Documented | None:
     for section in SECTIONS:
         if section in kept:
             head, end = kept[section]
-            text += ("\n\n" if text else "") + f"{section}\n{'-' * len(section)}\n"
+            text += ("\n\n" if text else "") + f"{section}\n"
             body = _trimmed(lines[head + 2 : end])
             entries += _entries(section, body, len(text))
             text += "\n".join(body)

@@ -315,6 +315,15 @@ class QuestionAnswering(Task):
         texts = [value] if isinstance(value, str) else list(dict.fromkeys(_texts(value)))
         return " | ".join(filter(None, texts)) or "no answer in this text"
 
+    def in_lines(self, prediction: Prediction) -> list[str]:
+        """The answer, and the next likeliest ones, with their probabilities."""
+        said = [(prediction.confidence or 0.0, prediction.value)]
+        others = [(one["probability"], one["text"]) for one in prediction.details["others"]]
+        none = [(prediction.details["none"], "")] if prediction.value else []
+        every = [*said, *others, *none]
+        lines = [f"{probability:6.1%}  {text or 'no answer in this text'}" for probability, text in every]
+        return [f"{lines[0]}{'' if prediction.sure else ' (not sure)'}", *lines[1:]]
+
     def about(self) -> str:
         if self.settings.get("no_answer") is None:
             return "It answers every question: the rows that it learned from have an answer each."

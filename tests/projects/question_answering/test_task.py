@@ -12,9 +12,9 @@ import torch
 
 from common.config import parse
 from common.data.features import by_row, in_memory
-from common.metrics import answers
 from common.predictor import Predictor
 from common.run import Run
+from common.system.errors import UserError
 from common.system.files import read_json
 from common.task.contract import Prediction
 from common.task.projects import load_task_class
@@ -208,43 +208,13 @@ def test_answers_end_with_their_words(text: str, part: str, whole: str) -> None:
     assert text[first:last] == whole
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_the_threshold_is_the_best_of_all(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    margins = random.integers(-4, 5, size=30).astype(float)
-    if_answered, if_not = random.random(30), (random.random(30) < 0.4).astype(float)
-    found = answers.no_answer_threshold(margins, if_answered, if_not)
-
-    def total(threshold: float) -> float:
-        return float(np.where(margins > threshold, if_answered, if_not).sum())
-
-    best = max(total(threshold) for threshold in np.arange(-5.5, 6))
-    assert total(-np.inf if found is None else found) == pytest.approx(best)
-
-
-def test_scores_are_those_of_squad() -> None:
-    score = answers.statistics(
-        ["The cat!", "a dog", "", "x", "one two", "the"],
-        [["cat"], ["cat", "big dog"], [], [], ["two three", "one"], ["the", "an"]],
-    )
-    assert score[:, 0].tolist() == pytest.approx([1, 2 / 3, 1, 0, 2 / 3, 1])
-    assert score[:, 1].tolist() == [1, 0, 1, 0, 0, 1]
-
-
-def test_scores_are_those_of_the_evaluate_module(task: Any) -> None:
-    random = np.random.default_rng(0)
-    words = ["the", "a", "Cat", "dog", "dog,", "U.S.", "é", "", "an", "it's", "-"]
-
-    def text() -> str:
-        return " ".join(random.choice(words, size=random.integers(0, 5)))
-
-    references = [[{"text": text(), "start": 0} for _ in range(random.integers(0, 4))] for _ in range(300)]
-    predictions = [Prediction(text() if random.random() < 0.8 else "") for _ in references]
+def test_the_scores_of_a_task_are_those_of_the_evaluate_module(task: Any) -> None:
+    references = [[{"text": "one two", "start": 0}, {"text": "three", "start": 9}], [], [{"text": "four", "start": 0}]]
+    predictions = [Prediction("two"), Prediction(""), Prediction("")]
     scores = task.score(task.statistics(predictions, references).sum(axis=0))
     by_module = task.compute_metrics(predictions, references)
     assert set(by_module) == {"f1", "exact_match"} == {metric.name for metric in task.metrics}
-    for name, value in by_module.items():
-        assert float(scores[name]) == pytest.approx(value, abs=1e-12)
+    assert {name: float(value) for name, value in scores.items()} == pytest.approx(by_module, abs=1e-12)
 
 
 def test_another_answer_is_the_same_only_where_it_hardly_matters(task: Any) -> None:
@@ -291,6 +261,25 @@ def test_the_model_answers_without_the_kit_as_it_was_measured(finished_question_
     for record, prediction in zip(records, predictions, strict=True):
         if prediction.details["gap"] > 1e-4:
             assert names["ask"](**record["input"]) == prediction.value
+
+
+@pytest.mark.slow
+def test_it_is_asked_on_the_command_line(
+    finished_question_run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from common.cli import main
+
+    asked = json.dumps({"question": "drum drum", "context": "the rain is here"})
+    monkeypatch.setattr("sys.argv", ["kit", "predict", asked, "--run", str(finished_question_run.folder)])
+    main()
+    printed = capsys.readouterr().out
+    assert "rain" in printed.splitlines()[1] and "no answer in this text" in printed
+
+
+@pytest.mark.parametrize("typed", ["what?", '{"question": "what?"}', '{"question": 1, "context": "x"}', "[" * 100_000])
+def test_what_is_typed_wrongly_gets_a_sentence(task: Any, typed: str) -> None:
+    with pytest.raises(UserError, match="no JSON object with texts for question and context: write"):
+        task.typed_input(typed)
 
 
 @pytest.mark.slow
