@@ -51,8 +51,9 @@ def summarise(records: list[Record], task: Task) -> dict[str, Any]:
 
 
 def coverage(sets: dict[str, "Measured"]) -> dict[str, Any]:
-    """How many answers are left and how good those are, if only answers of at least a threshold of confidence count.
+    """How many answers are left and how good those are, if only those count that are sure at a threshold.
 
+    An answer is sure as in `Prediction`: its confidence is at least the threshold, and nothing else casts doubt on it.
     {"thresholds": (t,) rising, "sets": {set: {"coverage": (t,) shares, "scores": (t,) the primary metric}}}; the
     thresholds are quantiles of the test set's confidences, and the one that was chosen on the validation split.
     """
@@ -69,6 +70,7 @@ class Measured:
     Attributes:
         scores: (n,) the primary metric of each row alone, the larger the better; NaN where a row has none.
         confidences: (n,) 0 where an answer has none.
+        doubted: (n,) whether an answer is in doubt for a reason beside its confidence.
     """
 
     def __init__(self, records: list[Record], task: Task):
@@ -82,6 +84,7 @@ class Measured:
         self.grouped = len(set(self.groups.tolist())) < len(records)
         self.scores = self._row_scores(self.statistics)
         self.confidences = np.asarray([self._confidence(index) for index in range(len(records))])
+        self.doubted = np.asarray([bool(prediction.doubt) for prediction in self.predictions])
 
     def headline(self) -> dict[str, Any]:
         """Metrics with intervals, baselines on the same rows, and the paired test against the best of them."""
@@ -102,11 +105,10 @@ class Measured:
 
         Nothing where it doubts none.
         """
-        doubted = np.asarray([bool(prediction.doubt) for prediction in self.predictions])
-        if not doubted.any():
+        if not self.doubted.any():
             return {}
-        share = float(doubted.mean())
-        return {"doubted": {"share": share, "those": self._part(doubted), "others": self._part(~doubted)}}
+        those, others = self._part(self.doubted), self._part(~self.doubted)
+        return {"doubted": {"share": float(self.doubted.mean()), "those": those, "others": others}}
 
     def _comparison(self, bootstrap: Bootstrap, found: dict[str, Any], others: dict[str, Any]) -> dict[str, Any] | None:
         """The model against the best baseline; None where no baseline could be measured."""
@@ -179,14 +181,14 @@ class Measured:
         return {"threshold": threshold, "coverage": float(sure.mean()), **self._part(sure)}
 
     def answered(self, thresholds: list[float]) -> dict[str, list[float | None]]:
-        """Of each threshold: the share of the answers with at least this confidence, and the primary metric on those.
+        """Of each threshold: the share of the answers that would be sure with it, and the primary metric on those.
 
         The metric is None where the answers are of too few groups to say anything.
         """
         shares: list[float | None] = []
         scores: list[float | None] = []
         for threshold in thresholds:
-            chosen = np.flatnonzero(self.confidences >= threshold)
+            chosen = np.flatnonzero((self.confidences >= threshold) & ~self.doubted)
             shares.append(len(chosen) / len(self.records))
             enough = len(set(self.groups[chosen].tolist())) >= FEWEST_GROUPS
             score = float(self.task.score(self.statistics[chosen].sum(axis=0))[self.metric.name]) if enough else np.nan
@@ -215,7 +217,10 @@ class Measured:
         return [self._shown(index) for index in wrong[:WORST]]
 
     def examples_to_try(self) -> list[dict[str, Any]]:
-        """Test rows for a demo: right answers of median confidence, the least sure right one, and the worst error."""
+        """Test rows for a demo: right answers of median confidence, the least sure right one, and the worst error.
+
+        Right ones say the reference itself where any does, and the least sure one has no other doubt.
+        """
         lengths = np.asarray([_characters(record["input"]) for record in self.records])
         short = np.flatnonzero(lengths <= max(EXAMPLE_CHARACTERS, np.quantile(lengths, SHORTEST))).tolist()
         bar = (
@@ -230,12 +235,19 @@ class Measured:
             (i for i in short if self.scores[i] < bar),
             key=lambda i: (self.scores[i], -self._confidence(i), self.records[i]["id"]),
         )
+        right = [index for index in right if self._says_the_reference(index)] or right
+        hardly = [index for index in right if not self.doubted[index]]
         chosen = []
         for reference in sorted({as_key(self.references[index]) for index in right})[:3]:
             alike = [index for index in right if as_key(self.references[index]) == reference]
             chosen.append(("right", alike[len(alike) // 2]))
-        chosen += [("hardly sure", index) for index in right[:1]] + [("known failure", index) for index in wrong[:1]]
+        chosen += [("hardly sure", index) for index in hardly[:1]] + [("known failure", index) for index in wrong[:1]]
         return [{"kind": kind, **self._shown(index)} for kind, index in chosen]
+
+    def _says_the_reference(self, index: int) -> bool:
+        """Whether the answer reads like the reference; some metrics count others as right, too."""
+        given, answer = self.records[index]["input"], self.predictions[index].value
+        return self.task.in_words(answer, given) == self.task.in_words(self.references[index], given)
 
     def _confidence(self, index: int) -> float:
         confidence = self.predictions[index].confidence

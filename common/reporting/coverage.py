@@ -8,6 +8,8 @@ from common.reporting.figures import Scale
 
 # About which shares of the test answers are left at the thresholds that a page without a script shows.
 SHARES = (1.0, 0.9, 0.8, 0.6, 0.4, 0.2)
+# A share's axis begins here or lower: on a shorter one a handful of errors is a cliff.
+LOWEST = 0.95
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ def coverage(results: wording.Results) -> Coverage:
     left = sets["test"]["coverage"]
     shown = {min(range(len(left)), key=lambda index: abs(left[index] - share)) for share in SHARES}
     across = Scale(0.0, 100.0, {**kind, "unit": "share"})
-    up = Scale.of((score for one in sets.values() for score in one["scores"] if score is not None), kind)
+    floor = [LOWEST] if kind["unit"] == "share" and kind["higher_is_better"] else []
+    scores = [score for one in sets.values() for score in one["scores"] if score is not None]
+    up = Scale.of(scores + floor, kind)
 
     def point(one: dict[str, list[Any]], index: int) -> Point:
         share, score = one["coverage"][index], one["scores"][index]
@@ -74,7 +78,7 @@ def coverage(results: wording.Results) -> Coverage:
 
     thresholds = [
         Threshold(
-            f"{value:.3f}" if value > 0.99 else f"{value:.2f}",
+            wording.confidence(value),
             value == chosen,
             index in shown or value == chosen,
             [point(one, index) for one in sets.values()],

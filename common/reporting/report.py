@@ -32,6 +32,7 @@ FILTERS = (
     wording.bounds,
     wording.p_value,
     wording.share,
+    wording.confidence,
     wording.signed,
     wording.verdict,
     wording.heading,
@@ -185,6 +186,7 @@ def _environment(results: wording.Results, is_markdown: bool) -> Environment:
         "baseline_title": lambda name: wording.baseline_title(results, name),
         "count": lambda number: f"{number:,}",
     }
+    environment.tests["address"] = markdown.is_address
     environment.globals |= {
         "scale_of": figures.scale_of,
         "comparison_scale": figures.comparison_scale,

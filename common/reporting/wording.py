@@ -50,7 +50,7 @@ def primary(results: Results) -> Kind:
 
 
 def baseline_title(results: Results, name: str) -> str:
-    """What a baseline does: `words (TF-IDF) + logistic regression`."""
+    """What a baseline does: `TF-IDF + logistic regression`."""
     return results["baseline_titles"][name]["title"]
 
 
@@ -70,6 +70,11 @@ def share(value: float, decimals: int = 1) -> str:
     if value < 1 and 100 * value > 100 - smallest / 2:
         return f"over {100 - smallest:.{decimals}f}{PER_CENT}"
     return signed(f"{100 * value:.{decimals}f}{PER_CENT}")
+
+
+def confidence(value: float) -> str:
+    """`71.2 %`; with another decimal near certainty, where most confidences are: `99.83 %`."""
+    return share(value, 2 if value > 0.99 else 1)
 
 
 def signed(number: str) -> str:

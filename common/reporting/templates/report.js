@@ -140,24 +140,17 @@ function browseRows(section) {
 }
 
 function chooseThreshold(part) {
-  const rows = [...part.querySelectorAll("[data-default] tbody tr")];
+  const rows = [...part.querySelectorAll("[data-default] tbody")];
   const chooser = part.querySelector("[data-scripted]"), slider = chooser.querySelector("input");
   const output = chooser.querySelector("output"), lines = [...chooser.querySelectorAll("tbody tr")];
-  const chart = part.querySelector("figure > svg");
-  const dots = lines.map((_, number) => {
-    const dot = document.createElementNS(chart.namespaceURI, "circle");
-    dot.setAttribute("r", 5);
-    dot.setAttribute("class", `set${number % 4}`);
-    chart.append(dot);
-    return dot;
-  });
+  const dots = part.querySelectorAll("figure > svg circle");
 
   function move() {
-    const [name, ...cells] = rows[Number(slider.value)].cells;
+    const ofSets = rows[Number(slider.value)].rows, name = ofSets[0].cells[0];
     output.textContent = name.textContent;
     slider.setAttribute("aria-valuetext", name.textContent);
     lines.forEach((line, number) => {
-      const [answered, score] = cells.slice(2 * number);
+      const [score, answered] = [...ofSets[number].cells].reverse();
       [line.cells[1].textContent, line.cells[2].textContent] = [answered.textContent, score.textContent];
       dots[number].style.display = answered.dataset.y === undefined ? "none" : "";
       dots[number].setAttribute("cx", answered.dataset.x || 0);
@@ -168,7 +161,7 @@ function chooseThreshold(part) {
   slider.addEventListener("input", move);
   slider.value = part.dataset.start;
   move();
-  show(chooser, [part.querySelector("[data-default]").parentElement]);
+  show(chooser, [part.querySelector("[data-default]")]);
 }
 
 document.querySelectorAll(".report .browser").forEach(browseRows);

@@ -311,6 +311,25 @@ def test_the_chosen_threshold_is_among_those_that_are_looked_at() -> None:
     assert found["sets"]["test"]["coverage"][at] == pytest.approx(47 / 80)
 
 
+def test_a_doubted_answer_counts_at_no_threshold() -> None:
+    """What is left at the chosen threshold is what the model calls sure."""
+    task = Labels(CONFIG)
+    task.settings["threshold"] = 0.5
+    records = labelled(
+        prediction=lambda n: {
+            "value": "a",
+            "confidence": n / 80,
+            "sure": n >= 40 and n % 4 > 0,
+            **({} if n % 4 else {"doubt": "unlike its training data"}),
+        }
+    )
+    results = summarise(records, task)
+    found = results["coverage"]
+    assert found["sets"]["test"]["coverage"][0] == 60 / 80
+    at = found["thresholds"].index(0.5)
+    assert found["sets"]["test"]["coverage"][at] == results["selective"]["coverage"] == 30 / 80
+
+
 def test_what_only_the_task_can_tell_of_a_row_follows_from_its_record() -> None:
     class Spelled(Lengths):
         def in_words(self, value: Any, given: Any) -> Any:

@@ -127,11 +127,11 @@ def test_a_threshold_shows_what_is_answered_and_how_well(shown: Page) -> None:
     chooser = shown.page.locator(".chooser")
     slider, cells = chooser.locator("input"), chooser.locator("tbody tr").first.locator("td")
     plain = [text.replace("\u202f", " ") for text in cells.all_inner_texts()]
-    assert plain == ["test", "80.0 %", "90.0 %"] and "0.71 (chosen)" in chooser.inner_text()
+    assert plain == ["test", "80.0 %", "90.0 %"] and "71.0\u202f% (chosen)" in chooser.inner_text()
     slider.focus()
     shown.page.keyboard.press("ArrowRight")
     assert [text.replace("\u202f", " ") for text in cells.all_inner_texts()] == ["test", "40.0 %", "97.0 %"]
-    assert slider.get_attribute("aria-valuetext") == "0.90"
+    assert slider.get_attribute("aria-valuetext") == "90.0\u202f%"
     dot = shown.page.locator(".coverage figure > svg circle").first
     assert float(dot.get_attribute("cx")) == pytest.approx(46 + 300 * 0.4)
     shown.page.keyboard.press("End")
@@ -146,7 +146,7 @@ def test_without_a_script_and_on_paper_everything_stands_at_its_default(browser:
         assert page.get_by_role("heading", name="Its worst errors").is_visible()
         assert not page.locator(".browser").is_visible() and not page.locator(".chooser").is_visible()
         table = page.locator(".coverage table[data-default]")
-        assert table.is_visible() and "0.71 (chosen)" in table.inner_text()
+        assert table.is_visible() and "71.0\u202f% (chosen)" in table.inner_text()
         page.close()
 
 
