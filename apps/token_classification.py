@@ -1,12 +1,13 @@
 """The demo of token classification: names marked in a text, the best baseline's marks beside them, a whole file."""
 
 import html
+import re
 from typing import Any, ClassVar
 
 import gradio as gr
 
 from apps.parts import server
-from apps.parts.answers import probability
+from apps.parts.answers import cut, probability
 from apps.parts.inputs import LIMITS
 from apps.parts.texts import TextQuestions
 from common.predictor import Predictor
@@ -16,13 +17,20 @@ from common.task.contract import Prediction
 
 # Dark enough for white letters on them (WCAG 2.2, contrast 4.5), one after the other for the types.
 COLOURS = ("#1d4ed8", "#9a3412", "#166534", "#6b21a8", "#9d174d", "#115e59", "#854d0e", "#374151")
+# A mark may end inside of a word: its type stands where that ends.
+AFTER_WORD = re.compile(r"\W")
+# Characters of a name in the list of probabilities.
+NAME = 40
 STYLE = (
     "<style>.entities { line-height: 2.1; white-space: pre-wrap; overflow-wrap: anywhere; }"
-    ".entities mark, .entities mark * { color: #fff !important; }"
-    ".entities mark { border-radius: 5px; padding: .12rem .35rem; }"
-    ".entities mark small { opacity: .95; margin-left: .4em; font-weight: 600; }"
-    ".entities mark.unsure, .entities mark.unsure * { color: inherit !important; }"
-    ".entities mark.unsure { background: transparent !important; outline: 2px dashed var(--amber); }"
+    ".entities mark { color: #fff !important; background: var(--type) !important; border-radius: 5px;"
+    " padding: .12rem .3rem; -webkit-box-decoration-break: clone; box-decoration-break: clone; }"
+    ".entities small { border: 1px solid var(--type); border-radius: 5px; padding: .05rem .3rem;"
+    " margin: 0 .15rem 0 .25rem; font-weight: 600; white-space: nowrap; }"
+    ".entities mark.unsure { color: inherit !important; background: transparent !important;"
+    " outline: 2px dashed var(--amber); }"
+    ".entities small.unsure { border: 1px dashed var(--amber); }"
+    ".chances span { white-space: nowrap; }"
     "</style>"
 )
 
@@ -43,24 +51,29 @@ class EntityDemo(TextQuestions):
         look = f"A person should look at the dashed {'one' if unsure == 1 else 'ones'}"
         doubt = f'<p class="label">Not sure of {unsure} of {len(confidences)}</p><p>{look}.</p>' if unsure else ""
         none = "" if prediction.value else '<p class="label">No name was found</p>'
-        return f"{STYLE}{doubt}{none}{self.marked(question, prediction.value, confidences)}"
+        marked = self.marked(question, prediction.value, confidences)
+        return f"{STYLE}{doubt}{none}{marked}{chances(question, prediction)}"
 
     def baseline_html(self, question: str, prediction: Prediction) -> str:
         return self.marked(question, prediction.value)
 
     def marked(self, text: str, entities: list[dict[str, Any]], confidences: list[float] | None = None) -> str:
-        """The text with its entities marked; those below the threshold are dashed."""
+        """The text with its entities marked, and the type after the word; those below the threshold are dashed."""
         parts, end = [], 0
         for index, entity in enumerate(entities):
-            confidence = confidences[index] if confidences else None
-            sure = confidence is None or confidence >= self.threshold
+            sure = confidences is None or confidences[index] >= self.threshold
             colour = COLOURS[self.types.index(entity["label"]) % len(COLOURS)]
-            look = f'style="background: {colour}"' if sure else 'class="unsure"'
-            note = html.escape(entity["label"]) + ("" if confidence is None else f" {probability(confidence)}")
-            parts.append(html.escape(text[end : entity["start"]]))
-            name = html.escape(text[entity["start"] : entity["end"]])
-            parts.append(f"<mark {look}>{name}<small>{note}</small></mark>")
-            end = entity["end"]
+            look = f'style="--type: {colour}"' if sure else 'class="unsure"'
+            following = entities[index + 1]["start"] if index + 1 < len(entities) else len(text)
+            word_end = entity["end"] + len(AFTER_WORD.split(text[entity["end"] : following], maxsplit=1)[0])
+            before, name, rest = (
+                html.escape(text[slice(*ends)])
+                for ends in ((end, entity["start"]), (entity["start"], entity["end"]), (entity["end"], word_end))
+            )
+            parts.append(
+                f"{before}<mark {look}>{name}</mark>{rest}<small {look}>{html.escape(entity['label'])}</small>"
+            )
+            end = word_end
         return f'<div class="entities">{"".join(parts)}{html.escape(text[end:])}</div>'
 
     def as_json(self, prediction: Prediction) -> dict[str, Any]:
@@ -94,6 +107,17 @@ class EntityDemo(TextQuestions):
             spans.append({"start": start, "end": start + len(words), "label": label})
             position = start + len(words)
         return spans
+
+
+def chances(text: str, prediction: Prediction) -> str:
+    """How probable each entity is, as HTML, in the order of the text."""
+    pairs = zip(prediction.value, prediction.details["confidences"], strict=True)
+    found = (
+        f"<span><b>{html.escape(cut(text[entity['start'] : entity['end']], NAME))}</b> {probability(confidence)}</span>"
+        for entity, confidence in pairs
+    )
+    said = ", ".join(found)
+    return f'<p class="quiet chances">Probability: {said}</p>' if said else ""
 
 
 build = EntityDemo.build

@@ -12,12 +12,13 @@ import pytest
 from gradio_client import Client, handle_file
 
 from apps.parts.answers import probability
-from apps.token_classification import EntityDemo, build
+from apps.token_classification import EntityDemo, build, chances
 from common.data.corrections import kept_file, review
 from common.predictor import Predictor
 from common.run import Run
 from common.system.errors import UserError
 from common.system.files import read_json
+from common.task.contract import Prediction
 from tests.apps.conftest import fresh_corrections, rounding
 from tests.apps.test_text_classification import call
 from tests.projects.token_classification.conftest import finished_entity_run  # noqa: F401  (a fixture)
@@ -64,11 +65,19 @@ def test_names_are_marked_with_type_and_confidence_and_unsure_ones_are_dashed(de
     shown = demo.marked(text, entities, [1.0, 0.0])
     assert re.findall(r"<mark (\w+)", shown) == ["style", "class"]
     assert "&lt;b&gt;<mark" in shown and "&amp; <mark" in shown
-    assert (
-        f"rain<small>weather {probability(1.0)}</small>" in shown
-        and f"soup<small>food {probability(0.0)}</small>" in shown
-    )
-    assert re.sub(r"<small>.*?</small>|<[^>]*>", "", shown) == "the &lt;b&gt;rain&lt;/b&gt; &amp; soup"
+    assert re.findall(r"<small .*?>(.*?)</small>", shown) == ["weather", "food"]
+    assert re.sub(r"<small.*?</small>|<[^>]*>", "", shown) == "the &lt;b&gt;rain&lt;/b&gt; &amp; soup"
+    listed = chances(text, Prediction(entities, details={"confidences": [1.0, 0.0]}))
+    assert f"<b>rain</b> {probability(1.0)}" in listed and f"<b>soup</b> {probability(0.0)}" in listed
+    assert chances(text, Prediction([], details={"confidences": []})) == ""
+
+
+def test_the_type_of_a_mark_inside_a_word_stands_after_the_word(demo: EntityDemo) -> None:
+    inside = {"start": 0, "end": 4, "label": "weather"}
+    assert ">rain</mark>bow<small" in demo.marked("rainbow soup", [inside])
+    after = {"start": 4, "end": 7, "label": "food"}
+    shown = demo.marked("rainbow soup", [inside, after])
+    assert re.sub(r"<small.*?</small>|<[^>]*>", "", shown) == "rainbow soup" and ">bow</mark><small" in shown
 
 
 def test_the_best_baseline_answers_beside_it(demo: EntityDemo) -> None:
