@@ -29,9 +29,14 @@ def inline(value: Any) -> Markup:
     return Markup(MARKS.sub(lambda mark: f"{mark[0][:-1]}&#{ord(mark[0][-1])};", text))
 
 
+def is_address(address: Any) -> bool:
+    """Whether a link may lead there: to an address of the web, or of a person."""
+    return isinstance(address, str) and ADDRESS.fullmatch(address) is not None
+
+
 def link(address: Any, name: Any) -> Markup:
-    """A link, where the address is one of the web or of a person; else both as text."""
-    if isinstance(address, str) and ADDRESS.fullmatch(address):
+    """A link, where it may lead to the address; else both as text."""
+    if is_address(address):
         return Markup(f"[{inline(name)}](<{address}>)")
     return Markup(f"{inline(name)}: {inline(address)}")
 
