@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from common.evaluation.attempts import Attempts
 from common.evaluation.records import Record, groups_of, row_scores
-from common.metrics.intervals import FEWEST_GROUPS, Bootstrap, mcnemar
+from common.metrics.intervals import FEWEST_GROUPS, Bootstrap, exact_interval, mcnemar
 from common.task.contract import Metric, Prediction, Task, as_key
 
 WORST = 20
+# Shares of fewer independent rows have exact intervals: a bootstrap's are too narrow there.
+SMALL = 200
 # Longer inputs are no good first question to a demo, unless there are hardly any shorter ones.
 EXAMPLE_CHARACTERS, SHORTEST = 300, 0.25
 # Thresholds of the confidence that are looked at: with each one about as many more answers fall away.
@@ -153,7 +155,10 @@ class Measured:
             return {"examples": 0}
         bootstrap = Bootstrap(self.groups[chosen], self.task.config.seed)
         metrics = bootstrap.intervals(self.statistics[np.flatnonzero(chosen)], self.task.score, self.shares)
-        return {"examples": int(chosen.sum()), "metrics": metrics}
+        examples, own = int(chosen.sum()), metrics[self.metric.name]
+        if examples < SMALL and self.metric.exact and self.metric.name in self.shares and not self.grouped:
+            own |= exact_interval(round(examples * (own["value"] or 0.0)), examples)
+        return {"examples": examples, "metrics": metrics}
 
     def slices(self) -> list[dict[str, Any]]:
         """Every value of every slice with its own score; one of few groups has none, but is counted."""

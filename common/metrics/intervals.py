@@ -118,6 +118,16 @@ class Bootstrap:
         return {"difference": float(value), **ends, "p_value_bootstrap": p_value}
 
 
+def exact_interval(right: int, of: int) -> dict[str, float]:
+    """The 95 % interval of a share of independent examples (Clopper & Pearson 1934): it has no ends beyond what counts
+    of so few can say, which a bootstrap's have.
+    """
+    from scipy.stats import binomtest
+
+    low, high = binomtest(right, of).proportion_ci(LEVEL, method="exact")
+    return {"low": float(low), "high": float(high)}
+
+
 def mcnemar(correct: NDArray[np.bool_], other_correct: NDArray[np.bool_]) -> dict[str, float]:
     """Exact McNemar test (1947) of two systems on the same independent examples.
 

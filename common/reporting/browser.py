@@ -129,20 +129,20 @@ def _row(
     words, prediction = record.get("words", {}), record["prediction"]
     score, confidence = record["score"], prediction.get("confidence")
     right, baseline_score = is_right(score, kind), record["baseline_scores"].get(best)
-    value = words.get("baselines", {}).get(best, record["baselines"].get(best, {}).get("value"))
+    value = record["baselines"].get(best, {}).get("value")
     return Row(
         id=record["id"],
         set=record["set"],
         name=_name(record["id"]),
         given=_given(record),
-        reference=wording.excerpt(words.get("reference", record["reference"]), QUOTED),
-        answer=wording.excerpt(words.get("prediction", prediction["value"]), QUOTED),
+        reference=_said(words.get("reference"), record["reference"]),
+        answer=_said(words.get("prediction"), prediction["value"]),
         confidence=None if confidence is None else round(confidence, 4),
         sure=prediction.get("sure", True),
         doubt=_doubt(prediction),
         grade=_grade(score, kind),
         right=right,
-        baseline="" if best is None else wording.excerpt(value, QUOTED),
+        baseline="" if best is None else _said(words.get("baselines", {}).get(best), value),
         baseline_grade="" if best is None else _grade(baseline_score, kind),
         baseline_right=None if best is None else is_right(baseline_score, kind),
         slices=[slice_ids[part] for part in record.get("slices", {}).items() if part in slice_ids],
@@ -150,6 +150,11 @@ def _row(
         quoted=any(len(text) > QUOTED for text in _texts(record["input"])),
         badness=_badness(score, confidence or 0.0, right, kind, place),
     )
+
+
+def _said(words: Any, value: Any) -> str:
+    """An answer in the task's words, which are empty for a list of nothing, or as it stands where there are none."""
+    return wording.excerpt(value if words is None else words or [], QUOTED)
 
 
 def is_right(score: float | None, kind: wording.Kind) -> bool | None:
@@ -179,7 +184,7 @@ def _grade(score: float | None, kind: wording.Kind) -> str:
     """A row's own score in words."""
     if score is None:
         return ""
-    if kind["exact"] and kind["unit"] == "share":
+    if kind["higher_is_better"] and kind["unit"] == "share" and score in (0.0, 1.0):
         return "right" if is_right(score, kind) else "wrong"
     return f"{kind['title']} {wording.number({'value': score, 'low': None, 'high': None}, kind)}"
 
@@ -273,6 +278,7 @@ def _as_data(rows: list[Row], sets: list[str], pictures: set[str]) -> Markup:
     }
     for name in ("reference", "answer", "baseline", "grade", "baseline_grade", "doubt"):
         columns[name] = [index(getattr(row, name)) for row in rows]
+    columns["how_sure"] = [index("" if row.confidence is None else wording.share(row.confidence)) for row in rows]
     for name in ("sure", "right", "baseline_right", "leaked"):
         columns[name] = [None if (value := getattr(row, name)) is None else int(value) for row in rows]
     picture = {number: row.id for number, row in enumerate(rows) if row.id in pictures}

@@ -10,6 +10,8 @@ from common.reporting.figures import Scale
 SHARES = (1.0, 0.9, 0.8, 0.6, 0.4, 0.2)
 # A share's axis begins here or lower: on a shorter one a handful of errors is a cliff.
 LOWEST = 0.95
+# How far apart, in per cent of the chart's height, names beside it can be read; and what of a name there is room for.
+APART, CHARACTERS = 8.0, 11
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,21 @@ class Coverage:
         """The points of a test set's curve, from left to right."""
         points = [threshold.points[number] for threshold in self.thresholds]
         return [point for point in reversed(points) if point.y is not None]
+
+    @property
+    def names(self) -> list[tuple[int, float]]:
+        """(number of a test set, height in per cent) of the names beside the curves' ends, none upon another.
+
+        Without any where a name is too long.
+        """
+        lines = {number: line for number in range(len(self.sets)) if (line := self.line(number))}
+        if max(map(len, self.sets)) > CHARACTERS:
+            return []
+        placed: list[tuple[int, float]] = []
+        for number in sorted(lines, key=lambda number: lines[number][-1].y or 0.0):
+            height = lines[number][-1].y or 0.0
+            placed.append((number, max(height, placed[-1][1] + APART) if placed else height))
+        return placed
 
     @property
     def start(self) -> int:

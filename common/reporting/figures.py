@@ -36,7 +36,7 @@ class Scale:
         """The axis that has room for these values; those that are not finite need none."""
         written = [wording.scaled(value, kind) for value in values if math.isfinite(value)] or [0.0]
         low, high = min(written), max(written)
-        free = MARGIN * ((high - low) or abs(high) or 1.0)
+        free = MARGIN * ((high - low) or abs(high) or 1.0) or MARGIN
         return cls(low - free, high + free, kind)
 
     def at(self, value: float) -> float:
@@ -64,15 +64,28 @@ def _round_number(value: float, step: float) -> str:
     return wording.signed(f"{value:.3g}" if step >= 1e7 or decimals > 6 else f"{value:,.{decimals}f}")
 
 
-def comparison_scale(results: wording.Results) -> Scale:
-    """The axis of the primary metric of the model and its baselines on every test set."""
+def comparison_scale(results: wording.Results, without: str | None = None) -> Scale:
+    """The axis of the primary metric of the model and its baselines on every test set, but for one baseline."""
     metric = results["primary_metric"]
     measured = [
         scores[metric]
         for part in wording.parts(results).values()
-        for scores in (part["metrics"], *part["baselines"].values())
+        for scores in (part["metrics"], *(found for name, found in part["baselines"].items() if name != without))
     ]
     return scale_of(measured, wording.primary(results))
+
+
+def off_the_chart(results: wording.Results) -> str | None:
+    """The baseline that alone would take more than half of the axis, and is the best one nowhere."""
+    best = {part["comparison"]["against"] for part in wording.parts(results).values() if part["comparison"]}
+    lengths = {
+        name: (scale := comparison_scale(results, name)).high - scale.low
+        for name in results["baselines"]
+        if name not in best
+    }
+    whole = comparison_scale(results)
+    shortest = min(lengths, key=lengths.__getitem__, default=None)
+    return shortest if shortest and lengths[shortest] < (whole.high - whole.low) / 2 else None
 
 
 def scale_of(intervals: Iterable[wording.Interval], kind: wording.Kind, values: Iterable[float] = ()) -> Scale:

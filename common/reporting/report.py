@@ -190,6 +190,7 @@ def _environment(results: wording.Results, is_markdown: bool) -> Environment:
     environment.globals |= {
         "scale_of": figures.scale_of,
         "comparison_scale": figures.comparison_scale,
+        "off_the_chart": figures.off_the_chart,
         "marks": figures.marks,
         "tiles": tiles,
         "coverage": coverage,

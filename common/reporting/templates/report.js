@@ -27,7 +27,7 @@ function browseRows(section) {
   const withConfidence = heads.includes("confidence"), withBaseline = heads.length === (withConfidence ? 5 : 4);
   const slices = new Map();
   for (const option of form.querySelectorAll("select[name=slice] optgroup option")) {
-    slices.set(Number(option.value), `${option.parentElement.label}: ${option.textContent}`);
+    slices.set(Number(option.value), { name: option.parentElement.label, value: option.textContent });
   }
   const all = columns.set.map((_, row) => row);
   let searched = null, matching = all, shown = 0;
@@ -52,7 +52,7 @@ function browseRows(section) {
     const words = (asked.words || "").trim().toLowerCase();
     if (words && !searched) searched = all.map(haystack);
     const number = (text, otherwise) => (text === undefined || text.trim() === "" ? otherwise : Number(text));
-    const low = number(asked.low, -1), high = number(asked.high, 2), bounded = low > -1 || high < 2;
+    const low = number(asked.low, -1) / 100, high = number(asked.high, 200) / 100, bounded = asked.low || asked.high;
     const [right, baseline] = asked.right || "";
     matching = all.filter((row) =>
       (!asked.set || columns.set[row] === Number(asked.set)) &&
@@ -83,14 +83,17 @@ function browseRows(section) {
     const input = element("td", "text"), notes = [columns.name[row]];
     input.append(...asked(row));
     if (sets.length > 1) notes.unshift(sets[columns.set[row]]);
-    notes.push(...columns.slices[row].map((index) => slices.get(index)).filter(Boolean));
+    const right = texts[columns.reference[row]];
+    notes.push(...columns.slices[row].map((index) => slices.get(index)).filter((slice) => slice && slice.value !== right)
+      .map((slice) => `${slice.name}: ${slice.value}`));
     if (columns.leaked[row]) notes.push("also among the training rows, nearly or exactly");
     input.append(element("span", "id", notes.join(" · ")));
-    line.append(input, said("right answer", row, "reference"), said("the model said", row, "answer", "grade", columns.right[row]));
+    const answer = said("the model said", row, "answer", "grade", columns.right[row]);
+    if (texts[columns.doubt[row]]) answer.append(element("span", "grade", texts[columns.doubt[row]]));
+    line.append(input, said("right answer", row, "reference"), answer);
     if (withConfidence) {
-      const confidence = columns.confidence[row], cell = element("td", "n", confidence === null ? "" : confidence.toFixed(2));
+      const cell = element("td", "n", texts[columns.how_sure[row]]);
       cell.dataset.name = "confidence";
-      cell.append(element("span", "id", texts[columns.doubt[row]]));
       line.append(cell);
     }
     if (withBaseline) {

@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from common.metrics import classification as metrics
 from common.metrics import intervals
-from common.metrics.intervals import Bootstrap, mcnemar
+from common.metrics.intervals import Bootstrap, exact_interval, mcnemar
 
 SHARES = ("accuracy", "macro_f1")
 
@@ -131,3 +131,10 @@ def test_many_classes_do_not_need_more_memory_and_give_the_same(monkeypatch: pyt
     found = Bootstrap(np.arange(200)).scores(statistics, score)
     assert widest <= 7 * 200
     assert all(np.array_equal(found[name], expected[name]) for name in SHARES)
+
+
+def test_a_share_of_few_rows_has_the_exact_interval() -> None:
+    """49 of 50: a bootstrap ends at 94 %, above what all 50 of 50 would promise (92.9 %)."""
+    almost, all_of_them = exact_interval(49, 50), exact_interval(50, 50)
+    assert almost == {"low": pytest.approx(0.8935, abs=1e-4), "high": pytest.approx(0.9995, abs=1e-4)}
+    assert almost["low"] < all_of_them["low"] == pytest.approx(0.025 ** (1 / 50))

@@ -1,6 +1,7 @@
 """The data of the error browser, and the curve of what is answered, as they stand in the report."""
 
 import html
+import itertools
 import json
 import re
 from pathlib import Path
@@ -189,7 +190,7 @@ def test_rows_with_spans_show_them_in_the_text_and_in_words(tmp_path: Path) -> N
     content = embedded(page)
     assert content["columns"]["given"] == [{"marks": [["use ", PLAIN], ["jax", MISSED], [" 🎉", PLAIN]]}]
     texts = [content["texts"][content["columns"][name][0]] for name in ("reference", "answer", "grade")]
-    assert [text.replace("\u202f", " ") for text in texts] == ["jax (API)", "(no answer)", "F1 25.0 %"]
+    assert [text.replace("\u202f", " ") for text in texts] == ["jax (API)", "(nothing)", "F1 25.0 %"]
     assert 'class="missed"' in page and "faultless" in page
 
 
@@ -221,6 +222,8 @@ def test_the_curve_is_drawn_and_a_page_without_a_script_has_it_in_numbers(run: R
     ]
     assert found.thresholds[-1].points[0].score == "too few" and len(found.line(0)) == 4
     assert [point.x for point in found.line(0)] == [40.0, 80.0, 90.0, 100.0]
+    heights = [height for _, height in found.names]
+    assert len(heights) == 3 and all(above - below >= 8 for below, above in itertools.pairwise(heights))
     page = render_report(run)
     [drawn] = re.findall(r'<div class="two coverage".*?</figure>', page, re.DOTALL)
     assert drawn.count("<polyline") == 3 and drawn.count("<circle") == 3

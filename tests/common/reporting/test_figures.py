@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.reporting.figures import COUNT, POINTS, Scale, curves, scale_of
+from common.reporting.figures import COUNT, POINTS, Scale, comparison_scale, curves, off_the_chart, scale_of
 from tests.common.reporting import synthetic
 from tests.common.reporting.synthetic import ACCURACY, interval
 
@@ -63,3 +63,15 @@ TWICE = [{"step": step, "loss": 0.5, "validation_loss": 0.4, "validation_accurac
 @pytest.mark.parametrize("steps", [[], [{"step": 1, "loss": None}], TWICE])
 def test_without_enough_points_there_is_no_panel(steps: list[dict[str, float]]) -> None:
     assert curves(synthetic.classifier(), steps) == []
+
+
+def test_a_baseline_far_from_the_others_is_left_off_the_chart_unless_it_is_the_best_one() -> None:
+    results = synthetic.classifier()
+    metric, baselines = results["primary_metric"], results["baselines"]
+    far = next(name for name in baselines if name != results["comparison"]["against"])
+    for part in (results, *results["out_of_domain"].values()):
+        part["baselines"][far] = {**part["baselines"][far], metric: interval(0.01)}
+    assert off_the_chart(results) == far
+    assert comparison_scale(results, far).low > 20 > comparison_scale(results).low
+    results["comparison"]["against"] = far
+    assert off_the_chart(results) is None

@@ -218,9 +218,10 @@ def test_long_names_of_columns_are_numbered(tmp_path: Path) -> None:
 
 
 def test_long_lists_are_folded(pages: dict[str, Run], tmp_path: Path) -> None:
-    numbers = "The other metrics"
+    tested, numbers = "How the differences are tested", "The other metrics"
     page = pages["classifier"].report.read_text(encoding="utf-8")
     assert re.findall(r"<summary>(.*?)</summary>", page) == [
+        tested,
         numbers,
         "label: 25 values",
         "Precision, recall and F1 of all 3 labels, the lowest F1 first",
@@ -229,6 +230,7 @@ def test_long_lists_are_folded(pages: dict[str, Run], tmp_path: Path) -> None:
     results["worst_errors"] *= 8
     folded = write_report(synthetic.write_run(tmp_path / "run", results)).read_text(encoding="utf-8")
     assert re.findall(r"<summary>(.*?)</summary>", folded) == [
+        tested,
         numbers,
         "11 more",
         "label: 25 values",
