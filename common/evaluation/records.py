@@ -4,7 +4,7 @@ A record is one row of a test set:
 
     id, set            `test:17`, and the name of its set: `test` or an out-of-domain one
     reference          the right answer, readable
-    prediction         {value, confidence, sure, details}: the model's answer (see `Prediction`)
+    prediction         {value, confidence, sure, doubt, details}: the model's answer (see `Prediction`)
     baselines          {name: the baseline's answer}
     perturbed          {perturbation: the model's answer to the perturbed input, without its details}
     slices             {slice: value}

@@ -55,18 +55,18 @@ class Coverage:
         return [point for point in reversed(points) if point.y is not None]
 
     @property
-    def names(self) -> list[tuple[int, float]]:
-        """(number of a test set, height in per cent) of the names beside the curves' ends, none upon another.
+    def names(self) -> list[tuple[int, float, float]]:
+        """(number of a test set, x, y in per cent) of the names at the curves' ends, none upon another.
 
         Without any where a name is too long.
         """
         lines = {number: line for number in range(len(self.sets)) if (line := self.line(number))}
         if max(map(len, self.sets)) > CHARACTERS:
             return []
-        placed: list[tuple[int, float]] = []
+        placed: list[tuple[int, float, float]] = []
         for number in sorted(lines, key=lambda number: lines[number][-1].y or 0.0):
-            height = lines[number][-1].y or 0.0
-            placed.append((number, max(height, placed[-1][1] + APART) if placed else height))
+            end = lines[number][-1]
+            placed.append((number, end.x, max(end.y or 0.0, placed[-1][2] + APART if placed else 0.0)))
         return placed
 
     @property

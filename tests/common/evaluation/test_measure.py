@@ -60,11 +60,12 @@ def test_a_record_is_what_its_description_says(finished_run: Run) -> None:
     keys |= {"score", "baseline_scores"}
     for record in records:
         assert record.keys() == keys | ({"slices", "perturbed"} if record["set"] == "test" else set())
-        assert record["prediction"].keys() - {"sure"} == {"value", "confidence", "details"}
+        assert record["prediction"].keys() - {"sure", "doubt"} == {"value", "confidence", "details"}
         assert record["prediction"].get("sure", False) is False, "a sure answer does not say so"
         assert {*map(tuple, record["baselines"].values())} == {("value",)}
         assert all(
-            answer.keys() - {"sure"} == {"value", "confidence"} for answer in record.get("perturbed", {}).values()
+            answer.keys() - {"sure", "doubt"} == {"value", "confidence"}
+            for answer in record.get("perturbed", {}).values()
         )
     json.dumps(records, allow_nan=False)
 

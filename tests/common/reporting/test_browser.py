@@ -222,7 +222,7 @@ def test_the_curve_is_drawn_and_a_page_without_a_script_has_it_in_numbers(run: R
     ]
     assert found.thresholds[-1].points[0].score == "too few" and len(found.line(0)) == 4
     assert [point.x for point in found.line(0)] == [40.0, 80.0, 90.0, 100.0]
-    heights = [height for _, height in found.names]
+    heights = [height for _, _, height in found.names]
     assert len(heights) == 3 and all(above - below >= 8 for below, above in itertools.pairwise(heights))
     page = render_report(run)
     [drawn] = re.findall(r'<div class="two coverage".*?</figure>', page, re.DOTALL)
