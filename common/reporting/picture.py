@@ -65,7 +65,7 @@ def draw(
     import matplotlib
     from matplotlib.figure import Figure
 
-    settings: dict[str, Any] = {
+    settings: Any = {
         **{"font.family": ["DejaVu Sans", *_installed(MORE_LETTERS)], "text.parse_math": False, "text.usetex": False},
         **{"svg.fonttype": "path", "svg.hashsalt": "picture", "path.sketch": None, "text.antialiased": True},
     }

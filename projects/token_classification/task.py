@@ -34,7 +34,9 @@ class TokenClassification(Task):
 
     title = "Token classification"
     question = "Where are the names in this text?"
-    for_whom = "For everybody who searches texts for names and wants to check what was found instead of reading everything."
+    for_whom = (
+        "For everybody who searches texts for names and wants to check what was found instead of reading everything."
+    )
     intended_use = "Marking names like those of the training texts, with a person looking at what it is not sure of."
     pipeline_tag = "token-classification"
     pipeline_options = ', aggregation_strategy="first"'
