@@ -108,7 +108,7 @@ def test_the_named_endpoint_answers_over_http(served_images: gr.Blocks, demo: Im
     client = Client(served_images.local_url, verbose=False)
     answer = client.predict(handle_file(str(tmp_path / "one.png")), api_name="/predict")
     assert answer["label"] == demo.predictor.predict([tmp_path / "one.png"])[0].value
-    assert set(answer) == {"label", "confidence", "sure", "probabilities", "baseline", "milliseconds"}
+    assert set(answer) == {"label", "confidence", "sure", "doubt", "probabilities", "baseline", "milliseconds"}
     assert set(client.view_api(return_format="dict")["named_endpoints"]) == {
         "/predict",
         "/explain",

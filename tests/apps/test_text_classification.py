@@ -75,7 +75,7 @@ def test_the_named_endpoint_answers_over_http(served: gr.Blocks, demo: TextDemo)
     client = Client(served.local_url, verbose=False)
     answer = client.predict("the soup and bread today", api_name="/predict")
     assert answer["label"] == demo.predictor.predict(["the soup and bread today"])[0].value
-    assert set(answer) == {"label", "confidence", "sure", "probabilities", "baseline", "milliseconds"}
+    assert set(answer) == {"label", "confidence", "sure", "doubt", "probabilities", "baseline", "milliseconds"}
     names = set(client.view_api(return_format="dict")["named_endpoints"])
     assert names == {"/predict", "/explain", "/correct", "/answer_file"}
 
