@@ -145,7 +145,7 @@ def test_each_projects_starter_runs_and_all_that_its_readme_names_follows(projec
     assert all(titles["short"] in printed for titles in results["baseline_titles"].values())
     answer = run("-m", "common.cli", "predict", *shlex.split(example))
     assert answer.strip() and ("labels" not in settings or any(label in answer for label in settings["labels"]))
-    assert f"runs/{project}/starter" in run("-m", "common.cli", "list")
+    assert re.search(rf"^{project} .*\n  starter  ", run("-m", "common.cli", "list"), re.MULTILINE)
     blocks = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
     demo = subprocess.Popen(
