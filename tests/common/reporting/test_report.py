@@ -86,7 +86,7 @@ def test_a_section_has_a_template_of_its_project(pages: dict[str, Run]) -> None:
     page = text_of(pages["spans"].report.read_text(encoding="utf-8"))
     assert "Types of spans API: 50.0 % (48.5 to 51.5)" in page
     assert "start: 4, end: 9, label: API (nothing)" in page, "reference and answer of an error"
-    assert "57.0 % (55.5 to 58.5)" in page, "the score of what it is sure of"
+    assert "of its answers are sure; on those its F1 is 57.0 % (55.5 to 58.5)" in page
     assert "Below a confidence" not in page, "it has no threshold"
 
 
