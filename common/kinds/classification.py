@@ -24,7 +24,7 @@ from common.metrics.intervals import Bootstrap
 from common.models import regression
 from common.models.heads import new_head, start_head
 from common.models.neighbours import DIGITS, ROWS, Neighbours, farthest, inputs_of, last_layer, write_shown
-from common.models.weights import load_model
+from common.models.weights import head_prefixes, load_model
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
 CONFUSED = 20
@@ -117,11 +117,7 @@ class Classification(Task):
         return getattr(transformers, self.auto_class)
 
     def head(self, model: nn.Module) -> tuple[str, ...]:
-        base = str(model.base_model_prefix)  # transformers' name of the module that was pretrained
-        parameters = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
-        if base not in parameters:  # CLIP and its like call the picture's half otherwise than the whole
-            base = max(parameters, key=lambda name: parameters[name])
-        return tuple(f"{name}." for name in parameters if name != base)
+        return head_prefixes(model)
 
     # Learning and answering
 

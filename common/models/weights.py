@@ -67,3 +67,12 @@ def described(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def head_prefixes(model: "nn.Module") -> tuple[str, ...]:
+    """Prefixes of the parameters of a transformers model that lie outside of its pretrained part."""
+    base = str(model.base_model_prefix)  # transformers' name of the module that was pretrained
+    parameters = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
+    if base not in parameters:  # CLIP and its like call the picture's half otherwise than the whole
+        base = max(parameters, key=lambda name: parameters[name])
+    return tuple(f"{name}." for name in parameters if name != base)

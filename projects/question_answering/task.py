@@ -16,7 +16,7 @@ from common.data.findings import Finding, row_names
 from common.data.splits import Data
 from common.metrics import answers, calibration
 from common.models.tokenizer import load_tokenizer
-from common.models.weights import load_model
+from common.models.weights import head_prefixes, load_model
 from common.system.errors import UserError
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
@@ -234,7 +234,7 @@ class QuestionAnswering(Task):
         self.tokenizer.save_pretrained(folder)
 
     def head(self, model: nn.Module) -> tuple[str, ...]:
-        return tuple(f"{name}." for name, _ in model.named_children() if name != model.base_model_prefix)
+        return head_prefixes(model)
 
     # Learning and answering
 
