@@ -107,11 +107,12 @@ class ImageDemo(ClassifierDemo):
 
     def more_ways_to_ask(self) -> None:
         ground, in_grey = self._paper()
-        with gr.Accordion("Draw one", open=in_grey):
+        with gr.Accordion("Draw one here", open=in_grey, elem_classes="drawing"):
             drawing.pad(ground)
             self.draw, self.drawing = gr.Button("Ask about the drawing"), gr.Textbox(visible=False)
 
     def listen(self, boxes: list[Any], answered: list[Any]) -> None:
+        gr.on(None, None, js=drawing.FOLD, api_visibility="private")  # when the page is there
         drawn = self.draw.click(self.drawn, self.drawing, boxes, js=drawing.READ, api_visibility="private")
         drawn.success(self.ask, boxes, answered, preprocess=False, scroll_to_output=True, api_visibility="private")
 
@@ -132,7 +133,7 @@ class ImageDemo(ClassifierDemo):
 
     async def because(self, question: Path) -> str:
         light, words = await self.light(question)
-        alt = "The picture, bright where the model looked"
+        alt = "The picture, orange where the model looked"
         return f'<img class="light" src="{as_data_uri(light)}" alt="{alt}">{words}'
 
     async def light(self, picture: Path) -> tuple[Image.Image, str]:
@@ -183,7 +184,7 @@ class ImageDemo(ClassifierDemo):
             f"{UPLOAD // 1_000_000} MB in all; the answers come as a CSV."
         )
         files = gr.UploadButton(
-            "Choose pictures, and answer them",
+            "Choose pictures",
             file_types=list(VISITORS_SUFFIXES),
             file_count="multiple",
             variant="primary",
@@ -213,25 +214,25 @@ def covered(picture: Image.Image, row: int, column: int) -> Image.Image:
 
 
 def lit(picture: Image.Image, shares: np.ndarray[Any, Any]) -> Image.Image:
-    """The picture, bright in proportion to the shares (rows, columns) that are above nothing."""
+    """The picture, orange in proportion to the shares (rows, columns) that are above nothing."""
     strength = np.clip(shares / max(float(shares.max()), 1e-6), 0, 1)
     scale = max(1, round(SOFT * 12 / max(picture.size)))  # the light on a small picture is as soft as on a large one
     picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.BICUBIC)
     light = Image.fromarray((255 * strength).astype(np.uint8)).resize(picture.size, Image.Resampling.BICUBIC)
     light = light.filter(ImageFilter.GaussianBlur(max(picture.size) / (2 * SOFT)))
-    tinted = Image.blend(picture, Image.new("RGB", picture.size, "#f59e0b"), 0.35)
+    tinted = Image.blend(picture, Image.new("RGB", picture.size, "#f59e0b"), 0.55)
     dark = Image.blend(picture, Image.new("RGB", picture.size, "#1f2937"), 0.6)
     return Image.composite(tinted, dark, light)
 
 
 def meaning(whole: Prediction, shares: np.ndarray[Any, Any]) -> str:
-    """What the bright places mean, in words."""
+    """What the orange places mean, in words."""
     answer = said(whole)
     if shares.max() <= 0:
         return f"<p>{answer} Covering no single place makes it less probable.</p>"
-    most = f"covering the brightest place takes {100 * shares.max():.1f} points from its probability"
+    most = f"covering the strongest place takes {100 * shares.max():.1f} points from its probability"
     against = f"; covering another adds {-100 * shares.min():.1f}" if shares.min() < -0.01 else ""
-    return f"<p>{answer} Bright is where it looked: {most}{against}.</p>"
+    return f"<p>{answer} Orange is where it looked: {most}{against}.</p>"
 
 
 build = ImageDemo.build

@@ -2,6 +2,7 @@
 
 import asyncio
 import html
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,6 +23,8 @@ PIECES = 40
 COALITIONS, FEWEST, CHARACTERS = 256, 128, 60_000
 # A piece that changes the probability by less is not marked.
 LEAST_SHARE = 0.01
+# Blanks and punctuation at the ends of a piece, which are not shaded.
+AROUND_WORDS = re.compile(r"^\W+|\W+$")
 # Pieces that the table names.
 NAMED = 8
 
@@ -94,9 +97,9 @@ def shaded(found: Explained) -> str:
     parts = []
     for piece, points in zip(found.pieces, found.points.tolist(), strict=True):
         look, weight = "supports" if points > 0 else "opposes", abs(points) / most
-        word, blanks = html.escape(piece.rstrip()), html.escape(piece[len(piece.rstrip()) :])
+        before, word, after = map(html.escape, piece.partition(AROUND_WORDS.sub("", piece) or piece.strip()))
         mark = f'<mark class="{look}" style="--weight: {weight:.2f}" title="{100 * points:+.1f} points">{word}</mark>'
-        parts.append((mark if points else word) + blanks)
+        parts.append(before + (mark if points else word) + after)
     return "".join(parts)
 
 
@@ -106,8 +109,12 @@ def legend(found: Explained) -> str:
         return "<p>No single word makes a clear difference.</p>"
     answer = html.escape(found.answer.value)
     looks = {"supports": f"speaks for {answer}", "opposes": "speaks against it"}
-    shades = (f'<mark class="{look}" style="--weight: .7">{said}</mark>' for look, said in looks.items())
-    return f'<p class="quiet legend-of-shades">{" ".join(shades)}</p>'
+    shades = (
+        f'{said}: <mark class="{look}" style="--weight: .15">little</mark>&nbsp; '
+        f'<mark class="{look}" style="--weight: 1">most</mark>'
+        for look, said in looks.items()
+    )
+    return f'<p class="quiet legend-of-shades">{"; ".join(shades)}</p>'
 
 
 def points_table(found: Explained) -> str:

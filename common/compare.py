@@ -20,7 +20,7 @@ from common.metrics.intervals import Bootstrap
 from common.predictor import load_task
 from common.reporting import wording
 from common.reporting.markdown import inline
-from common.run import Run
+from common.run import Run, understood
 from common.system.errors import UserError
 from common.system.files import read_json
 from common.system.progress import bar, console, duration, say, say_pairs, say_table, table_width
@@ -77,7 +77,11 @@ def compare(folders: Sequence[Path]) -> list[Block]:
 
     Raises UserError where there are fewer than two, one is not finished, or their metrics are not the same.
     """
-    sides = _sides(folders)
+    with understood(*folders):
+        return _compared(_sides(folders))
+
+
+def _compared(sides: list[Side]) -> list[Block]:
     kind = wording.primary(sides[0].results)
     names = dict.fromkeys(name for side in sides for name in wording.parts(side.results))
     with bar("comparing"):

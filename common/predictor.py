@@ -9,7 +9,7 @@ from torch import nn
 from common import inference
 from common.config import load as load_config
 from common.data.features import Features, by_row, in_memory
-from common.run import Run, weights_sha256
+from common.run import Run, understood, weights_sha256
 from common.system.errors import UserError
 from common.system.files import read_json, write_json
 from common.system.hardware import choose_precision, default_device
@@ -47,7 +47,9 @@ class Predictor:
         """
         folder = Path(run)
         task = load_task(folder, task)
-        if read_json(Run(folder).manifest)["model"]["weights_sha256"] != weights_sha256(Run(folder)):
+        with understood(folder):
+            named = read_json(Run(folder).manifest)["model"]["weights_sha256"]
+        if named != weights_sha256(Run(folder)):
             problem = f"the weights of {folder} are not those that its manifest.json names"
             raise UserError(f"{problem}: get the run's files again, or train it anew.")
         model = Run(folder).model

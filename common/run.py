@@ -295,6 +295,21 @@ def check_vouched(run: Run) -> list[Path]:
     return list(files.values())
 
 
+@contextlib.contextmanager
+def understood(*folders: Path) -> Iterator[None]:
+    """Read what the files of these runs hold.
+
+    Raises UserError where that lacks what is read, or is something else: another version of the kit wrote it, or
+    somebody forged it.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        which = f"{'one of ' * (len(folders) > 1)}{', '.join(map(str, folders))}"
+        reason = f"{which} comes from another version of the kit ({type(error).__name__}: {str(error)[:200]})"
+        raise UserError(f"{reason}: `kit evaluate {folders[-1]}` measures it again.") from error
+
+
 def project_of(results: dict[str, Any]) -> str:
     """The project that results say they are of.  Raises UserError where that is no name of a folder."""
     project = results.get("project")

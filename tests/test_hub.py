@@ -70,11 +70,28 @@ def asked(count: int) -> bytes:
     return parquet(columns, Features({"query": Value("string"), "answer": Value("string")}))
 
 
+def answered(count: int, seed: int) -> bytes:
+    """Questions as SQuAD 2.0 has them, for the first word of a sentence; every third one has no answer."""
+    contexts = [row["text"] for row in sentences(count, seed)]
+    firsts = [context.split()[0] if index % 3 else None for index, context in enumerate(contexts)]
+    columns = {
+        "id": [str(index) for index in range(count)],
+        "title": [f"article {seed}, {index // 2}" for index in range(count)],
+        "context": contexts,
+        "question": [f"What begins sentence {index}?" for index in range(count)],
+        "answers": [{"text": [word] if word else [], "answer_start": [0] if word else []} for word in firsts],
+    }
+    texts = {name: Value("string") for name in ("id", "title", "context", "question")}
+    answers = {"text": List(Value("string")), "answer_start": List(Value("int32"))}
+    return parquet(columns, Features({**texts, "answers": answers}))
+
+
 @pytest.fixture(scope="module")
 def hub(tiny_model: Path, tiny_image_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     server = Hub()
     drawn = tmp_path_factory.mktemp("drawn")
-    for name in (MODEL, "sentence-transformers/all-MiniLM-L6-v2", "distilbert/distilbert-base-cased"):
+    distilbert = [f"distilbert/distilbert-base-{case}" for case in ("cased", "uncased")]
+    for name in (MODEL, "sentence-transformers/all-MiniLM-L6-v2", "intfloat/e5-small-v2", *distilbert):
         server.add("model", name, tiny_model)
     server.add("model", "google/vit-base-patch16-224", tiny_image_model)
     splits = {"data/train-00000-of-00002.parquet": texts(120), "data/train-00001-of-00002.parquet": texts(60, 5)}
@@ -84,8 +101,9 @@ def hub(tiny_model: Path, tiny_image_model: Path, tmp_path_factory: pytest.TempP
     server.add("dataset", "AI-Lab-Makerere/beans", beans)
     conll = {f"data/{split}.parquet": tagged(count, count) for split, count in (("train", 90), ("validation", 30))}
     server.add("dataset", "tomaarsen/conllpp", {**conll, "data/test.parquet": tagged(40, 40)})
-    server.add("model", "intfloat/e5-small-v2", tiny_model)
     server.add("dataset", "sentence-transformers/natural-questions", {"data/train.parquet": asked(150)})
+    squad = {f"data/{split}.parquet": answered(count, seed=count) for split, count in (("train", 150), ("validation", 60))}
+    server.add("dataset", "rajpurkar/squad_v2", squad)
     yield server
     server.close()
 

@@ -21,8 +21,8 @@ BaselineAnswer: TypeAlias = tuple[str, Prediction]
 PREVIEW = 10
 # Characters of a cell that are shown, and of an answer among others in a sentence.
 CELL, SAID = 200, 160
-# An example of the test set that the model answers wrongly.
-WRONG = "known failure"
+# Examples of the test set that the model answers rightly, and wrongly.
+RIGHT, WRONG = "right", "known failure"
 
 EMPTY = '<div class="report answer"><p class="quiet">The answer comes here.</p></div>'
 
@@ -61,9 +61,12 @@ def truth(example: dict[str, Any], says: Any, sure: bool) -> str:
         verb = "says" if sure else "leans towards"
         look, sentence = "wrong", f"Known failure: it {verb} {ours}; the test set says {theirs}."
     elif ours == theirs:
-        look, sentence = "right", f"Right: the test set says {theirs}, too."
+        look = "right" if sure else ""
+        right = "Right" if sure else "What it leans towards is right, but it does not count on it"
+        sentence = f"{right}: the test set says {theirs}, too."
     else:  # by a measure that takes more than one answer
-        look, sentence = "right", f"Counted as right: it says {ours}; the test set says {theirs}."
+        look = "right" if sure else ""
+        sentence = f"Its measure counts this as right, too: it says {ours}; the test set says {theirs}."
     return f'<p class="report truth {look}">{sentence}</p>'
 
 

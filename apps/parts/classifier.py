@@ -30,11 +30,15 @@ class ClassifierDemo(Demo):
         assert isinstance(predictor.task, Classification)
         self.task = predictor.task
         self.labels = predictor.task.labels
-        self.nearest = NearestRows(self.run)
+        self.nearest = NearestRows(self.run, len(self.task.neighbours or ()))
 
     def said_html(self, question: Any, prediction: Prediction) -> str:
-        threshold = self.task.settings.get("threshold")
-        return super().said_html(question, prediction) + bars(self.task.probabilities(prediction), threshold)
+        said, probabilities = super().said_html(question, prediction), self.task.probabilities(prediction)
+        if not prediction.doubt:
+            return said + bars(probabilities, self.task.settings.get("threshold"))
+        highest = probability(max(probabilities.values()))
+        doubt = html.escape(prediction.doubt)
+        return f'{said}{bars(probabilities, None)}<p class="quiet">Its {highest} does not count: this is {doubt}.</p>'
 
     def notes_html(self, question: Any, prediction: Prediction) -> list[str]:
         return [*super().notes_html(question, prediction), self.nearest.as_html(prediction)]

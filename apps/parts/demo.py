@@ -30,11 +30,16 @@ from common.system.files import read_json
 from common.task.contract import Baseline, Prediction
 
 # Characters of an example on its button.
-EXAMPLE = 120
+EXAMPLE = 64
 # On a phone the answer may be below what is seen.
 IN_SIGHT = "() => document.querySelector('.answer').scrollIntoView({block: 'nearest'})"
-# Tables that do not fit scroll, by keyboard, too.
-SCROLLED = "() => setTimeout(() => document.querySelectorAll('.prose table').forEach(table => table.tabIndex = 0), 200)"
+# Tables that do not fit scroll, by keyboard, too; on a phone each cell stands beside the name of its column.
+TABLES = """() => setTimeout(() => document.querySelectorAll('.prose table').forEach(table => {
+  table.tabIndex = 0;
+  const names = [...table.querySelectorAll('th')].map(head => head.textContent);
+  table.querySelectorAll('tbody tr').forEach(row =>
+    [...row.cells].forEach((cell, column) => { cell.dataset.name = names[column]; }));
+}), 200)"""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,8 @@ class Demo(ABC):
                 title = baseline_title(results, results["comparison"]["against"])
                 self.baseline = (title, predictor.task.load_baseline(self.run.baseline))
             self.corrections = Corrections(self.run.corrections, self.column(self.reference))
-            self.examples = [row for row in results["examples_to_try"] if self.example_input(row) is not None]
+            shown = [row for row in results["examples_to_try"] if self.example_input(row) is not None]
+            self.examples = self._named_by_answer(shown)
 
     @classmethod
     def build(cls, predictor: Predictor, corrections: bool = False) -> gr.Blocks:
@@ -110,7 +116,7 @@ class Demo(ABC):
         return example["input"]
 
     def example_label(self, example: dict[str, Any]) -> str:
-        """What its button says."""
+        """What its button says: the kind of example that it is, and how it begins."""
         return f"{example['kind'].capitalize()}: {answers.cut(shown(example['input']), EXAMPLE)}"
 
     def example_icon(self, example: dict[str, Any]) -> str | None:
@@ -246,7 +252,8 @@ class Demo(ABC):
 
     def first_example(self) -> tuple[Any, ...]:
         """The same for the example that the page opens with: the first one in which there is something to find."""
-        example = next((row for row in self.examples if row["reference"]), self.examples[0])
+        right = [row for row in self.examples if row["kind"] == answers.RIGHT] or self.examples
+        example = next((row for row in right if row["reference"]), right[0])
         question = Question(self.example_input(example), with_baseline=True)
         self._answers([question])  # the first answer of a model takes longer
         started = time.perf_counter()
@@ -265,9 +272,9 @@ class Demo(ABC):
     async def correct(self, *given: Any) -> str:
         """Keep an input, what the model says, and the right answer for the next training."""
         question = await self.checked(self.as_input(given[:-1]))
-        right = self.checked_reference(given[-1], question)
         if not self.corrections:
             raise UserError("Corrections cannot be kept here: this model has no run.")
+        right = await asyncio.to_thread(self.checked_reference, given[-1], question)  # it may look through much
         prediction = await self.prediction(question)
         row = self.kept(question), right, prediction.value, visitors.visitor()
         if not await asyncio.to_thread(self.corrections.add, *row):
@@ -305,7 +312,7 @@ class Demo(ABC):
                     self.many_tab()
                 with gr.Tab("About") as about:
                     gr.Markdown(evidence.card(self.run))
-                    about.select(None, js=SCROLLED)
+                    about.select(None, js=TABLES)
             many.visible = bool(many.children)
             self._named_endpoint()
             blocks.link = evidence.link(self.run, self.results, self.predictor.task)
@@ -328,15 +335,26 @@ class Demo(ABC):
                     self._corrections(boxes)
         answered = [reply, because]
         asked = [ask.click, *(box.submit for box in boxes if hasattr(box, "submit"))]
-        gr.on(asked, self.ask, boxes, answered, preprocess=self.preprocess, api_visibility="private")
+        look: dict[str, Any] = {"api_visibility": "private", "show_progress_on": reply}
+        gr.on(asked, self.ask, boxes, answered, preprocess=self.preprocess, **look)
         self.listen(boxes, answered)
         for button, example in buttons:
             show = functools.partial(self.show_example, example)
-            clicked = button.click(show, None, [*boxes, *answered], api_visibility="private", show_progress_on=reply)
+            clicked = button.click(show, None, [*boxes, *answered], **look)
             clicked.success(None, js=IN_SIGHT)
         if buttons:
             for component, value in zip([*boxes, *answered], self.first_example(), strict=True):
                 begin_with(component, value)
+
+    def _named_by_answer(self, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The examples, those with more to learn from first; what the model doubts now is named after the doubt."""
+        found = self.predictor.predict([self.example_input(example) for example in examples]) if examples else []
+        kinds = [
+            prediction.doubt if prediction.doubt and example["kind"] != answers.WRONG else example["kind"]
+            for example, prediction in zip(examples, found, strict=True)
+        ]
+        named = [{**example, "kind": kind} for example, kind in zip(examples, kinds, strict=True)]
+        return sorted(named, key=lambda example: (example["kind"] == answers.RIGHT, example["kind"] != answers.WRONG))
 
     def _example_buttons(self) -> list[tuple[gr.Button, dict[str, Any]]]:
         """(button, its example): a click answers, and says the truth."""

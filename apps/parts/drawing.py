@@ -21,7 +21,7 @@ PREFIX = "data:image/png;base64,"
 
 CSS = """
 .pad { display: flex; flex-direction: column; align-items: flex-start; gap: .6rem; }
-.pad canvas { width: min(280px, 100%); border: 1px solid var(--border-color-primary); border-radius: 8px;
+.pad canvas { width: min(280px, 100%); border: 1px solid var(--body-text-color-subdued); border-radius: 8px;
   touch-action: none; cursor: crosshair; }
 .pad button { font: inherit; color: var(--body-text-color); background: var(--button-secondary-background-fill);
   border: 1px solid var(--border-color-primary); border-radius: 8px; padding: .35rem 1rem; cursor: pointer; }
@@ -48,6 +48,8 @@ Object.assign(pen, {lineWidth: Number(canvas.dataset.stroke), lineCap: 'round', 
   strokeStyle: canvas.dataset.ink});
 clear();
 """
+# On a phone an open pad would stand before the answer, and draw where a finger means to scroll.
+FOLD = "() => { if (window.innerWidth < 640) document.querySelector('.drawing button.open')?.click(); }"
 # In the browser, in place of the event's input.
 READ = "() => [document.querySelector('.pad canvas').toDataURL('image/png')]"
 

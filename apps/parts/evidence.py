@@ -7,6 +7,7 @@ from typing import Any
 from apps.parts.link import Link
 from common.reporting import report
 from common.reporting.figures import data_uri
+from common.reporting.markdown import is_address
 from common.reporting.wording import (
     Results,
     achieves,
@@ -20,13 +21,13 @@ from common.reporting.wording import (
     verdict,
 )
 from common.run import Run
+from common.system.errors import UserError
 from common.task.contract import Task
 
 # In the browser, when the evidence is there.
 SCRIPT = (report.TEMPLATES / report.SCRIPT).read_text(encoding="utf-8")
 # A picture in Markdown, and what address it has.
-PICTURE = re.compile(r"!\[([^\]\n]*)\]\(([^)\s]*)\)")
-ADDRESSES = ("https://", "http://", "mailto:")
+PICTURE = re.compile(r"!\[([^\[\]\n]*)\]\(([^()\s]*)\)")
 
 
 def title(results: Results | None, task: Task) -> str:
@@ -60,7 +61,7 @@ def _about(results: Results) -> list[str]:
     names += [
         f'<a href="{escaped(address)}" target="_blank" rel="noopener">{escaped(name)}</a>'
         for name, address in links.items()
-        if address.startswith(ADDRESSES)
+        if is_address(address)
     ]
     lines = [escaped(words.get("for_whom", "")), " · ".join(names)]
     return [f'<p class="byline">{line}</p>' for line in lines if line]
@@ -98,10 +99,13 @@ def card(run: Run | None) -> str:
         return "This model has no card: it has no run."
 
     def inside(match: re.Match[str]) -> str:
-        file = (run.folder / match[2]).resolve()
-        if file == run.picture.resolve():
+        if match[2] == run.picture.name:
             return ""  # it says what the header says
-        if not file.is_file() or not file.is_relative_to(run.folder.resolve()):
+        try:
+            file = run.inside(match[2])
+            if not file.is_file():
+                return match[1]
+        except (UserError, OSError, ValueError):  # outside of the run, or no name of a file
             return match[1]
         return f"![{match[1]}]({data_uri(file)})"
 

@@ -201,7 +201,9 @@ class Gate:
                 self.logins.note(address, right=message["status"] < 400)
             await send(message)
 
-        await self.inner(scope, receive, noted)
+        # Many guesses at once would all be looked at before the first of them is known to be wrong.
+        with counted(self.logins.trying, address, 1, "Somebody logs in from your address just now: try again."):
+            await self.inner(scope, receive, noted)
 
     def bound(self, send: Any) -> Any:
         """The answer with the headers that bind a browser; whoever does not take it in time is dropped."""

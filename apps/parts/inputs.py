@@ -68,6 +68,8 @@ UNSEEN = (
 STARTS_FORMULA = re.compile(rf"[{UNSEEN}]*[{SIGNS}]|[\t\r\n]")
 BEFORE_SIGN = re.compile(rf"(?<![{UNSEEN};])[{UNSEEN};]+(?=[{SIGNS}])")  # whole runs alone: linear in the cell's length
 SEPARATORS = ";\t\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+# Characters that no file can hold, or no program shows: NUL, and halves of pairs.
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
 NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -81,7 +83,7 @@ def checked_text(value: Any, limits: Limits = LIMITS) -> str:
         raise UserError(
             f"The text has {len(value):,} characters, and {limits.characters:,} are read at most: shorten it."
         )
-    if "\0" in value or re.search(r"[\ud800-\udfff]", value):
+    if NO_TEXT.search(value):
         raise UserError("The text holds characters that are no text (such as NUL): remove them.")
     return value
 

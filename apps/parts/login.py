@@ -59,6 +59,7 @@ class Logins:
     """The wrong logins of each address: after some, each further one doubles the time until the next is looked at."""
 
     def __init__(self) -> None:
+        self.trying: collections.Counter[str] = collections.Counter()
         self.wrong: collections.OrderedDict[str, tuple[int, float]] = collections.OrderedDict()
 
     def wait(self, address: str) -> float:

@@ -55,6 +55,9 @@ CSS = """
 .truth.wrong { border-color: var(--bad); background: var(--bad-ground); color: var(--bad); }
 .truth b { color: inherit; }
 
+/* A sentence says what was wrong: nothing has to stand over the answer that is still there. */
+[data-testid="status-tracker"]:has(> .error) { display: none !important; }
+
 /* Why: the input, shaded. */
 .why { font-size: 1.02rem; line-height: 1.5; }
 .why .shaded { line-height: 2; white-space: pre-wrap; overflow-wrap: anywhere; margin: .3rem 0; }
@@ -81,7 +84,7 @@ CSS = """
 .examples.pictures button { flex: 1 1 9rem; }
 .why-button { align-self: flex-start; width: auto; flex: none; padding: .4rem .9rem; }
 button[role="tab"] { min-height: 2.5rem; }
-button[role="tab"].selected { color: var(--primary-700); }
+button[role="tab"].selected { color: var(--primary-700); box-shadow: inset 0 -2px currentcolor !important; }
 .dark button[role="tab"].selected { color: var(--primary-300); }
 .picture img { width: 100% !important; height: 100% !important; object-fit: contain; }
 .dark :is(img.lesson, #plane img) { filter: invert(.93) hue-rotate(180deg); }
@@ -92,13 +95,21 @@ button[role="tab"].selected { color: var(--primary-700); }
 .prose :is(th, td) { overflow-wrap: normal; word-break: normal; border: 0 !important;
   border-bottom: 1px solid var(--border-color-primary) !important; }
 footer a, footer button { text-decoration: underline; }
-footer .divider { display: none; }
+footer :is(.divider, img) { display: none; }
 @media (max-width: 44rem) {
   .gradio-container main { padding-left: .8rem !important; padding-right: .8rem !important; }
   .tab-container button { padding: 0 .6rem !important; }
-  .examples { flex-direction: row !important; flex-wrap: nowrap !important; overflow-x: auto; padding-bottom: .4rem; }
-  .examples button { flex: 0 0 min(75%, 16rem) !important; }
-  .examples.pictures button { flex-basis: 9.5rem !important; }
+  .prose :is(thead, td:empty) { display: none !important; }
+  .prose :is(table, tbody, tr) { display: block; }
+  .prose table tr { padding: .5rem 0; border-bottom: 1px solid var(--border-color-primary) !important; }
+  .prose table td { display: block; border: 0 !important; padding: 0 !important; text-align: left !important; }
+  .prose td:first-child { font-weight: 600; }
+  .prose td:not(:first-child)::before { content: attr(data-name) ": "; color: var(--body-text-color-subdued); }
+}
+@media (pointer: coarse) {
+  .report :is(.byline a, summary), footer :is(a, button), :is(.examples button, .why-button, .pad button) {
+    min-height: 44px; }
+  .report .byline a, footer a { display: inline-flex; align-items: center; }
 }
 """
 

@@ -5,6 +5,7 @@ import html
 from common.models.neighbours import read_shown
 from common.reporting.wording import excerpt
 from common.run import Run
+from common.system.errors import UserError
 from common.task.contract import Prediction
 
 # Characters of a row that are shown.
@@ -13,10 +14,16 @@ PICTURE = "data:image/jpeg;base64,"
 
 
 class NearestRows:
-    """What a demo shows below an answer, where the run's folder holds the rows; a published one does not."""
+    """What a demo shows below an answer, where the run's folder holds the rows; a published one does not.
 
-    def __init__(self, run: Run | None):
+    Raises UserError where these are not as many as the model `remembered`.
+    """
+
+    def __init__(self, run: Run | None, remembered: int):
         self.rows = read_shown(run.nearest_rows) if run else []
+        if run and self.rows and len(self.rows) != remembered:
+            many = f"{len(self.rows):,} rows, and the model remembered {remembered:,}"
+            raise UserError(f"{run.nearest_rows} holds {many}: get the run's files again.")
 
     def as_html(self, prediction: Prediction) -> str:
         """The rows nearest to the question, each once, with their references."""

@@ -43,7 +43,7 @@ from apps.parts.link import ICON, ICON_ADDRESS, PICTURE_ADDRESS, Link, OwnTags, 
 from apps.parts.look import CSS, CSS_FILES, theme
 from apps.parts.uploads import SWEEP, FilesOnly
 from common.predictor import Predictor
-from common.run import latest
+from common.run import latest, understood
 from common.system.errors import Interrupted, UserError, exit_with_sentence
 
 logger = logging.getLogger("apps")
@@ -177,7 +177,13 @@ def launch(blocks: gr.Blocks, prevent_thread_lock: bool = False, **options: Any)
 def show(build: Callable[..., gr.Blocks], run: Path, arguments: argparse.Namespace) -> None:
     """Serve a run's demo until Ctrl-C.  Raises what `serve` does."""
     corrections = arguments.corrections or not others_come_in(arguments)
-    serve(lambda: build(Predictor.load(run), corrections=corrections), arguments, f"run {run}")
+
+    def built() -> gr.Blocks:
+        predictor = Predictor.load(run)
+        with understood(run):
+            return build(predictor, corrections=corrections)
+
+    serve(built, arguments, f"run {run}")
 
 
 def others_come_in(arguments: argparse.Namespace) -> bool:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from apps.parts.demo import Demo
 from apps.parts.guard import guarded
-from apps.parts.inputs import LIMITS, checked_file, checked_text
+from apps.parts.inputs import LIMITS, NO_TEXT, checked_file, checked_text
 from common.data import tables
 from common.system.errors import UserError, nearest
 
@@ -63,7 +63,7 @@ class TextQuestions(Demo):
             "the answers come as a CSV."
         )
         column = gr.Textbox(label="Column with the texts", placeholder=self.text_column, max_length=200, max_lines=1)
-        file = gr.UploadButton("Choose a file, and answer its rows", file_types=list(KINDS), variant="primary")
+        file = gr.UploadButton("Choose a file", file_types=list(KINDS), variant="primary")
         answers = gr.DownloadButton("Download the answers", visible=False)
         table = gr.HTML()
         file.upload(self.answer_file, [file, column], [answers, table], api_name="answer_file")
@@ -138,6 +138,10 @@ def _uploaded_row(number: int, row: tables.Row, column: str) -> UploadedRow:
     """The row with its text, or with the reason why that cannot be answered."""
     cells = {name: "" if cell is None else str(cell) for name, cell in row.items()}
     for name, cell in cells.items():
+        if NO_TEXT.search(name) or (name != column and NO_TEXT.search(cell)):
+            raise UserError(
+                f"Row {number} has characters that are no text (such as NUL) in {name[:100]!r}: remove them."
+            )
         if name != column and len(cell) > LIMITS.characters:
             raise UserError(
                 f"Row {number} has {len(cell):,} characters in {name[:100]!r}, and {LIMITS.characters:,} "
@@ -148,4 +152,6 @@ def _uploaded_row(number: int, row: tables.Row, column: str) -> UploadedRow:
     except UserError as error:
         if len(cells.get(column, "")) > LIMITS.characters:
             cells[column] = f"{cells[column][: LIMITS.characters]} …"
+        if column in cells:
+            cells[column] = NO_TEXT.sub("\ufffd", cells[column])  # it stands in the file of answers
         return UploadedRow(cells, "", str(error))

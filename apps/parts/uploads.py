@@ -72,7 +72,7 @@ class Uploads:
     async def room(self, headers: Headers) -> AsyncIterator[None]:
         """Room for one upload while it arrives.  Raises Refused where it is too large, or the folder is full."""
         stated = headers.get("content-length", "")
-        if not stated.isdigit():
+        if not stated.isdigit() or "transfer-encoding" in headers:  # with both, what is stated counts for nothing
             raise Refused(411, "An upload has to say its length.")
         if int(stated) > UPLOAD:
             raise Refused(413, f"An upload has at most {UPLOAD // 1_000_000} MB in all: send fewer files.")

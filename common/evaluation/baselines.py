@@ -78,7 +78,7 @@ class FrozenEncoder(Vectors):
     """
 
     kind = "frozen_encoder"
-    title = "the same encoder, frozen, + logistic regression"
+    title = "frozen encoder + logistic regression"
     short = "frozen"
 
     def __init__(self, task: Task, model: Any, vectors_of: Callable[[nn.Module, Batch], Tensor]):

@@ -48,8 +48,11 @@ class Neighbours:
     def nearest(self, vectors: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """(b, k) cosine distances of (b, d) vectors to the nearest rows, and (b, k) their indices; the nearest first.
 
-        Of equally near rows the first comes first.
+        Of equally near rows the first comes first. Raises UserError where the rows have vectors of another model.
         """
+        if vectors.shape[1] != self.vectors.shape[1]:
+            lengths = f"{self.vectors.shape[1]} numbers, and those of the model {vectors.shape[1]}"
+            raise UserError(f"the remembered training rows have vectors of {lengths}: get the run's files again.")
         self.vectors = self.vectors.to(vectors.device)
         with torch.autocast(vectors.device.type, enabled=False):
             distances = 1 - nn.functional.normalize(vectors.float(), dim=1) @ self.vectors.T
@@ -75,9 +78,12 @@ class Neighbours:
         if not file.is_file():
             return None
         try:
-            return cls(load_file(file)["vectors"])
+            vectors = load_file(file)["vectors"]
         except (SafetensorError, KeyError) as error:
             raise UserError(f"{file} is damaged ({error}): get the run's files again.") from error
+        if vectors.ndim != 2 or not vectors.numel() or not vectors.is_floating_point() or not vectors.isfinite().all():
+            raise UserError(f"{file} holds no vectors of training rows: get the run's files again.")
+        return cls(vectors)
 
 
 def write_shown(folder: Path, rows: list[tuple[str, str]]) -> None:
@@ -87,11 +93,17 @@ def write_shown(folder: Path, rows: list[tuple[str, str]]) -> None:
 
 
 def read_shown(file: Path) -> list[tuple[str, str]]:
-    """What `write_shown` wrote; nothing where it is missing, as in what is published."""
+    """What `write_shown` wrote; nothing where it is missing, as in what is published.
+
+    Raises UserError where it is damaged.
+    """
     if not file.is_file():
         return []
-    rows = (json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line)
-    return [(row["reference"], row["input"]) for row in rows]
+    try:
+        rows = (json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line)
+        return [(str(row["reference"]), str(row["input"])) for row in rows]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise UserError(f"{file} is damaged ({error}): get the run's files again.") from error
 
 
 def farthest(distances: NDArray[Any]) -> float | None:

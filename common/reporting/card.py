@@ -8,7 +8,7 @@ from typing import Any
 from common.reporting import markdown, wording
 from common.reporting.picture import describe, question, write_picture
 from common.reporting.report import render, write_report
-from common.run import Run, published
+from common.run import Run, published, understood
 from common.system.files import write_text
 
 TEMPLATE = "card.md.j2"
@@ -27,9 +27,13 @@ AVERAGE = re.compile(r"^(macro|micro|weighted)_")
 
 
 def write_pages(run: Run, with_rows: bool = True) -> tuple[Path, Path]:
-    """Write what people look at, the report, the picture and the model card; return the files of report and card."""
-    write_picture(run)
-    return write_report(run, with_rows), write_card(run)
+    """Write what people look at, the report, the picture and the model card; return the files of report and card.
+
+    Raises UserError where the run's files lack what every page has.
+    """
+    with understood(run.folder):
+        write_picture(run)
+        return write_report(run, with_rows), write_card(run)
 
 
 def write_card(run: Run) -> Path:

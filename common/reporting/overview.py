@@ -11,7 +11,7 @@ from typing import Any
 
 from common.config import Config, load
 from common.reporting import wording
-from common.run import Run, latest
+from common.run import Run, latest, understood
 from common.system.errors import UserError
 from common.system.files import read_json
 from common.system.progress import say, say_pairs
@@ -97,8 +97,9 @@ def state(run: Run) -> State:
     measures = f"kit evaluate {shlex.quote(str(run.folder))}"
     if run.results.exists():
         try:
-            return State(f"{score(read_json(run.results))}, {_date(run)}")
-        except (UserError, KeyError, TypeError):
+            with understood(run.folder):
+                return State(f"{score(read_json(run.results))}, {_date(run)}")
+        except UserError:
             return State("its results are damaged", measures)
     if run.is_taken():
         return State(f"is being trained{_after(run, _logged(run).get('step'))}")

@@ -14,7 +14,7 @@ from common.reporting import figures, markdown, wording
 from common.reporting.browser import browser
 from common.reporting.coverage import coverage
 from common.reporting.tiles import tiles
-from common.run import REPOSITORY, Run, project_of, published
+from common.run import REPOSITORY, Run, project_of, published, understood
 from common.system.errors import UserError
 from common.system.files import read_json, write_json, write_text
 from common.system.progress import say
@@ -82,7 +82,8 @@ def render_report(run: Run, absent: list[str] | None = None, with_rows: bool = T
 
 def evidence(run: Run) -> str:
     """The report without the page around it, for a demo's visitors."""
-    return _page("evidence.html.j2", run, *published(run))
+    with understood(run.folder):
+        return _page("evidence.html.j2", run, *published(run))
 
 
 def _page(

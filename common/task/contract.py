@@ -91,7 +91,7 @@ class Baseline(ABC):
     Saved as JSON and safetensors: nothing that is loaded can run code.
     """
 
-    title: str  # in sentences: "words (TF-IDF) + logistic regression"
+    title: str  # in sentences: "TF-IDF + logistic regression"
     short: str  # in the head of a column: "words"
 
     @abstractmethod

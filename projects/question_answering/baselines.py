@@ -149,7 +149,7 @@ def _below(lines: list[str], place: int) -> str:
 class FrozenSpans(Baseline):
     """A linear layer on the pretrained encoder's vectors of the tokens, read off as the model's logits are."""
 
-    title, short = "the same encoder, frozen, + a linear layer for start and end", "frozen"
+    title, short = "frozen encoder + a linear layer for start and end", "frozen"
 
     def __init__(self, task: Task, model: "LinearSpans", threshold: float | None):
         self.task, self.threshold = task, threshold

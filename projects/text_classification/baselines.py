@@ -17,7 +17,7 @@ class Words(Vectors):
     """Words and pairs of words, weighted by rarity (TF-IDF)."""
 
     kind = "words"
-    title = "words (TF-IDF) + logistic regression"
+    title = "TF-IDF + logistic regression"
     short = "words"
 
     def __init__(self, vocabulary: dict[str, int] | None = None, most: int = MOST):

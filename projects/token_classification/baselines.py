@@ -127,7 +127,7 @@ class UsualTags(Baseline):
 class Shapes(Baseline):
     """Logistic regression on each word's letters, ends and shape (`Xx_x`), and on those of two words to either side."""
 
-    title, short = "words, their ends and shapes + logistic regression", "shapes"
+    title, short = "logistic regression on words, their ends and shapes", "shapes"
 
     def __init__(self, types: list[str], weight: Any, bias: Any):
         self.types, self.weight, self.bias = types, weight, bias
@@ -200,7 +200,7 @@ def _shape(word: str) -> str:
 class FrozenTokens(Baseline):
     """Logistic regression on the pretrained encoder's vector of each word, decoded as the model's tags are."""
 
-    title, short = "the same encoder, frozen, + logistic regression", "frozen"
+    title, short = "frozen encoder + logistic regression", "frozen"
 
     def __init__(self, task: Task, types: list[str], encoder: Any, weight: Any, bias: Any):
         self.task, self.types, self.encoder, self.weight, self.bias = task, types, encoder, weight, bias

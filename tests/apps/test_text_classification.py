@@ -288,7 +288,7 @@ def test_examples_are_answered_as_they_were_measured(demo: TextDemo) -> None:
         text, answer, because = asyncio.run(demo.show_example(example))
         assert (text, because) == (example["input"], "")
         known = f"it says <b>{example['prediction']}</b>; the test set says <b>{example['reference']}</b>"
-        right = f"Right: the test set says <b>{example['reference']}</b>, too."
+        right = f"the test set says <b>{example['reference']}</b>, too."
         unsure = known.replace("says", "leans towards", 1)
         assert (known in answer or unsure in answer) if example["kind"] == WRONG else right in answer
 

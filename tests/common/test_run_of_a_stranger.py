@@ -177,6 +177,26 @@ def test_results_of_no_project_fill_no_template(run: Run, project: object) -> No
         project_of({})
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [{"portfolio": []}, {"metric_kinds": 7}, {"metrics": "x"}],
+    ids=lambda forged: next(iter(forged)),
+)
+@pytest.mark.parametrize("use", [tab, report])
+def test_results_that_lack_what_every_page_has_are_said_in_a_sentence(
+    run: Run, forged: dict[str, object], use: Callable[[Run], None]
+) -> None:
+    write_json(run.results, {**read_json(run.results), **forged})
+    with pytest.raises(UserError, match=r"run comes from another version of the kit \(.*`kit evaluate"):
+        use(run)
+
+
+def test_a_manifest_without_a_model_is_said_in_a_sentence(run: Run) -> None:
+    run.manifest.write_text("{}")
+    with pytest.raises(UserError, match=r"comes from another version of the kit \(KeyError: 'model'\)"):
+        Predictor.load(run.folder)
+
+
 @given(st.lists(st.sampled_from(["a", "..", ".", "", "/", "\\", "b c", "link", "é", "~"]), max_size=6), st.booleans())
 def test_a_path_of_a_run_lies_in_it_or_is_refused(
     tmp_path_factory: pytest.TempPathFactory, parts: list[str], absolute: bool

@@ -1,5 +1,6 @@
 """What stands around the answers: the question, its author, the number against the best baseline, the card."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,15 @@ def test_the_card_holds_its_pictures_and_fetches_none(tmp_path: Path) -> None:
     assert "license" not in card and "# Title" not in card and "```python" not in card
     assert card.count("](") == 1 and "![ours](data:image/png;base64," in card
     assert all(word in card for word in ("badge", "out", "gone")) and "result" not in card
+
+
+@pytest.mark.parametrize("hostile", ["![" * 100_000, "![a](" * 40_000, f"![a]({'b' * 5_000})", "![a](b\0)"])
+def test_a_card_of_a_stranger_is_shown_at_once(tmp_path: Path, hostile: str) -> None:
+    run = write_run(tmp_path / "tiny", classifier())
+    run.card.write_text(hostile, encoding="utf-8")
+    started = time.perf_counter()
+    assert "data:" not in evidence.card(run)
+    assert time.perf_counter() - started < 5
 
 
 def test_a_shared_link_says_the_result_and_has_the_runs_picture(tmp_path: Path) -> None:

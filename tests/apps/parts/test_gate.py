@@ -8,6 +8,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -420,6 +421,21 @@ def test_an_upload_has_so_many_bytes_and_files(url: str, monkeypatch: pytest.Mon
     assert answer.status_code == 413 and "send fewer files" in answer.json()["detail"]
 
 
+def test_an_upload_states_its_length_and_keeps_to_it(url: str, folder: Path) -> None:
+    """What comes in chunks may be of any length, whatever is stated beside it."""
+    before = sorted(folder.rglob("*"))
+    host, port = url.removeprefix("http://").rstrip("/").split(":")
+    body = '--x\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\nlong\r\n--x--\r\n'
+    head = (
+        f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}\r\nContent-Length: 10\r\nTransfer-Encoding: chunked\r\n"
+        "Connection: close\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(f"{head}{len(body):x}\r\n{body}\r\n0\r\n\r\n".encode())
+        assert connection.recv(1_000).startswith(b"HTTP/1.1 411")
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_a_folder_that_is_full_takes_no_more(blocks: gr.Blocks, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "BELIEVED", 0.0)
     size = let(blocks).uploads.size()
@@ -571,6 +587,13 @@ def test_guesses_have_to_wait_and_others_need_not(
     assert try_login(url, "a long password").status_code == 429
     assert try_login(url, "a long password", visitor="192.0.2.10").status_code == 200
     wait_for(lambda: try_login(url, "a long password").status_code == 200)
+
+
+def test_guesses_at_once_are_looked_at_one_by_one(private: gr.Blocks) -> None:
+    url = str(private.local_url)
+    with ThreadPoolExecutor(30) as threads:
+        said = list(threads.map(lambda n: try_login(url, f"guess {n}", visitor="192.0.2.77").status_code, range(60)))
+    assert said.count(400) <= login.FREE and said.count(429) >= 60 - login.FREE
 
 
 def test_each_wrong_login_doubles_the_wait() -> None:

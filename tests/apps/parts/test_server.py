@@ -1,7 +1,9 @@
 """The server's command line: who may come in, where it listens, what it says, and what it leaves behind."""
 
+import argparse
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,8 +16,11 @@ from typing import NoReturn
 import httpx
 import pytest
 
-from apps.parts.server import PASSWORD_VARIABLE, command_line, others_come_in, own_names, serve
+from apps.parts.server import PASSWORD_VARIABLE, command_line, others_come_in, own_names, serve, show
+from apps.text_classification import build
+from common.run import Run
 from common.system.errors import UserError
+from common.system.files import read_json, write_json
 
 LONG = "a long password"
 SERVE = """
@@ -104,6 +109,27 @@ def test_a_public_link_that_cannot_be_made_is_said_in_a_sentence() -> None:
 )
 def test_others_come_in_where_more_than_this_machine_can(options: list[str], public: bool) -> None:
     assert others_come_in(command_line("text_classification").parse_args(options)) is public
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        [],
+        {"portfolio": []},
+        {"portfolio": {"links": 7}},
+        {"metric_kinds": {}},
+        {"comparison": {"against": "x"}},
+        {"examples_to_try": [1]},
+    ],
+    ids=str,
+)
+def test_the_results_of_a_stranger_are_refused_in_a_sentence(finished_run: Run, tmp_path: Path, forged: object) -> None:
+    shutil.copytree(finished_run.folder, tmp_path / "run")
+    results = read_json(finished_run.results)
+    write_json(tmp_path / "run/results.json", {**results, **forged} if isinstance(forged, dict) else forged)
+    arguments = argparse.Namespace(host="127.0.0.1", port=None, share=False, auth=None, corrections=False)
+    with pytest.raises(UserError, match=r"run comes from another version of the kit \(.*`kit evaluate"):
+        show(build, tmp_path / "run", arguments)
 
 
 def test_names_of_this_machine_are_its_own() -> None:

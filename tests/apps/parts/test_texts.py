@@ -71,3 +71,18 @@ def test_a_text_that_cannot_be_answered_keeps_no_other_from_it(tmp_path: Path) -
 def test_what_stands_in_other_columns_has_an_end(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Row 2 has 10,001 characters in 'notes'"):
         read_upload(upload(tmp_path, f"text,notes\nx,y\nz,{'a' * 10_001}\n"), "", "text")
+
+
+@pytest.mark.parametrize(("name", "cell"), [("notes", "half \ud800"), ("half \ud800", "notes"), ("notes", "a\0b")])
+def test_what_is_no_text_in_other_columns_is_refused(tmp_path: Path, name: str, cell: str) -> None:
+    lines = "".join(json.dumps(row) + "\n" for row in ({"text": "x", name: ""}, {"text": "x", name: cell}))
+    with pytest.raises(
+        UserError, match=r"Row [12] has characters that are no text \(such as NUL\) in '(notes|half .ud800)'"
+    ):
+        read_upload(upload(tmp_path, lines, "many.jsonl"), "text", "text")
+
+
+def test_a_text_that_is_none_can_be_written_beside_its_problem(tmp_path: Path) -> None:
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in ("x", "half \ud800"))
+    row = read_upload(upload(tmp_path, lines, "many.jsonl"), "", "text")[1]
+    assert "no text" in row.problem and row.cells["text"] == "half \ufffd"

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch import nn
 
 from common.metrics.calibration import FEWEST_ROWS
@@ -67,6 +68,37 @@ def test_a_folder_without_vectors_and_one_with_damaged_ones(tmp_path: Path) -> N
     (tmp_path / VECTORS).write_bytes(b"no vectors")
     with pytest.raises(UserError, match="damaged"):
         Neighbours.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        torch.ones(8),
+        torch.ones(1, 4, 2),
+        torch.ones(0, 2),
+        torch.ones(4, 0),
+        torch.ones(4, 2, dtype=torch.int64),
+        torch.full((4, 2), torch.nan),
+        torch.full((4, 2), torch.inf),
+    ],
+    ids=["1-D", "3-D", "no rows", "no numbers", "whole numbers", "NaN", "infinite"],
+)
+def test_what_is_no_vectors_of_rows_is_refused(tmp_path: Path, vectors: torch.Tensor) -> None:
+    save_file({"vectors": vectors}, tmp_path / VECTORS)
+    with pytest.raises(UserError, match="holds no vectors of training rows"):
+        Neighbours.load(tmp_path)
+
+
+def test_vectors_of_another_model_are_refused() -> None:
+    with pytest.raises(UserError, match="have vectors of 2 numbers, and those of the model 5: get the run's files"):
+        Neighbours(AROUND).nearest(torch.ones(1, 5))
+
+
+@pytest.mark.parametrize("line", ["no JSON", "[1]", "7", '{"input": "a"}', "[" * 100_000, "\xff"])
+def test_damaged_rows_are_said_in_a_sentence(tmp_path: Path, line: str) -> None:
+    (tmp_path / NEAREST_ROWS).write_bytes(line.encode("latin-1"))
+    with pytest.raises(UserError, match=r"rows.jsonl is damaged .*: get the run's files again"):
+        read_shown(tmp_path / NEAREST_ROWS)
 
 
 def test_shown_rows_come_back_as_they_were(tmp_path: Path) -> None:

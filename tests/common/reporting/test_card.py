@@ -53,7 +53,7 @@ def test_it_speaks_of_the_metrics_that_there_are(pages: dict[str, Run], project:
         "classifier": [
             "| test | 2,014 | 86.4 % (84.9 to 87.9) | 86.1 % (84.5 to 87.7) | words |",
             "expected calibration error on the test split 0.026, as trained 0.020",
-            "majority is always the most frequent label; words is words (TF-IDF) + logistic regression.",
+            "majority is always the most frequent label; words is TF-IDF + logistic regression.",
             "Below a confidence of 0.71, chosen on the validation split, it says that it is not sure.",
             "It is sure of 80 % of the test rows, and gets 93.0 % (91.5 to 94.5) of those right.",
             "- length = long: 80.0 % (78.5 to 81.5) on 649 rows",

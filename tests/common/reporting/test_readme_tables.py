@@ -32,7 +32,7 @@ def cells(table: str) -> list[list[str]]:
 
 def test_a_table_of_runs_has_a_column_for_every_baseline(tmp_path: Path) -> None:
     classifier = synthetic.classifier()
-    frozen = {"title": "the same encoder, frozen, + logistic regression", "short": "frozen"}
+    frozen = {"title": "frozen encoder + logistic regression", "short": "frozen"}
     other = synthetic.classifier() | {"out_of_domain": {}, "baseline_titles": {"frozen": frozen}}
     other["baselines"] = {"frozen": {metric: interval(0.78) for metric in other["metrics"]}}
     table = cells(runs_table({"starter": classifier, "other": other, "speed": {"loops": {}}}))

@@ -261,7 +261,7 @@ def test_the_chart_shows_every_method_of_every_test_set(pages: dict[str, Run]) -
 def test_one_short_name_for_each_baseline(pages: dict[str, Run]) -> None:
     """The long one explains it, once, in the key."""
     text = text_of(pages["classifier"].report.read_text(encoding="utf-8"))
-    assert text.count("words (TF-IDF) + logistic regression") == 1
+    assert text.count("TF-IDF + logistic regression") == 1
 
 
 def test_a_number_is_said_once(pages: dict[str, Run]) -> None:
@@ -274,11 +274,12 @@ def test_a_number_is_said_once(pages: dict[str, Run]) -> None:
 def test_the_first_screen_says_question_author_and_verdict(tmp_path: Path) -> None:
     results = synthetic.classifier()
     results["portfolio"] |= {"question": "Is it <good>?", "author": "Ada", "why_this": "One.\n\nTwo.", "language": "en"}
-    results["portfolio"]["links"] = {"code": "https://code.example/a?b=1&c=2"}
+    results["portfolio"]["links"] = {"code": "https://code.example/a?b=1&c=2", "x": "javascript:alert(1)"}
     page = render_report(synthetic.write_run(tmp_path / "run", results))
     top = text_of(page.split("<body>")[1])
     assert top.startswith(
-        "Text classification · fine-tuned model Is it &lt;good&gt;? For those who ask. by Ada code 20 Nov"
+        "Text classification · fine-tuned model Is it &lt;good&gt;? For those who ask. by Ada code "
+        "x: javascript:alert(1) 20 Nov"
     )
     assert "20 November 2026 trained in 3.0 minutes on a CPU, 2 cores" in top
     assert (
@@ -286,7 +287,10 @@ def test_the_first_screen_says_question_author_and_verdict(tmp_path: Path) -> No
         "different from the best baseline on letters." in top
     )
     assert "<b>loses to the baseline “words” on tweets</b>" in page
-    assert '<a href="https://code.example/a?b=1&amp;c=2" rel="noopener noreferrer">code</a>' in page
+    assert (
+        '<a href="https://code.example/a?b=1&amp;c=2" rel="noopener noreferrer">code</a>' in page
+        and page.count("<a ") == 1
+    )
     assert (
         '<meta property="og:title" content="Is it &lt;good&gt;?">' in page
         and '<meta name="author" content="Ada">' in page

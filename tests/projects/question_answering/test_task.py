@@ -248,7 +248,8 @@ def test_a_run_says_what_it_has_to(finished_question_run: Run) -> None:
 @pytest.mark.slow
 def test_the_model_answers_without_the_kit_as_it_was_measured(finished_question_run: Run) -> None:
     readme = (REPOSITORY / "projects" / PROJECT / "README.md").read_text(encoding="utf-8")
-    assert f"```python\n{TASK.usage}```" in readme
+    as_in_readme = TASK.usage.replace('folder = "model"', f'folder = "runs/{PROJECT}/starter/model"')
+    assert f"```python\n{as_in_readme}```" in readme
     card = finished_question_run.card.read_text(encoding="utf-8").split()
     assert " ".join(TASK.usage.split()) in " ".join(card)
     names: dict[str, Any] = {}
