@@ -102,7 +102,7 @@ def hub(tiny_model: Path, tiny_image_model: Path, tmp_path_factory: pytest.TempP
     conll = {f"data/{split}.parquet": tagged(count, count) for split, count in (("train", 90), ("validation", 30))}
     server.add("dataset", "tomaarsen/conllpp", {**conll, "data/test.parquet": tagged(40, 40)})
     server.add("dataset", "sentence-transformers/natural-questions", {"data/train.parquet": asked(150)})
-    squad = {f"data/{split}.parquet": answered(count, seed=count) for split, count in (("train", 150), ("validation", 60))}
+    squad = {f"data/{split}.parquet": answered(count, count) for split, count in (("train", 150), ("validation", 60))}
     server.add("dataset", "rajpurkar/squad_v2", squad)
     yield server
     server.close()
