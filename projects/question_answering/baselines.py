@@ -101,9 +101,17 @@ class Lines(Baseline):
 
 
 # By which words the training questions ask for what.
-FOR_RETURNS = re.compile(r"return|output of|result of|produce|value does \S+ give")
-FOR_DEFAULT = re.compile(r"default|not given|assumed|standard value|omitted")
-FOR_TYPE = re.compile(r"\btypes?\b|kind|sort of object|something else|must i give")
+FOR_RETURNS = re.compile(
+    r"return|output|result of|result in|outcome|produce|value does \S+ give|hand over|given back|answer with|for me\?"
+)
+FOR_DEFAULT = re.compile(
+    r"default|not given|assumed|standard value|omitted|not set|on its own|unless|nothing is given|initial value"
+    r"|without my|none is named|if it is missing"
+)
+FOR_TYPE = re.compile(
+    r"\btypes?\b|kind|sort of object|something else|a number,|values may|in which form|be an? |of what class"
+    r"|what may|accept|legal values"
+)
 DEFAULT = re.compile(r"\bdefaults?\b(?: value)?(?: is| are| to|:|=)? *=?(?P<value>[^\s,;)]+|'[^']*')", re.IGNORECASE)
 SENTENCE = re.compile(r".+?[.](?=\s|$)", re.DOTALL)
 
@@ -117,7 +125,7 @@ def _by_rule(question: str, context: str) -> str:
     for name in WORD.findall(question)[::-1]:
         for place, line in enumerate(lines):
             entry = re.match(rf"(?:.*, ?)?\*{{0,2}}{re.escape(name)}(?:, .*)? ?:(.*)$", line)
-            if entry is None and not (line == name and "raise" in asked):
+            if entry is None and line != name:  # an error stands alone in its line
                 continue
             behind = entry[1] if entry else ""
             if FOR_DEFAULT.search(asked):

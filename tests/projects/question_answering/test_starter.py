@@ -151,3 +151,20 @@ def test_people_are_read_from_the_wheel_without_its_code() -> None:
 def test_the_rule_reads_docstrings(question: str, answer: str) -> None:
     context = module("parameters").parsed("lib", "scale", DOCSTRING).context
     assert module("baselines").Lines().predict([{"question": question, "context": context}])[0].value == answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "answer"),
+    [
+        ("meaning", "mode", "How to treat edges"),
+        ("type", "axis", "int"),
+        ("default", "axis", "-1"),
+        ("returns", "", "The scaled values"),
+        ("raises", "ValueError", "If there are no values"),
+    ],
+)
+def test_the_rule_knows_the_wordings_of_the_training_questions(kind: str, name: str, answer: str) -> None:
+    context, rule = module("parameters").parsed("lib", "scale", DOCSTRING).context, module("baselines").Lines()
+    for wording in module("parameters").WORDINGS[kind]:
+        question = wording.format(name=name, function="scale")
+        assert rule.predict([{"question": question, "context": context}])[0].value == answer, wording
