@@ -105,11 +105,12 @@ class ImageDemo(ClassifierDemo):
         picture.thumbnail((ICON, ICON))
         return as_data_uri(picture)
 
-    def more_ways_to_ask(self) -> None:
+    def more_ways_to_ask(self) -> dict[str, Any]:
         ground, in_grey = self._paper()
         with gr.Accordion("Draw one here", open=in_grey, elem_classes="drawing"):
             drawing.pad(ground)
             self.draw, self.drawing = gr.Button("Ask about the drawing"), gr.Textbox(visible=False)
+        return {}
 
     def listen(self, boxes: list[Any], answered: list[Any]) -> None:
         gr.on(None, None, js=drawing.FOLD, api_visibility="private")  # when the page is there

@@ -1,24 +1,41 @@
-"""The demo of semantic search: the documents that answer a query, and those that a search by words finds."""
+"""The demo of semantic search: the documents that answer a query, beside those that the best baseline finds.
+
+A visitor may search documents of their own, too.
+"""
 
 import asyncio
 import html
 import re
-from typing import Any, ClassVar
+import time
+import weakref
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
 
 import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
 
-from apps.parts import server
-from apps.parts.inputs import LIMITS
-from apps.parts.texts import TextQuestions
+from apps.parts import answers, server
+from apps.parts.answers import BaselineAnswer
+from apps.parts.batch_queue import BatchQueue
+from apps.parts.guard import guarded
+from apps.parts.inputs import LIMITS, checked_file, checked_text, uploaded
+from apps.parts.texts import KINDS, TextQuestions, read_upload, unread
+from common.data.features import in_memory
 from common.predictor import Predictor
 from common.system.errors import UserError, nearest
 from common.task.contract import Prediction
+from projects.semantic_search.baselines import BM25
+from projects.semantic_search.index import Index, answer, excerpt
 from projects.semantic_search.words import STOPWORDS, words_of
 
 # Documents that a list shows, and characters of each.
 LISTED, CHARACTERS = 5, 300
 # Words of a query that are left out one by one to see what each does.
 WORDS = 24
+# Characters of a visitor's documents together, seconds that they are kept, and visitors who may have some.
+OWN_CHARACTERS, OWN_SECONDS, OWN_VISITORS = 1_000_000, 3_600, 50
 STYLE = (
     "<style>.found { list-style: none; padding: 0; margin: .3rem 0; }"
     ".found li { margin: .45rem 0; padding: 0; max-width: none; overflow-wrap: anywhere; }"
@@ -29,59 +46,198 @@ STYLE = (
 )
 
 
+@dataclass(frozen=True, eq=False)  # counted one by one, however equal two of them are
+class OwnDocuments:
+    """A visitor's documents, searched by their vectors and by their words; they are in the memory alone."""
+
+    index: Index
+    words: BM25
+
+
+@dataclass(frozen=True)
+class OwnQuery:
+    """A query to a visitor's own documents."""
+
+    query: str
+    documents: OwnDocuments
+
+
+# A query to the documents of the run is its text.
+Query: TypeAlias = str | OwnQuery
+
+
 class SearchDemo(TextQuestions):
     """A demo whose answers are lists of documents."""
 
     arguments: ClassVar[dict[str, Any]] = {"query": str}
     reference: ClassVar[str] = "document"
-    explanation: ClassVar[str] = "Which words decide: each is left out in turn"
+    explanation: ClassVar[str] = "Each word was left out in turn. Queries with gaps are odd, so read it as a hint."
 
     def __init__(self, predictor: Predictor):
         self.task: Any = predictor.task  # before the examples ask for it
+        self.vectors = BatchQueue(self._vectors, cost=lambda given: len(given[1]), dearest=self.dearest)
+        self.kept_documents: weakref.WeakSet[OwnDocuments] = weakref.WeakSet()
         super().__init__(predictor)
+
+    def as_input(self, given: tuple[Any, ...]) -> Any:
+        query, *own = given
+        return OwnQuery(query, own[0]) if own and own[0] else query
+
+    async def checked(self, given: Any) -> Any:
+        if isinstance(given, OwnQuery):
+            return replace(given, query=checked_text(given.query))
+        return checked_text(given)
 
     def question_boxes(self) -> list[Any]:
         look: dict[str, Any] = {"lines": 1, "max_lines": 4, "placeholder": "What are you looking for?"}
         return [gr.Textbox(label="A query", max_length=LIMITS.characters, **look)]
 
-    def said_html(self, question: str, prediction: Prediction) -> str:
+    # Documents of the visitor's own
+
+    def more_ways_to_ask(self) -> dict[str, Any]:
+        own = gr.State(time_to_live=OWN_SECONDS)
+        with gr.Accordion("Search documents of your own", open=False):
+            gr.Markdown(
+                f"A file ({', '.join(KINDS)}) with a document in each row: at most {LIMITS.rows:,} of them, with "
+                f"{OWN_CHARACTERS:,} characters together. They are kept in the memory, for this page alone and for "
+                "an hour, and the file is removed once it is read.",
+                elem_classes="quiet",
+            )
+            look: dict[str, Any] = {"placeholder": self.column("corpus_text"), "max_length": 200, "max_lines": 1}
+            column = gr.Textbox(label="Column with the documents", **look)
+            file = gr.UploadButton("Choose a file", file_types=list(KINDS))
+            said = gr.HTML()
+            back = gr.Button(f"Back to the {len(self.task.index.ids):,} documents of the run", visible=False)
+        outputs: list[Any] = [own, said, back]
+        private: dict[str, Any] = {"api_visibility": "private"}
+        file.upload(self.read_documents, [file, column], outputs, preprocess=False, **private)
+        back.click(lambda: (None, "", gr.Button(visible=False)), None, outputs, **private)
+        return {"documents": own}
+
+    @guarded(LIMITS.file_seconds)
+    async def read_documents(
+        self,
+        upload: Any,
+        column: Any,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[OwnDocuments, str, Any]:
+        """A visitor's documents, ready to be searched; what is said of them; and a way back."""
+        path = uploaded(upload)
+        try:
+            asked = column if isinstance(column, str) else ""
+            rows = await asyncio.to_thread(read_upload, checked_file(path, KINDS), asked, self.column("corpus_text"))
+        finally:
+            if path and Path(path).is_file():
+                Path(path).unlink(missing_ok=True)
+        texts = list(dict.fromkeys(row.text for row in rows if not row.problem))
+        if (characters := sum(map(len, texts))) > OWN_CHARACTERS:
+            most = f"{OWN_CHARACTERS:,} are read at most"
+            raise UserError(f"The documents have {characters:,} characters together, and {most}: give a part of them.")
+        if len(self.kept_documents) >= OWN_VISITORS:
+            raise UserError("Many visitors search documents of their own just now: try again in an hour.")
+        documents = await self.own_documents(texts, progress)
+        self.kept_documents.add(documents)
+        said = f"<p>The search now goes over your <b>{len(texts):,}</b> {'documents' if texts[1:] else 'document'}.</p>"
+        if problems := [row.problem for row in rows if row.problem]:
+            said += f"<p>Rows that were left out: {len(problems):,}. The first one: {html.escape(problems[0])}</p>"
+        said += await asyncio.to_thread(unread, texts, self.task.tokenizer)
+        return documents, f'<div class="report">{said}</div>', gr.Button(visible=True)
+
+    async def own_documents(self, texts: list[str], progress: gr.Progress) -> OwnDocuments:
+        """Checked texts with their vectors; whoever asks in between does not wait for all of them."""
+        vectors: list[NDArray[np.float32]] = []
+        for start in range(0, len(texts), self.vectors.largest):
+            progress(start / len(texts), desc=f"{start:,} of {len(texts):,}")
+            part = texts[start : start + self.vectors.largest]
+            vectors += await asyncio.gather(*(self.vectors.ask(("document", text)) for text in part))
+        ids = [str(number) for number in range(1, len(texts) + 1)]
+        words = await asyncio.to_thread(BM25, texts, ids)
+        return OwnDocuments(Index(ids, texts, np.stack(vectors)), words)
+
+    def _vectors(self, given: list[tuple[str, str]]) -> list[NDArray[np.float32]]:
+        """One batch: the vectors of texts, each with `query` or `document` before it."""
+        found = {}
+        for column in dict(given):
+            texts = [text for kind, text in given if kind == column]
+            rows = in_memory(self.task.encode, {column: texts})
+            found[column] = iter([of_row[0] for of_row in self.predictor.outputs(rows, len(texts))])
+        return [next(found[column]) for column, _ in given]
+
+    async def answer(self, question: Any) -> tuple[Prediction, BaselineAnswer | None, float]:
+        if not isinstance(question, OwnQuery):
+            return await super().answer(question)
+        started = time.perf_counter()
+        prediction = await self.prediction(question)
+        by_words = (await asyncio.to_thread(question.documents.words.predict, [question.query]))[0]
+        return prediction, (BM25.title, by_words), 1_000 * (time.perf_counter() - started)
+
+    async def prediction(self, question: Any) -> Prediction:
+        if not isinstance(question, OwnQuery):
+            return await super().prediction(question)
+        vector = await self.vectors.ask(("query", question.query))
+        return answer(question.documents.index.search(vector[None])[0])
+
+    # Answers
+
+    def answer_html(
+        self, question: Any, prediction: Prediction, baseline: BaselineAnswer | None, milliseconds: float
+    ) -> str:
+        if not isinstance(question, OwnQuery) or not baseline:
+            return super().answer_html(question, prediction, baseline, milliseconds)
+        ours = f"<p>In your {len(question.documents.index.ids):,} documents:</p>{self.said_html(question, prediction)}"
+        theirs = f"{html.escape(baseline[0])} finds: {self.baseline_html(question, baseline[1])}"
+        return answers.card(ours, True, [theirs, *self.notes_html(question, prediction)], milliseconds)
+
+    def said_html(self, question: Query, prediction: Prediction) -> str:
         return STYLE + self.listed(question, prediction, "found first")
 
-    def baseline_html(self, question: str, prediction: Prediction) -> str:
+    def baseline_html(self, question: Query, prediction: Prediction) -> str:
         return (
             self.listed(question, prediction, "found") if prediction.value else "nothing: no document has these words."
         )
 
-    def notes_html(self, question: str, prediction: Prediction) -> list[str]:
+    def notes_html(self, question: Query, prediction: Prediction) -> list[str]:
         shared = "Words that stand in the query, too, are underlined. It always finds something: look at the score."
-        return [f'<span class="quiet">{shared}</span>']
+        return [f'<span class="quiet">{shared}</span>', self.unread([text_of(question)])]
 
-    def listed(self, query: str, prediction: Prediction, look: str) -> str:
+    def unread(self, texts: list[str]) -> str:
+        return unread(texts, self.task.tokenizer)
+
+    def listed(self, question: Query, prediction: Prediction, look: str) -> str:
         """The first documents with their scores; the words of the query are underlined in them."""
-        asked = set(words_of([query])[0])
+        asked = set(words_of([text_of(question)])[0])
         lines = [
-            f"<li><small>{score:.2f}</small>{underlined(self.task.text_of(document)[:CHARACTERS], asked)}</li>"
-            for document, score in zip(prediction.value[:LISTED], prediction.details["scores"], strict=False)
+            f"<li><small>{score:.2f}</small>{underlined(answers.cut(self.document(question, one), CHARACTERS), asked)}"
+            for one, score in zip(prediction.value[:LISTED], prediction.details["scores"], strict=False)
         ]
-        return f'<ol class="{look}">{"".join(lines)}</ol>'
+        return f'<ol class="{look}">{"".join(f"{line}</li>" for line in lines)}</ol>'
 
-    async def because(self, question: str) -> str:
+    def document(self, question: Query, found: str) -> str:
+        """The text of a document that was found."""
+        if isinstance(question, OwnQuery):
+            index = question.documents.index
+            return index.texts[index.number[found]]
+        return str(self.task.text_of(found))
+
+    async def because(self, question: Query) -> str:
         """Each word of the query, the darker the more the first document's score falls without it."""
-        words = list(re.finditer(r"\S+", question))
+        query = text_of(question)
+        words = list(re.finditer(r"\S+", query))
         if not 1 < len(words) <= WORDS:
             return f"<p>Words are left out one by one of queries of 2 to {WORDS} words.</p>"
         whole = await self.prediction(question)
-        without = [f"{question[: word.start()]}{question[word.end() :]}".strip() for word in words]
-        answers = await asyncio.gather(*map(self.prediction, without))
+        without = [f"{query[: word.start()]}{query[word.end() :]}".strip() for word in words]
+        asked = [replace(question, query=one) if isinstance(question, OwnQuery) else one for one in without]
+        found = await asyncio.gather(*map(self.prediction, asked))
         first = whole.value[0]
-        falls = [whole.details["scores"][0] - score_of(first, answer) for answer in answers]
+        falls = [whole.details["scores"][0] - score_of(first, answer) for answer in found]
         most = max(*map(abs, falls), 1e-9)
         marks = [
             f'<mark class="{"supports" if fall > 0 else "opposes"}" style="--weight: {abs(fall) / most:.2f}" '
             f'title="{-fall:+.3f}">{html.escape(word[0])}</mark>'
             for word, fall in zip(words, falls, strict=True)
         ]
-        name = html.escape(self.task.in_words([first], question))
+        name = f"<b>{html.escape(excerpt(self.document(question, first)))}</b>"
         legend = f"The darker a word, the more the score of {name} falls without it; it rises without underlined ones."
         return f'<p class="shaded">{" ".join(marks)}</p><p class="quiet">{legend}</p>'
 
@@ -111,6 +267,11 @@ class SearchDemo(TextQuestions):
             several = f"{len(found):,} documents begin" if found else "No document begins"
             raise UserError(f"{several} with {given.strip()[:100]!r}{close}: write more of it.")
         return found[0][0] if self.task.names_documents else found[0][1]
+
+
+def text_of(question: Query) -> str:
+    """The words of a query."""
+    return question.query if isinstance(question, OwnQuery) else question
 
 
 def score_of(document: str, answer: Prediction) -> float:

@@ -11,11 +11,12 @@ import numpy as np
 from apps.parts import server
 from apps.parts.answers import probability
 from apps.parts.classifier import ClassifierDemo, said
-from apps.parts.texts import TextQuestions
+from apps.parts.texts import TextQuestions, unread
 from common.metrics.attribution import clear, coalitions, shapley
+from common.models.tokenizer import read_part
 from common.reporting.wording import signed
 from common.task.contract import Prediction
-from projects.text_classification.pieces import kept_texts, pieces, read_part
+from projects.text_classification.pieces import kept_texts, pieces
 
 # A text is cut into at most so many pieces to see which of them matter.
 PIECES = 40
@@ -60,13 +61,7 @@ class TextDemo(TextQuestions, ClassifierDemo):
         return [*super().notes_html(question, prediction), self.unread([question])]
 
     def unread(self, texts: list[str]) -> str:
-        processor = self.task.processor
-        lengths = [len(text) - len(read_part(text, processor)) for text in texts]
-        if not any(lengths):
-            return ""
-        whose = "" if len(texts) == 1 else f" of {sum(map(bool, lengths)):,} texts"
-        limit = f"The model reads {processor.model_max_length} tokens"
-        return f"<p>{limit}: the last {sum(lengths):,} characters{whose} were not read.</p>"
+        return unread(texts, self.task.processor)
 
     async def explained(self, text: str) -> Explained:
         """What the pieces of a checked text add to its answer."""

@@ -131,8 +131,12 @@ class Demo(ABC):
         """What the model's time for a checked input grows with, such as its characters."""
         return 1
 
-    def more_ways_to_ask(self) -> None:  # noqa: B027
-        """Add the project's other inputs, such as a pad to draw on."""
+    def more_ways_to_ask(self) -> dict[str, Any]:
+        """Add the project's other inputs, such as a pad to draw on.
+
+        Returns components by name that `ask` and `explain` are given behind those of the question.
+        """
+        return {}
 
     def listen(self, boxes: list[Any], answered: list[Any]) -> None:  # noqa: B027
         """Connect the events of those; `ask` fills the components of `answered`."""
@@ -325,10 +329,10 @@ class Demo(ABC):
                 boxes = self.question_boxes()
                 ask = gr.Button("Ask", variant="primary")
                 buttons = self._example_buttons()
-                self.more_ways_to_ask()
+                beside = self.more_ways_to_ask()
             with gr.Column(min_width=280):
                 reply = gr.HTML(answers.EMPTY)
-                because = self._explanation(boxes)
+                because = self._explanation(boxes, beside)
                 if sure := self.sure_of():
                     gr.HTML(f'<p class="quiet">{html.escape(sure)}</p>')
                 if self.corrections:
@@ -336,7 +340,8 @@ class Demo(ABC):
         answered = [reply, because]
         asked = [ask.click, *(box.submit for box in boxes if hasattr(box, "submit"))]
         look: dict[str, Any] = {"api_visibility": "private", "show_progress_on": reply}
-        gr.on(asked, self.ask, boxes, answered, preprocess=self.preprocess, **look)
+        answer = gr.on(asked, self.ask, [*boxes, *beside.values()], answered, preprocess=self.preprocess, **look)
+        answer.success(None, js=IN_SIGHT)
         self.listen(boxes, answered)
         for button, example in buttons:
             show = functools.partial(self.show_example, example)
@@ -370,13 +375,14 @@ class Demo(ABC):
                 found.append((button, example))
         return found
 
-    def _explanation(self, boxes: list[Any]) -> gr.HTML:
+    def _explanation(self, boxes: list[Any], beside: dict[str, Any]) -> gr.HTML:
         """The place of what explains an answer: that asks the model many times, so it is done for those who want it."""
         why = gr.Button("Why this answer?", size="sm", elem_classes="why-button", visible=bool(self.explanation))
         because = gr.HTML()
         if self.explanation:
-            explain = with_arguments(self.explain, self.arguments, str)
-            why.click(explain, boxes, because, preprocess=self.preprocess, api_name="explain")
+            explain = with_arguments(self.explain, {**self.arguments, **dict.fromkeys(beside, Any)}, str)
+            given = [*boxes, *beside.values()]
+            why.click(explain, given, because, preprocess=self.preprocess, api_name="explain")
         return because
 
     def _corrections(self, boxes: list[Any]) -> None:

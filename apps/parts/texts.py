@@ -11,6 +11,7 @@ from apps.parts.demo import Demo
 from apps.parts.guard import guarded
 from apps.parts.inputs import LIMITS, NO_TEXT, checked_file, checked_text
 from common.data import tables
+from common.models.tokenizer import read_part
 from common.system.errors import UserError, nearest
 
 KINDS = (".csv", ".tsv", ".jsonl")
@@ -67,6 +68,16 @@ class TextQuestions(Demo):
         answers = gr.DownloadButton("Download the answers", visible=False)
         table = gr.HTML()
         file.upload(self.answer_file, [file, column], [answers, table], api_name="answer_file")
+
+
+def unread(texts: list[str], tokenizer: Any) -> str:
+    """How much of the texts is longer than a model reads that cuts them, as HTML; empty where nothing is."""
+    lengths = [len(text) - len(read_part(text, tokenizer)) for text in texts]
+    if not (longer := sum(map(bool, lengths))):
+        return ""
+    whose = "" if len(texts) == 1 else f" of {longer:,} {'text' if longer == 1 else 'texts'}"
+    limit = f"The model reads {tokenizer.model_max_length} tokens"
+    return f"<p>{limit}: the last {sum(lengths):,} characters{whose} were not read.</p>"
 
 
 @dataclass(frozen=True)

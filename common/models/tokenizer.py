@@ -40,6 +40,18 @@ def most_tokens(source: Path) -> int | None:
     return min(limits, default=None)
 
 
+def read_part(text: str, tokenizer: Any) -> str:
+    """The beginning of the text that the model reads: the rest is cut when the text is encoded.
+
+    All of it where the tokenizer, one in Python, does not say where its tokens stand.
+    """
+    tokens = len(tokenizer(text, truncation=False, verbose=False)["input_ids"])
+    if tokens <= tokenizer.model_max_length or not tokenizer.is_fast:
+        return text
+    offsets = tokenizer(text, truncation=True, return_offsets_mapping=True)["offset_mapping"]
+    return text[: max(end for _, end in offsets)]
+
+
 def unknown_id(tokenizer: Any) -> int | None:
     """The token that stands for what the vocabulary lacks; None where there is none that means this alone."""
     unknown: int | None = tokenizer.unk_token_id

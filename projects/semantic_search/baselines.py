@@ -55,10 +55,11 @@ class BM25(Lexical):
 
         super().__init__(texts, documents)
         self.retriever = bm25s.BM25(method="lucene")
-        self.retriever.index(words_of(texts), show_progress=False)
+        if any(words := words_of(texts)):  # it cannot index texts without a word
+            self.retriever.index(words, show_progress=False)
 
     def scores(self, inputs: list[str]) -> Iterable[NDArray[np.float32]]:
-        known = self.retriever.vocab_dict
+        known = getattr(self.retriever, "vocab_dict", {})
         for words in words_of(inputs):
             kept = [word for word in words if word in known]
             yield self.retriever.get_scores(kept) if kept else np.zeros(len(self.documents), dtype=np.float32)

@@ -13,18 +13,6 @@ from .words import UNSPACED_SIGN
 NOTHING = " "
 
 
-def read_part(text: str, processor: Any) -> str:
-    """The beginning of the text that the model reads: the rest is cut when the text is encoded.
-
-    All of it where the tokenizer, one in Python, does not say where its tokens stand.
-    """
-    tokens = len(processor(text, truncation=False, verbose=False)["input_ids"])
-    if tokens <= processor.model_max_length or not processor.is_fast:
-        return text
-    offsets = processor(text, truncation=True, return_offsets_mapping=True)["offset_mapping"]
-    return text[: max(end for _, end in offsets)]
-
-
 def pieces(text: str, processor: Any, most: int) -> list[str]:
     """The text in at most so many pieces, which joined are the text; of a long one neighbours stay together.
 

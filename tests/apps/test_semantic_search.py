@@ -1,18 +1,20 @@
 """The demo of a search: what it finds, what it shows, what hostile visitors get, and what it learns from."""
 
 import asyncio
+import gc
 import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 
-from apps.semantic_search import SearchDemo, build, underlined
+from apps.semantic_search import OwnDocuments, SearchDemo, build, underlined
 from common.data.corrections import kept_file, review
 from common.predictor import Predictor
 from common.run import Run
@@ -125,6 +127,84 @@ def test_a_whole_file_is_answered(served: gr.Blocks, tmp_path: Any) -> None:
 def test_a_correction_that_cannot_be_is_refused(demo: SearchDemo, given: Any, said: str) -> None:
     with pytest.raises(UserError, match=said):
         demo.checked_reference(given, "the rain and soup")
+
+
+def read(demo: SearchDemo, file: Path, content: str, column: str = "") -> tuple[OwnDocuments, str, Any]:
+    """What the demo makes of a visitor's file."""
+    file.write_text(content, encoding="utf-8")
+    return asyncio.run(demo.read_documents({"path": str(file)}, column))
+
+
+def test_documents_of_ones_own_are_searched_by_both_and_then_forgotten(demo: SearchDemo, uploads: Path) -> None:
+    rows = menus()
+    texts = [rows[3]["document"], rows[4]["document"], "<b>nothing</b> of that kind", rows[3]["document"]]
+    content = "".join(json.dumps({"text": text}) + "\n" for text in [*texts, " "])
+    documents, said, back = read(demo, uploads / "own.jsonl", content)
+    assert not (uploads / "own.jsonl").exists(), "the file does not stay"
+    assert "<b>3</b> documents" in said and "left out: 1. The first one: There is no text yet" in said
+    assert documents.index.texts == texts[:3] and back.visible
+    query = rows[3]["query"]
+    corpus, own = (asyncio.run(demo.ask(*given))[0] for given in ((query, None), (query, documents)))
+    assert "In your 3 documents" in own and "BM25 (stemmed) finds" in own and own.count('class="found') == 2
+    assert "In your" not in corpus and corpus.split("</ol>")[0] != own.split("</ol>")[0]
+    as_measured = demo.predictor.predict([query])[0]
+    number = as_measured.value.index(next(one for one in as_measured.value if demo.task.text_of(one) == texts[0]))
+    answer = asyncio.run(demo.prediction(demo.as_input((query, documents))))
+    scores = dict(zip(answer.value, answer.details["scores"], strict=True))
+    assert scores["1"] == pytest.approx(as_measured.details["scores"][number], abs=0.01)  # the index may be of bf16
+    shown = asyncio.run(demo.ask("nothing", documents))[0]
+    assert "&lt;b&gt;<b>nothing</b>&lt;/b&gt;" in shown and "<b>nothing</b> of" not in shown
+    assert texts[0].split()[0] in asyncio.run(demo.because(demo.as_input((query, documents))))
+    del documents, answer
+    gc.collect()
+    assert not demo.kept_documents
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("own.csv", "", "no header|empty|has no"),
+        ("own.csv", "text\n", "no rows"),
+        ("own.csv", "text\n \n", "no rows|There is no text yet"),
+        ("own.csv", "one,two\na,b\n", "Which column holds the texts"),
+        ("own.txt", "text\na\n", "This kind of file cannot be read"),
+        ("own.jsonl", '{"text": "a"}\n' * 1_001, "more than 1,000 rows"),
+        ("own.csv", "text\n" + "".join(f"{'a' * 9_999}{n}\n" for n in range(100, 202)), "read at most"),
+        ("own.csv", f"text\n{'a' * 10_001}\n", "10,000 are read at most"),
+    ],
+)
+def test_documents_that_cannot_be_searched_are_refused(
+    demo: SearchDemo, uploads: Path, name: str, content: str, said: str
+) -> None:
+    with pytest.raises(gr.Error, match=said) as error:
+        read(demo, uploads / name, content)
+    assert str(uploads) not in str(error.value) and not (uploads / name).exists()
+
+
+def test_documents_are_taken_from_uploads_alone_and_from_so_many_visitors(
+    demo: SearchDemo, uploads: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "secret.csv"
+    with pytest.raises(gr.Error, match="There is no file yet"):
+        read(demo, elsewhere, "text\nsecret\n")
+    assert elsewhere.exists()
+    for given in (None, 17, {"path": None}, {"path": str(uploads)}):
+        with pytest.raises(gr.Error, match="There is no file yet"):
+            asyncio.run(demo.read_documents(given, None))
+    monkeypatch.setattr("apps.semantic_search.OWN_VISITORS", 0)
+    with pytest.raises(gr.Error, match="try again in an hour"):
+        read(demo, uploads / "own.csv", "text\nrain\n")
+
+
+def test_documents_without_a_word_are_searched_too(demo: SearchDemo, uploads: Path) -> None:
+    documents, said, _ = read(demo, uploads / "own.csv", "text\n\U0001f986\n")
+    assert "your <b>1</b> document." in said
+    assert "no document has these words" in asyncio.run(demo.ask("rain", documents))[0]
+
+
+def test_the_end_of_a_query_that_is_not_read_is_said(demo: SearchDemo) -> None:
+    assert "were not read" not in asyncio.run(demo.ask("rain and soup"))[0]
+    assert "the last" in asyncio.run(demo.ask("rain " * 400))[0]
 
 
 def test_a_correction_flows_back_into_training(demo: SearchDemo, finished_search_run: Run) -> None:  # noqa: F811

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.models.pretrained import pretrained
-from projects.text_classification.pieces import kept_texts, pieces, read_part
+from common.models.tokenizer import read_part
+from projects.text_classification.pieces import kept_texts, pieces
 
 
 @pytest.fixture(scope="module")
