@@ -26,6 +26,8 @@ from common.task.contract import Task
 
 # In the browser, when the evidence is there.
 SCRIPT = (report.TEMPLATES / report.SCRIPT).read_text(encoding="utf-8")
+# What a card begins with, before its first heading.
+INTRODUCTION = re.compile(r"\A---\n.*?\n---\n(?:.*?(?=^## )|\s*# [^\n]*\n)", re.DOTALL | re.MULTILINE)
 # A picture in Markdown, and what address it has.
 PICTURE = re.compile(r"!\[([^\[\]\n]*)\]\(([^()\s]*)\)")
 
@@ -94,7 +96,7 @@ def evidence_html(run: Run | None) -> str:
 
 
 def card(run: Run | None) -> str:
-    """The model card without its metadata, in Markdown; its pictures are in it."""
+    """The model card without its metadata and what the page's header says, in Markdown; its pictures are in it."""
     if run is None:
         return "This model has no card: it has no run."
 
@@ -109,7 +111,7 @@ def card(run: Run | None) -> str:
             return match[1]
         return f"![{match[1]}]({data_uri(file)})"
 
-    text = re.sub(r"\A---\n.*?\n---\n\s*# [^\n]*\n", "", run.card.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = INTRODUCTION.sub("", run.card.read_text(encoding="utf-8"))
     text = PICTURE.sub(inside, text)  # the page is not in the run's folder, and fetches nothing from elsewhere
     return text.replace("```python", "```")  # the highlighter's colours are too pale to read
 

@@ -1,8 +1,9 @@
 """Where the dots, lines and ticks of a run's charts stand; templates/charts.html.j2 draws them."""
 
 import base64
+import io
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ POINTS = 120
 FEWEST_POINTS = 5
 # Share of a scale that stays free at either end, for what is as wide as a dot.
 MARGIN = 0.05
+# Of the baselines' marks; report.css and the picture draw them.
+SHAPES = ("square", "diamond", "triangle", "frame", "wedge")
 COUNT: wording.Kind = {"title": "", "unit": "number", "higher_is_better": True, "exact": False}
 
 
@@ -148,9 +151,22 @@ def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
     return sum(step for step, _ in points) / len(points), sum(value for _, value in points) / len(points)
 
 
-def marks(names: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """Each name with the number of its mark's shape; there are five shapes."""
-    return ((name, number % 5) for number, name in enumerate(names))
+def shape(results: wording.Results, baseline: str) -> str:
+    """The shape of a baseline's mark, the same on every page and picture of a run; circles are the model's."""
+    return SHAPES[list(results["baseline_titles"]).index(baseline) % len(SHAPES)]
+
+
+def small_picture(file: Path, side: int) -> str:
+    """A picture as an address that needs no request, its longer side at most so many pixels."""
+    from PIL import Image
+
+    with Image.open(file) as picture:
+        if max(picture.size) <= side:
+            return data_uri(file)
+        picture.thumbnail((side, side))
+        written = io.BytesIO()
+        picture.convert("RGB").save(written, "WEBP", quality=70)
+    return "data:image/webp;base64," + base64.b64encode(written.getvalue()).decode()
 
 
 def data_uri(file: Path) -> str:

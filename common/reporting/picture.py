@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from common.reporting import wording
-from common.reporting.figures import Scale, scale_of
+from common.reporting.figures import Scale, scale_of, shape
 from common.run import Run, published
 from common.system.files import write_bytes
 
@@ -25,8 +25,11 @@ DPI = 100
 LEFT, RIGHT = 64, WIDTH - 64
 # The rows begin at MIDDLE; their axis ends at END, and notes stand to the right of it.
 MIDDLE, END = 480, 980
-# Rows that have room.
+# Rows that have room, and pixels below them for the names of their baselines.
 ROWS = 4
+NAMES = 366
+# How matplotlib calls the shapes of the marks, and how wide each is drawn.
+MARKERS = {"square": ("s", 10.5), "diamond": ("D", 9.5), "triangle": ("^", 12), "frame": ("s", 10), "wedge": ("v", 12)}
 # Letters that matplotlib's own font lacks are taken from these, where the machine has them.
 MORE_LETTERS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans Devanagari", "Noto Sans Thai", "Noto Emoji")
 LIGHT = {
@@ -41,13 +44,16 @@ DARK = {
 }
 
 
+MODEL = ""
+
+
 @dataclass(frozen=True)
 class Row:
     """A name, what it is, intervals on the common axis, and what stands at its end."""
 
     name: str
     about: str
-    intervals: dict[str, wording.Interval]  # by "model" and "baseline"
+    intervals: dict[str, wording.Interval]  # by MODEL, or the name of a baseline
     note: str
     verdict: str = ""
 
@@ -125,10 +131,10 @@ def rows_of(results: wording.Results) -> tuple[list[Row], int]:
     kind, metric = wording.primary(results), results["primary_metric"]
     parts = wording.parts(results)
     if len(parts) == 1:
-        methods = {"fine-tuned": results["metrics"], **_baselines(results)}
+        methods = {MODEL: results["metrics"], **_best_first(results)}
         rows = [
-            Row(name, "", {"baseline" if place else "model": scores[metric]}, wording.number(scores[metric], kind))
-            for place, (name, scores) in enumerate(methods.items())
+            Row(_called(results, who), "", {who: scores[metric]}, wording.number(scores[metric], kind))
+            for who, scores in methods.items()
         ]
         return rows[:ROWS], len(rows[ROWS:])
     home, *others = parts
@@ -140,21 +146,24 @@ def rows_of(results: wording.Results) -> tuple[list[Row], int]:
 def _part_row(results: wording.Results, name: str, part: wording.Results) -> Row:
     kind, metric, comparison = wording.primary(results), results["primary_metric"], part["comparison"]
     about = f"{part['examples']:,} rows{'' if part is results else ', out of domain'}"
-    intervals = {"model": part["metrics"][metric]}
+    intervals = {MODEL: part["metrics"][metric]}
     if not comparison:
-        return Row(name, about, intervals, wording.number(intervals["model"], kind))
-    intervals = {"baseline": part["baselines"][comparison["against"]][metric], **intervals}
+        return Row(name, about, intervals, wording.number(intervals[MODEL], kind))
+    best = comparison["against"]
+    intervals = {best: part["baselines"][best][metric], **intervals}
     change, verdict = wording.difference_alone(comparison, kind), wording.verdict(comparison, kind)
     return Row(name, about, intervals, change, verdict)
 
 
-def _baselines(results: wording.Results) -> dict[str, Any]:
-    """The scores of the baselines by their short names, the best first."""
-    kind, metric = wording.primary(results), results["primary_metric"]
-    best_first = sorted(
-        results["baselines"], key=lambda name: wording.how_bad(results["baselines"][name][metric], kind), reverse=True
-    )
-    return {wording.baseline_short(results, name): results["baselines"][name] for name in best_first}
+def _called(results: wording.Results, who: str) -> str:
+    return "fine-tuned" if who == MODEL else wording.baseline_short(results, who)
+
+
+def _best_first(results: wording.Results) -> dict[str, Any]:
+    """The scores of the baselines, the best first."""
+    kind, metric, scores = wording.primary(results), results["primary_metric"], results["baselines"]
+    names = sorted(scores, key=lambda name: wording.how_bad(scores[name][metric], kind), reverse=True)
+    return {name: scores[name] for name in names}
 
 
 def _installed(families: Iterable[str]) -> list[str]:
@@ -173,6 +182,7 @@ class _Canvas:
         self.colors = colors
 
     def draw(self, results: wording.Results) -> None:
+        self.shapes = {name: shape(results, name) for name in results["baseline_titles"]}
         below = self.head(results)
         self.number(results, below)
         self.rows(results, below)
@@ -201,9 +211,9 @@ class _Canvas:
         self.text(LEFT, middle - 62, self.short(number, 84, width, bold=True), 84, "model", bold=True)
         what = f"{kind['title']} on {results['examples']:,} test rows"
         self.text(LEFT, middle + 10, self.short(what, 22, width), 22, "ink")
-        said = interval if score["low"] is None else f"95 % interval {interval}"
+        said = interval if score["low"] is None else f"95{wording.PER_CENT} interval {interval}"
         self.text(LEFT, middle + 44, self.short(said, 19, width), 19, "muted")
-        if comparison:
+        if comparison and len(wording.parts(results)) == 1:  # else it stands in the rows
             against = f"against {wording.baseline_short(results, comparison['against'])}"
             change, verdict = wording.difference_alone(comparison, kind), wording.verdict(comparison, kind)
             edge = self.pill(LEFT, middle + 94, change, 22, verdict) + 12
@@ -221,9 +231,7 @@ class _Canvas:
             self.axes.plot([_along(at)] * 2, [top, bottom], color=self.colors["line"], linewidth=1, zorder=0)
             self.text(_along(at), bottom + 18, number, 16, "muted", align="center")
         more = f" · {left_out} more in the report" if left_out else ""
-        self.text(
-            END, bottom + 44, self.short(f"{wording.axis(kind)}{more}", 16, END - MIDDLE), 16, "muted", align="right"
-        )
+        self.text(MIDDLE, bottom + 44, self.short(f"{wording.axis(kind)}{more}", 16, END - MIDDLE), 16, "muted")
         for place, row in enumerate(rows):
             self.row(row, scale, top + height * place, height)
 
@@ -240,29 +248,36 @@ class _Canvas:
             self.text(RIGHT, marks, row.note, 20, "ink", bold=True, align="right")
 
     def mark(self, interval: wording.Interval, scale: Scale, y: float, who: str) -> None:
-        """An interval as a line, its value as a dot: filled for the model, hollow for a baseline."""
-        color = self.colors[who]
+        """An interval as a line, and its value as a mark."""
+        color = self.colors["model" if who == MODEL else "baseline"]
         if interval["low"] is not None:
             ends = [_along(scale.at(interval[end])) for end in ("low", "high")]
             self.axes.plot(ends, [y, y], color=color, linewidth=3.2, alpha=0.55, solid_capstyle="round")
         self.dot(_along(scale.at(interval["value"])), y, who)
 
     def dot(self, x: float, y: float, who: str) -> None:
-        fill = self.colors["model"] if who == "model" else self.colors["ground"]
-        self.axes.plot(x, y, "o", color=self.colors[who], markerfacecolor=fill, markersize=12, markeredgewidth=2.2)
+        """The model's circle, or a baseline's mark in its shape, with a rim that parts it from what lies below."""
+        color, ground = self.colors["model" if who == MODEL else "baseline"], self.colors["ground"]
+        drawn, size = ("o", 13.0) if who == MODEL else MARKERS[self.shapes[who]]
+        hollow = who != MODEL and self.shapes[who] == "frame"
+        face, edge = (ground, color) if hollow else (color, ground)
+        self.axes.plot(
+            *(x, y, drawn), color=edge, markerfacecolor=face, markersize=size, markeredgewidth=2.2 if hollow else 1.2
+        )
 
     def foot(self, results: wording.Results) -> None:
         """The author, and what the marks mean."""
         y = HEIGHT - 42
         self.axes.plot([LEFT, RIGHT], [y - 28] * 2, color=self.colors["line"], linewidth=1)
         self.text(LEFT, y, self.short(byline(results), 20, MIDDLE - LEFT), 20, "ink", bold=True)
-        x = float(RIGHT)
-        other = "best baseline" if len(wording.parts(results)) > 1 else "baseline"
-        names = {"baseline": other} if results["baselines"] else {}
-        for who, name in {**names, "model": "fine-tuned, with its 95 % interval"}.items():
+        x, parts = float(RIGHT), wording.parts(results)
+        best = [part["comparison"]["against"] for part in parts.values() if part["comparison"] and len(parts) > 1]
+        room = NAMES / max(1, len(set(best))) - 48
+        named = {who: self.short(_called(results, who), 18, room) for who in dict.fromkeys(best)}
+        for who, name in {**named, MODEL: f"fine-tuned (95{wording.PER_CENT} interval)"}.items():
             x -= self.width(self.text(x, y, name, 18, "muted", align="right")) + 16
             self.dot(x, y, who)
-            x -= 36
+            x -= 32
 
     def pill(self, x: float, y: float, said: str, size: float, verdict: str, align: str = "left") -> float:
         """A difference on a ground whose colour says what it is worth; where its other edge is."""

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from markupsafe import Markup
 
 from common.portfolio import read_portfolio
 from common.reporting import figures, markdown, wording
-from common.reporting.browser import browser
+from common.reporting.balance import balance, leanings
+from common.reporting.browser import browser, records
 from common.reporting.coverage import coverage
 from common.reporting.tiles import tiles
 from common.run import REPOSITORY, Run, project_of, published, understood
@@ -32,6 +34,8 @@ FILTERS = (
     wording.bounds,
     wording.p_value,
     wording.share,
+    wording.unbroken,
+    wording.spaced,
     wording.confidence,
     wording.signed,
     wording.verdict,
@@ -39,6 +43,7 @@ FILTERS = (
     wording.axis,
     wording.shown,
     wording.excerpt,
+    wording.said,
     wording.achieves,
     wording.day,
     wording.model_name,
@@ -46,6 +51,9 @@ FILTERS = (
     wording.found,
     markdown.fenced,
 )
+
+# Words with an interval in them.
+INTERVALS = (wording.with_interval, wording.difference, wording.bounds, wording.achieves)
 
 
 def refresh_words(run: Run) -> None:
@@ -74,9 +82,11 @@ def write_report(run: Run, with_rows: bool = True) -> Path:
 def render_report(run: Run, absent: list[str] | None = None, with_rows: bool = True) -> str:
     """The page of a run, with its test rows or without any; what of it cannot be shown is added to `absent`."""
     results = read_json(run.results)
+    more: dict[str, Any] = {}
     if not with_rows:
-        return _page("report.html.j2", run, {**results, "worst_errors": []}, read_json(run.manifest), absent)
-    more = {"rows": lambda: browser(run, results)} if run.predictions.exists() else {}
+        results = {**results, "worst_errors": []}
+    elif run.predictions.exists():
+        more["rows"] = lambda: browser(run, results, _nothing(results))
     return _page("report.html.j2", run, results, read_json(run.manifest), absent, **more)
 
 
@@ -103,6 +113,8 @@ def _page(
         return figures.curves(results, [json.loads(line) for line in lines])
 
     more = {"picture": picture, "panels": panels, "shown_rows": SHOWN_ROWS, **parts}
+    if run.predictions.exists():
+        more["balance"] = lambda: balance(records(run, results))
     return render(template, run, results, manifest, absent, **more)
 
 
@@ -125,6 +137,7 @@ def render(
             "m": manifest,
             "words": results["portfolio"],
             "verdicts": wording.verdicts(results),
+            "lead": wording.lead(results),
             "preview": wording.plain(wording.sentence(results)),
             "sentence": wording.sentence(results),
             "elsewhere": wording.elsewhere(results),
@@ -133,6 +146,7 @@ def render(
             "parts": wording.parts(results),
             "primary": results["primary_metric"],
             "kind": wording.primary(results),
+            "nothing": _nothing(results),
             **more,
         }
 
@@ -182,23 +196,36 @@ def _environment(results: wording.Results, is_markdown: bool) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {function.__name__: function for function in FILTERS}
+    if not is_markdown:
+        environment.filters |= {function.__name__: _on_one_line(function) for function in INTERVALS}
     environment.filters |= {
         "baseline": lambda name: wording.baseline_short(results, name),
         "baseline_title": lambda name: wording.baseline_title(results, name),
+        "shape": lambda name: figures.shape(results, name),
         "count": lambda number: f"{number:,}",
     }
     environment.tests["address"] = markdown.is_address
     environment.globals |= {
+        "leanings": leanings,
         "scale_of": figures.scale_of,
         "comparison_scale": figures.comparison_scale,
         "off_the_chart": figures.off_the_chart,
-        "marks": figures.marks,
         "tiles": tiles,
         "coverage": coverage,
         "script": (TEMPLATES / SCRIPT).read_text(encoding="utf-8"),
         "policy": content_policy(),
     }
     return environment
+
+
+def _nothing(results: wording.Results) -> str:
+    """What a project calls an answer of nothing: its own templates/nothing.j2 says it."""
+    return _environment(results, False).get_template("nothing.j2").render()
+
+
+def _on_one_line(words: Callable[..., str]) -> Callable[..., str]:
+    """The same words, with intervals that no line is broken in."""
+    return lambda *given: wording.unbroken(words(*given))
 
 
 def _readable(value: Any) -> Any:

@@ -11,11 +11,12 @@ CLEARLY = {"better": "clearly better", "worse": "clearly worse", "unclear": "not
 
 @dataclass(frozen=True)
 class Tile:
-    """A number and what it is; `verdict` is that of a difference, or empty."""
+    """A number and what it is; of a difference its verdict, and the baseline that it is measured against."""
 
     value: str
     words: str
     verdict: str = ""
+    against: str = ""
 
 
 def tiles(results: wording.Results) -> list[Tile]:
@@ -43,7 +44,7 @@ def _against(results: wording.Results, where: str, part: wording.Results) -> Til
     against = wording.baseline_short(results, comparison["against"])
     best = f"the best baseline{' there' if where else ''} ({wording.bounds(comparison, kind)})"
     words = f"{where}against {against}, {best}: {CLEARLY[verdict]}"
-    return Tile(wording.difference_alone(comparison, kind), words, verdict)
+    return Tile(wording.difference_alone(comparison, kind), words, verdict, comparison["against"])
 
 
 def _sure(results: wording.Results) -> Tile | None:
@@ -54,7 +55,7 @@ def _sure(results: wording.Results) -> Tile | None:
     kind = wording.primary(results)
     score = wording.with_interval(selective["metrics"][results["primary_metric"]], kind)
     on_those = f"{score} of those are right" if kind["exact"] else f"on those its {kind['title']} is {score}"
-    return Tile(wording.share(selective["coverage"], 0), f"of its answers are sure; {on_those}")
+    return Tile(wording.share(selective["coverage"]), f"of its answers are sure; {on_those}")
 
 
 def _second(results: wording.Results) -> Tile | None:
@@ -85,10 +86,11 @@ def _weakest(results: wording.Results) -> Tile | None:
 
     if sets:
         name, part = worst_of(list(sets.items()), lambda pair: pair[1]["metrics"][metric])
-        return _place(part["metrics"][metric], kind, name, part["examples"], "test set")
+        return _place(part["metrics"][metric], kind, f"on {name}", part["examples"], "test set")
     if measured := [row for row in results["slices"] if "metrics" in row]:
         row = worst_of(measured, lambda row: row["metrics"][metric])
-        return _place(row["metrics"][metric], kind, f"{row['slice']}: {row['value']}", row["examples"], "slice")
+        where = f"where {row['slice']} is {row['value']}"
+        return _place(row["metrics"][metric], kind, where, row["examples"], "slice")
     return None
 
 
@@ -97,5 +99,5 @@ def _is_lost(comparison: wording.Comparison, kind: wording.Kind) -> bool:
 
 
 def _place(interval: wording.Interval, kind: wording.Kind, where: str, rows: int, what: str) -> Tile:
-    words = f"on {where}, its weakest {what} ({rows:,} rows: {wording.between(interval, kind)})"
+    words = f"{where}, its weakest {what} ({rows:,} rows: {wording.between(interval, kind)})"
     return Tile(wording.number(interval, kind), words)

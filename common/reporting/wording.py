@@ -25,14 +25,18 @@ SIGNIFICANT = 0.05
 NO_INTERVAL = "too few groups for an interval"
 # Letters whose names begin with a vowel: an F1, an MRR.
 VOWEL_NAMES = "AEFHILMNORSX"
-# A narrow space that no line is broken at, and the minus sign.
-NARROW, MINUS = "\u202f", "\u2212"
+# Spaces that no line is broken at, the first a narrow one, and the minus sign.
+NARROW, FIXED, MINUS = "\u202f", "\u00a0", "\u2212"
 PER_CENT = f"{NARROW}%"
+# The two ends of an interval, and a per cent sign that follows its number at once.
+ENDS = re.compile(f"(?<=\\d) to (?=[+{MINUS}]?\\d)")
+CLOSE = re.compile(r"(?<=\d)%")
 # On a page these are white space, as a line feed is.
 OTHER_LINE_ENDS = re.compile("\r\n|[\x0b-\r\x85\u2028\u2029]")
 # Characters of a text that pages quote.
 QUOTED = 300
 JOINER = "\u200d"
+STARTER = re.compile(r"starter:(\S+) from ")
 MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
@@ -77,6 +81,16 @@ def confidence(value: float) -> str:
     return share(value, 2 if value > 0.99 else 1)
 
 
+def unbroken(text: str) -> str:
+    """A text whose intervals stay on one line."""
+    return ENDS.sub(f"{FIXED}to{FIXED}", text)
+
+
+def spaced(text: str) -> str:
+    """A name with percentages in it as every page writes them: `typos in 10 % of the words`."""
+    return CLOSE.sub(PER_CENT, text)
+
+
 def signed(number: str) -> str:
     """A formatted number with the minus sign for its hyphen."""
     return number.replace("-", MINUS)
@@ -84,7 +98,7 @@ def signed(number: str) -> str:
 
 def plain(text: str) -> str:
     """The same in characters that every terminal and editor has: for what is printed or copied."""
-    return text.replace(NARROW, " ").replace(MINUS, "-")
+    return text.replace(NARROW, " ").replace(FIXED, " ").replace(MINUS, "-")
 
 
 def scaled(value: float, kind: Kind) -> float:
@@ -237,6 +251,11 @@ def excerpt(value: Any, limit: int = QUOTED) -> str:
     return f"{text[:end].rstrip()} … ({len(text):,} characters)"
 
 
+def said(value: Any, nothing: str, limit: int = QUOTED) -> str:
+    """A reference or an answer; `nothing` is what the project calls an empty one."""
+    return nothing if value in (None, "", []) else excerpt(value, limit)
+
+
 # Verdicts and sentences
 
 
@@ -286,8 +305,11 @@ def sentence(results: Results) -> str:
     )
 
 
-def model_name(origin: str) -> str:
-    """The last part of where a pretrained model comes from: `all-MiniLM-L6-v2`."""
+def model_name(model: dict[str, Any]) -> str:
+    """What a pretrained model is called: `all-MiniLM-L6-v2`; as a starter, where the Hub has no name for it."""
+    origin, starter = model["origin"], STARTER.match(model.get("reference", ""))
+    if starter and "://" in origin:
+        return starter[1]
     return origin.partition("@")[0].partition(", ")[0].rstrip("/").rpartition("/")[2] or origin
 
 
@@ -314,6 +336,14 @@ def verdicts(results: Results) -> list[tuple[str, str]]:
             clauses.append((which, f"{words[which]} {'it' if against == named else against} {listed(names)}"))
             named = against
     return clauses
+
+
+def lead(results: Results) -> str:
+    """Where it wins, ties and loses, as a sentence."""
+    clauses = [clause for _, clause in verdicts(results)]
+    if not clauses:
+        return "No baseline was measured beside it, so nothing says whether fine-tuning was worth it."
+    return f"It {', and '.join([', '.join(clauses[:-1]), clauses[-1]] if clauses[1:] else clauses)}."
 
 
 def listed(words: list[str]) -> str:

@@ -3,6 +3,8 @@
    and on paper, the page stands at its default. Every text is written as text; none is ever read as HTML. */
 
 const PAGE = 20;
+// Characters of a field that stand there unfolded, and slices that are named below a row.
+const LONG = 120, NAMED = 3;
 const MARKS = ["", "found", "missed", "invented", "otherwise"];
 
 /** An element with a class and a text. */
@@ -35,7 +37,8 @@ function browseRows(section) {
   const given = (row) => {
     const value = columns.given[row];
     if (typeof value === "string") return value;
-    return (value.fields || value.marks).map((part) => (value.fields ? part.join(": ") : part[0])).join(value.fields ? "\n" : "");
+    if (value.marks) return value.marks.map(([text]) => text).join("");
+    return value.fields.map(([name, text]) => `${name}: ${texts[text]}`).join("\n");
   };
   const haystack = (row) =>
     [columns.name[row], given(row), ...["reference", "answer", "baseline"].map((name) => texts[columns[name][row]])]
@@ -59,6 +62,7 @@ function browseRows(section) {
       (!right || columns.right[row] === Number(right)) &&
       (!baseline || columns.baseline_right[row] === Number(baseline)) &&
       (!asked.slice || columns.slices[row].includes(Number(asked.slice))) &&
+      (!asked.nothing || columns.nothing[row] === Number(asked.nothing)) &&
       (!asked.sure || columns.sure[row] === Number(asked.sure)) &&
       (!bounded || (columns.confidence[row] !== null && columns.confidence[row] >= low && columns.confidence[row] <= high)) &&
       (!words || searched[row].includes(words)));
@@ -84,10 +88,16 @@ function browseRows(section) {
     input.append(...asked(row));
     if (sets.length > 1) notes.unshift(sets[columns.set[row]]);
     const right = texts[columns.reference[row]];
-    notes.push(...columns.slices[row].map((index) => slices.get(index)).filter((slice) => slice && slice.value !== right)
-      .map((slice) => `${slice.name}: ${slice.value}`));
+    const parts = columns.slices[row].map((index) => slices.get(index)).filter((slice) => slice && slice.value !== right)
+      .map((slice) => `${slice.name}: ${slice.value}`);
     if (columns.leaked[row]) notes.push("also among the training rows, nearly or exactly");
-    input.append(element("span", "id", notes.join(" · ")));
+    if (parts.length > NAMED) {
+      const folded = element("details", "id");
+      folded.append(element("summary", "", [...notes, `${parts.length} slices`].join(" · ")), parts.join(" · "));
+      input.append(folded);
+    } else {
+      input.append(element("span", "id", [...notes, ...parts].join(" · ")));
+    }
     const answer = said("the model said", row, "answer", "grade", columns.right[row]);
     if (texts[columns.doubt[row]]) answer.append(element("span", "grade", texts[columns.doubt[row]]));
     line.append(input, said("right answer", row, "reference"), answer);
@@ -105,17 +115,26 @@ function browseRows(section) {
   /** The nodes that show what was asked: a picture, fields, a text with its spans marked, or a text. */
   function asked(row) {
     const value = columns.given[row];
-    const picture = pictures[row] !== undefined && [...document.querySelectorAll("img[data-row]")].find((one) => one.dataset.row === pictures[row]);
-    if (picture) return [picture.cloneNode()];
+    if (pictures[row]) {
+      const picture = element("img", "input");
+      picture.src = pictures[row];
+      picture.alt = given(row);
+      return [picture];
+    }
     const block = element("div", "", typeof value === "string" ? value : "");
     block.dir = "auto";
-    for (const [name, text] of value.fields || []) {
-      const field = element("div");
-      field.append(element("span", "muted", `${name}: `), text);
-      block.append(field);
-    }
+    for (const [name, text] of value.fields || []) block.append(fieldOf(name, texts[text]));
     for (const [text, kind] of value.marks || []) block.append(kind ? element("mark", MARKS[kind], text) : text);
     return [block];
+  }
+
+  /** A field of an input; of a long text its beginning, which unfolds. */
+  function fieldOf(name, text) {
+    const long = text.length > LONG, field = element(long ? "details" : "div");
+    const shown = long ? element("summary") : field;
+    shown.append(element("span", "muted", `${name}: `), long ? `${text.slice(0, LONG).replace(/\s+\S*$/, "").replace(/\s+/g, " ")} …` : text);
+    if (long) field.append(shown, text);
+    return field;
   }
 
   /** A cell with a reference or an answer, and how good that is. */
@@ -123,7 +142,10 @@ function browseRows(section) {
     const cell = element("td", "", texts[columns[name][row]]);
     cell.dataset.name = title;
     cell.dir = "auto";
-    if (grade) cell.append(element("span", right === 1 ? "grade good" : right === 0 ? "grade bad" : "grade", texts[columns[grade][row]]));
+    if (grade) {
+      const words = texts[columns[grade][row]];
+      cell.append(element("span", right === 1 ? "grade good" : words.startsWith("wrong") ? "grade bad" : "grade", words));
+    }
     return cell;
   }
 

@@ -1,6 +1,8 @@
 """The data of the error browser, and the curve of what is answered, as they stand in the report."""
 
+import base64
 import html
+import io
 import itertools
 import json
 import re
@@ -8,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from common.reporting import browser as rows_module
+from common.reporting import report
 from common.reporting.browser import FOUND, INVENTED, MISSED, OTHERWISE, PLAIN, browser, is_right, marked
+from common.reporting.browser import _grade as grade_of
 from common.reporting.coverage import coverage as curve
 from common.reporting.report import content_policy, evidence, render_report, write_report
 from common.reporting.wording import printable
-from common.run import Run
+from common.run import Run, input_name
 from common.system.files import read_json
 from common.verify import _pages
 from tests.common.reporting import synthetic
@@ -74,7 +79,7 @@ def test_where_the_best_baseline_is_another_on_each_set_it_is_named(tmp_path: Pa
     page = render_report(with_records(tmp_path / "run", results, rows))
     content = embedded(page)
     grades = [content["texts"][index] for index in content["columns"]["baseline_grade"]]
-    assert grades == ["right (words)", "wrong (majority)"] and "<th>the best baseline said</th>" in page
+    assert grades == ["wrong (majority)", "right (words)"] and "<th>the best baseline said</th>" in page
 
 
 def test_a_reason_to_doubt_is_said(tmp_path: Path) -> None:
@@ -93,7 +98,8 @@ def test_no_text_ends_the_data_or_is_read_as_a_page(tmp_path: Path) -> None:
     assert page.count("<script") == 2 and "alert(1)</script>" not in page and "onerror=alert(2)>" not in page
     shown = printable(HOSTILE)
     assert "\u202e" not in shown and "<img src=x" in shown
-    assert content["columns"]["given"] == [shown, {"fields": [[shown, shown]]}]
+    [given, fields] = content["columns"]["given"]
+    assert given == shown and fields == {"fields": [[shown, content["texts"].index(shown)]]}
     assert content["texts"][content["columns"]["answer"][0]] == shown
 
 
@@ -201,13 +207,61 @@ def test_of_a_number_that_is_the_better_the_larger_no_row_is_right() -> None:
     assert is_right(1.0, synthetic.F1) is True and is_right(0.99, synthetic.F1) is False
 
 
+def test_a_grade_counts_what_is_right() -> None:
+    span = {"start": 4, "end": 7, "label": "API"}
+    other, wrong = span | {"start": 9, "end": 12}, span | {"label": "PERSON"}
+
+    def grade(score: float, reference: Any, answer: Any) -> str:
+        return grade_of(score, synthetic.F1, reference, answer).replace("\u202f", " ")
+
+    assert grade(0.0, [span], [wrong]) == "wrong" and grade(1.0, [], []) == "right"
+    assert grade(0.67, [span, other], [span]) == "1 of 2 right"
+    assert grade(0.5, [span, other], [span, wrong]) == "1 of 2 right, 1 wrong"
+    assert grade(0.33, [{"document": "tar", "relevance": 1.0}], ["zip", "ar", "tar"]) == "at rank 3"
+    assert grade(0.4, "a film", "the film") == "F1 40.0 %"
+    assert grade_of(1.5, synthetic.ERROR, 1.0, 2.5) == "mean absolute error 1.50"
+
+
+def test_an_empty_answer_has_the_projects_name_and_can_be_chosen(tmp_path: Path, monkeypatch: Any) -> None:
+    own = tmp_path / "projects/spans/templates/nothing.j2"
+    results = synthetic.spans(tmp_path)
+    own.write_text("no names\n", encoding="utf-8")
+    monkeypatch.setattr(report, "REPOSITORY", tmp_path)
+    span = {"start": 4, "end": 7, "label": "API"}
+    none = {"baselines": {"table": {"value": []}}, "baseline_scores": {"table": 0.0}, "input": "use jax here"}
+    rows = [record(1, [], [span], 0.0, **none), record(2, [span], [], 0.0, **none)]
+    page = render_report(with_records(tmp_path / "run", results, rows))
+    content = embedded(page)
+    said = [[content["texts"][index] for index in content["columns"][name]] for name in ("reference", "answer")]
+    assert said[0][0] == said[1][1] == "no names" and content["columns"]["nothing"] == [1, 0]
+    assert '<option value="1">no names</option>' in page and "(nothing)" not in page
+
+
+def test_rows_show_the_pictures_that_the_run_kept_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = with_records(tmp_path / "run", results_of(), answers(12, ["a", "b"]))
+    run.inputs.mkdir()
+    for number, side in ((1, 20), (4, 400)):
+        Image.new("RGB", (side, side // 2), "red").save(run.inputs / f"{input_name(f'test:{number}')}.png")
+    found = browser(run, read_json(run.results)).pictures
+    assert found["test:1"].startswith("data:image/png;base64,")
+    small = Image.open(io.BytesIO(base64.b64decode(found["test:4"].partition(",")[2])))
+    assert small.size == (96, 48) and found.keys() == {"test:1", "test:4"}
+    page = render_report(run)
+    assert "search in file names" in page and "The run kept 2 pictures" in page
+    assert sorted(embedded(page)["pictures"].values()) == sorted(found.values())
+    monkeypatch.setattr(rows_module, "MOST_PICTURES", len(found["test:4"]))
+    assert browser(run, read_json(run.results)).pictures.keys() == {"test:4"}, "the worst row's is kept"
+
+
 def test_errors_that_are_numbers_are_sorted_by_their_size(tmp_path: Path) -> None:
     results = synthetic.regression()
     own: dict[str, Any] = {"baselines": {"mean": {"value": 5.0}}, "baseline_scores": {"mean": 1.0}}
     records = [record(n, 5.0, 5.0 + n, float(n), **own) for n in (1, 4, 0, 2)]
     page = render_report(with_records(tmp_path / "run", results, records))
     content = embedded(page)
-    assert "The worst ones first." in page and "confidently" not in page, "it has no confidence"
+    assert (
+        "The worst ones first, before all those that a baseline does better." in page and "confidently" not in page
+    ), "it has no confidence"
     assert content["columns"]["place"] == [1, 3, 0, 2]
     assert content["texts"][content["columns"]["grade"][0]] == "mean absolute error 4.00"
 

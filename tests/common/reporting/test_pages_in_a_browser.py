@@ -8,6 +8,7 @@ import pytest
 from common.reporting.report import write_report
 from common.run import Run
 from tests.common.reporting import synthetic
+from tests.pictures import card_page
 
 pytestmark = pytest.mark.slow
 
@@ -61,5 +62,18 @@ def test_it_can_be_read(browser: Any, axe: str, drawn: dict[str, Path], name: st
     assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(17, 24, 39)")
     page.evaluate(axe)
     found = page.evaluate("axe.run(document)")["violations"]
+    assert [(fault["id"], fault["impact"]) for fault in found] == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_card_can_be_read(browser: Any, axe: str, pages: dict[str, Run], width: int, scheme: str) -> None:
+    """As a site that shows Markdown draws it."""
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.set_content(card_page(pages["classifier"]))
+    assert page.locator("h1").count() == 1 and page.locator("img").first.get_attribute("alt")
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document.querySelector('article'))")["violations"]
     assert [(fault["id"], fault["impact"]) for fault in found] == []
     page.close()

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.reporting.picture import DARK, HEIGHT, ROWS, WIDTH, describe, draw, rows_of
+from common.reporting.figures import shape
+from common.reporting.picture import DARK, HEIGHT, MARKERS, MODEL, ROWS, WIDTH, describe, draw, rows_of
+from common.reporting.report import TEMPLATES
 from common.reporting.wording import plain
 from common.run import Run
 from tests.common.reporting import synthetic
@@ -40,6 +42,15 @@ def test_it_says_question_number_baseline_and_author() -> None:
         assert not np.array_equal(pixels(draw(results | {"portfolio": said | change})), pixels(picture)), change
 
 
+def test_every_baseline_has_a_shape_of_its_own_on_every_page() -> None:
+    names = [f"baseline {number}" for number in range(5)]
+    results = synthetic.classifier() | {"baseline_titles": dict.fromkeys(names, synthetic.TITLES["words"])}
+    shapes = [shape(results, name) for name in names]
+    assert sorted(shapes) == sorted(MARKERS) and len(set(shapes)) == 5
+    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    assert all(f".report .dot.{one} {{" in css for one in shapes)
+
+
 def test_there_is_a_dark_one_and_one_that_scales() -> None:
     results = synthetic.regression()
     corner = "#{:02x}{:02x}{:02x}".format(*pixels(draw(results, "dark"))[0, 0])
@@ -57,8 +68,9 @@ def test_rows_are_test_sets_or_where_there_is_one_methods() -> None:
         ("tweets", "-7.8 points", "worse"),
         ("letters", "+1.1 points", "unclear"),
     ]
-    assert left_out == 0 and all(row.intervals.keys() == {"model", "baseline"} for row in rows)
+    assert left_out == 0 and all(row.intervals.keys() == {MODEL, "words"} for row in rows)
     rows, _ = rows_of(results | {"out_of_domain": {}})
+    assert [list(row.intervals) for row in rows] == [[MODEL], ["words"], ["majority"]], "each with its own mark"
     assert [(row.name, plain(row.note)) for row in rows] == [
         ("fine-tuned", "86.4 %"),
         ("words", "79.8 %"),

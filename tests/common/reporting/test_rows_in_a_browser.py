@@ -175,3 +175,20 @@ def test_it_can_be_read(
         assert shown.page.locator(".browser tbody mark.found").all_inner_texts() == ["jax"]
     assert shown.wrong == []
     shown.page.close()
+
+
+def test_long_fields_and_many_slices_are_folded(browser: Any, tmp_path: Path) -> None:
+    results = synthetic.classifier()
+    results["slices"] = [{"slice": f"slice {n}", "value": "yes", "examples": 1} for n in range(5)]
+    asked = {"question": "Which tensor?", "context": "A page about tensors and what they hold. " * 12}
+    one = record(1, "a", "b", 0.0, input=asked, slices={f"slice {n}": "yes" for n in range(5)})
+    shown = Page(browser, write_report(with_records(tmp_path / "run", results, [one])))
+    folded = shown.rows.first.locator("details")
+    begun, notes = folded.locator("summary").all_inner_texts()
+    assert begun.startswith("context: A page about") and begun.endswith(" …") and len(begun) < 135
+    assert notes.endswith("row 1 · 5 slices") and "question: Which tensor?" in shown.rows.first.inner_text()
+    assert shown.rows.first.inner_text().count("what they hold") == 2
+    folded.first.locator("summary").click()
+    assert shown.rows.first.inner_text().count("what they hold") == 14
+    assert shown.wrong == []
+    shown.page.close()

@@ -30,7 +30,9 @@ from common.reporting.wording import (
     sentence,
     share,
     shown,
+    spaced,
     took,
+    unbroken,
     verdict,
     verdicts,
     with_article,
@@ -117,11 +119,20 @@ def test_where_it_wins_ties_and_loses_is_said_in_clauses() -> None:
     assert verdicts({**RESULTS, "comparison": None, "out_of_domain": {}}) == []
 
 
+def test_no_line_is_broken_in_an_interval() -> None:
+    broken = "gets 86.4 % (84.9 to 87.9) of rows 3 to be shown, (\u22120.3 to +2.3)"
+    assert unbroken(broken) == broken.replace("9 to 8", "9\u00a0to\u00a08").replace("3 to +", "3\u00a0to\u00a0+")
+    assert plain(unbroken(broken)) == plain(broken)
+    assert spaced("typos in 10% of the words") == "typos in 10\u202f% of the words"
+
+
 def test_days_durations_and_models_have_short_names() -> None:
     assert day("2026-11-06T23:59:00+00:00") == "6 November 2026"
     assert [took(seconds) for seconds in (45.2, 101, 9_000)] == ["45 seconds", "1.7 minutes", "2.5 hours"]
     origins = ("someone/model-small@0123abc", "https://github.com/a/b_model/", "model")
-    assert [model_name(origin) for origin in origins] == ["model-small", "b_model", "model"]
+    assert [model_name({"origin": origin}) for origin in origins] == ["model-small", "b_model", "model"]
+    starter = {"reference": "starter:lite0 from b_model-0.1.whl", "origin": "https://github.com/a/b_model"}
+    assert model_name(starter) == "lite0" and model_name(starter | {"origin": "a/model-small"}) == "model-small"
 
 
 def test_lower_is_better_turns_the_verdict_around() -> None:

@@ -228,7 +228,7 @@ def test_the_run_has_evidence_and_is_verified(finished_entity_run: Run) -> None:
         "frozen_encoder_logistic_regression",
     }
     page = finished_entity_run.report.read_text(encoding="utf-8")
-    assert "Entity by entity" in page and "false alarms for every 100" in page
+    assert "Name by name" in page and "No name in the text:" in page
     assert not [check for check in verify(finished_entity_run.folder) if check.differences]
 
 
