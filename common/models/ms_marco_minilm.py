@@ -1,7 +1,7 @@
 """The lower half of a cross-encoder, out of the quantised ONNX file that a search engine brings with it.
 
-A cross-encoder reads a question and a passage as one text. It was trained on MS MARCO to say whether the passage answers
-the question, and has learned on the way which words of the one to look for in the other.
+A cross-encoder reads a question and a passage as one text. It was trained on MS MARCO to say whether the passage
+answers the question, and has learned on the way which words of the one to look for in the other.
 
 Paper: https://arxiv.org/abs/1910.14424; the model: https://huggingface.co/cross-encoder/ms-marco-MiniLM-L12-v2
 """

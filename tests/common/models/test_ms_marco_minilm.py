@@ -2,6 +2,7 @@
 
 import zipfile
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,7 +29,8 @@ def test_its_vectors_are_those_of_the_published_file() -> None:
     published.graph.output.append(onnx.helper.make_tensor_value_info(last, onnx.TensorProto.FLOAT, None))
     tokens = AutoTokenizer.from_pretrained(folder)(ASKED, CONTEXT, return_tensors="pt")
     numbers = {name: tensor.numpy() for name, tensor in tokens.items()}
-    (theirs,) = ReferenceEvaluator(onnx.version_converter.convert_version(published, 21)).run([last], numbers)
+    reference: Any = ReferenceEvaluator(onnx.version_converter.convert_version(published, 21))
+    (theirs,) = reference.run([last], numbers)
     model = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
     with torch.no_grad():
         ours = model(**tokens).last_hidden_state.numpy()
