@@ -16,16 +16,16 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.parts import answers, server
+from apps.parts import answers, server, visitors
 from apps.parts.answers import BaselineAnswer
 from apps.parts.batch_queue import BatchQueue
 from apps.parts.guard import guarded
 from apps.parts.inputs import LIMITS, checked_file, checked_text, uploaded
-from apps.parts.texts import KINDS, TextQuestions, read_upload, unread
+from apps.parts.texts import KINDS, Cut, TextQuestions, read_upload
 from common.data.features import in_memory
 from common.predictor import Predictor
 from common.system.errors import UserError, nearest
-from common.task.contract import Prediction
+from common.task.contract import Prediction, as_key
 from projects.semantic_search.baselines import BM25
 from projects.semantic_search.index import Index, answer, excerpt
 from projects.semantic_search.words import STOPWORDS, words_of
@@ -34,7 +34,8 @@ from projects.semantic_search.words import STOPWORDS, words_of
 LISTED, CHARACTERS = 5, 300
 # Words of a query that are left out one by one to see what each does.
 WORDS = 24
-# Characters of a visitor's documents together, seconds that they are kept, and visitors who may have some.
+# Characters of a visitor's documents together, seconds that they are kept, and visitors who may have some: of one
+# address a half, so that nobody keeps all others from it.
 OWN_CHARACTERS, OWN_SECONDS, OWN_VISITORS = 1_000_000, 3_600, 50
 STYLE = (
     "<style>.found { list-style: none; padding: 0; margin: .3rem 0; }"
@@ -52,6 +53,7 @@ class OwnDocuments:
 
     index: Index
     words: BM25
+    address: str
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class SearchDemo(TextQuestions):
     def __init__(self, predictor: Predictor):
         self.task: Any = predictor.task  # before the examples ask for it
         self.vectors = BatchQueue(self._vectors, cost=lambda given: len(given[1]), dearest=self.dearest)
+        self.cut = Cut(self.task.tokenizer)
         self.kept_documents: weakref.WeakSet[OwnDocuments] = weakref.WeakSet()
         super().__init__(predictor)
 
@@ -133,14 +136,15 @@ class SearchDemo(TextQuestions):
         if (characters := sum(map(len, texts))) > OWN_CHARACTERS:
             most = f"{OWN_CHARACTERS:,} are read at most"
             raise UserError(f"The documents have {characters:,} characters together, and {most}: give a part of them.")
-        if len(self.kept_documents) >= OWN_VISITORS:
+        of_address = sum(one.address == visitors.visitor() for one in self.kept_documents)
+        if len(self.kept_documents) >= OWN_VISITORS or of_address >= OWN_VISITORS / 2:
             raise UserError("Many visitors search documents of their own just now: try again in an hour.")
         documents = await self.own_documents(texts, progress)
         self.kept_documents.add(documents)
         said = f"<p>The search now goes over your <b>{len(texts):,}</b> {'documents' if texts[1:] else 'document'}.</p>"
         if problems := [row.problem for row in rows if row.problem]:
             said += f"<p>Rows that were left out: {len(problems):,}. The first one: {html.escape(problems[0])}</p>"
-        said += await asyncio.to_thread(unread, texts, self.task.tokenizer)
+        said += await asyncio.to_thread(self.unread, texts)
         return documents, f'<div class="report">{said}</div>', gr.Button(visible=True)
 
     async def own_documents(self, texts: list[str], progress: gr.Progress) -> OwnDocuments:
@@ -152,7 +156,7 @@ class SearchDemo(TextQuestions):
             vectors += await asyncio.gather(*(self.vectors.ask(("document", text)) for text in part))
         ids = [str(number) for number in range(1, len(texts) + 1)]
         words = await asyncio.to_thread(BM25, texts, ids)
-        return OwnDocuments(Index(ids, texts, np.stack(vectors)), words)
+        return OwnDocuments(Index(ids, texts, np.stack(vectors)), words, visitors.visitor())
 
     def _vectors(self, given: list[tuple[str, str]]) -> list[NDArray[np.float32]]:
         """One batch: the vectors of texts, each with `query` or `document` before it."""
@@ -201,7 +205,7 @@ class SearchDemo(TextQuestions):
         return [f'<span class="quiet">{shared}</span>', self.unread([text_of(question)])]
 
     def unread(self, texts: list[str]) -> str:
-        return unread(texts, self.task.tokenizer)
+        return self.cut.unread(texts)
 
     def listed(self, question: Query, prediction: Prediction, look: str) -> str:
         """The first documents with their scores; the words of the query are underlined in them."""
@@ -243,8 +247,14 @@ class SearchDemo(TextQuestions):
 
     def as_json(self, prediction: Prediction) -> dict[str, Any]:
         """The first documents: id, text, and score (cosine)."""
-        pairs = zip(prediction.value, prediction.details["scores"], strict=True)
-        return {"documents": [{"id": one, "text": self.task.text_of(one), "score": score} for one, score in pairs]}
+        pairs = zip(prediction.value, self.task.passages(prediction), strict=True)
+        return {"documents": [{"id": one, "text": text, "score": score} for one, (text, score) in pairs]}
+
+    def in_cell(self, prediction: Prediction) -> str:
+        """The ids of the documents where the owner gave some, else their texts."""
+        if self.task.names_documents:
+            return as_key(prediction.value)
+        return as_key([text for text, _ in self.task.passages(prediction)])
 
     def reference_box(self) -> gr.Textbox:
         return gr.Textbox(

@@ -4,6 +4,7 @@ import asyncio
 import html
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,9 +12,8 @@ import numpy as np
 from apps.parts import server
 from apps.parts.answers import probability
 from apps.parts.classifier import ClassifierDemo, said
-from apps.parts.texts import TextQuestions, unread
+from apps.parts.texts import Cut, TextQuestions
 from common.metrics.attribution import clear, coalitions, shapley
-from common.models.tokenizer import read_part
 from common.reporting.wording import signed
 from common.task.contract import Prediction
 from projects.text_classification.pieces import kept_texts, pieces
@@ -61,12 +61,18 @@ class TextDemo(TextQuestions, ClassifierDemo):
         return [*super().notes_html(question, prediction), self.unread([question])]
 
     def unread(self, texts: list[str]) -> str:
-        return unread(texts, self.task.processor)
+        return self.cut.unread(texts)
+
+    @cached_property
+    def cut(self) -> Cut:
+        """What the model reads of a text."""
+        return Cut(self.task.processor)
 
     async def explained(self, text: str) -> Explained:
         """What the pieces of a checked text add to its answer."""
-        read = read_part(text, self.task.processor)
-        parts = pieces(read, self.task.processor, PIECES)
+        read = self.cut.read_part(text)
+        with self.cut.alone:
+            parts = pieces(read, self.cut.tokenizer, PIECES)
         answer = await self.prediction(text)
         if len(parts) == 1:
             return Explained(answer, parts, np.zeros(1), 0.0, 0.0)

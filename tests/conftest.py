@@ -1,12 +1,13 @@
 """Fixtures that several tests share.  Nothing here or in any test uses the network."""
 
 import csv
+import functools
 import json
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -46,6 +47,19 @@ def write_csv(path: Path, rows: list[dict[str, str]]) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return path
+
+
+def once(train: "Callable[..., Run]") -> "Callable[..., Run]":
+    """The function of a fixture that trains once, however many modules import the fixture."""
+    trained: list[Run] = []
+
+    @functools.wraps(train)
+    def kept(**given: Any) -> "Run":
+        if not trained:
+            trained.append(train(**given))
+        return trained[0]
+
+    return kept
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import csv
 import html
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,7 +12,7 @@ from common.reporting import wording
 from common.reporting.wording import achieves, excerpt, primary
 from common.run import Run
 from common.system.files import read_json
-from common.task.contract import Prediction, as_key
+from common.task.contract import Prediction
 
 # The title of the best baseline, and its answer.
 BaselineAnswer: TypeAlias = tuple[str, Prediction]
@@ -71,14 +71,14 @@ def truth(example: dict[str, Any], says: Any, sure: bool) -> str:
 
 
 def with_answers(
-    head: list[str], rows: list[list[str]], found: list[Prediction | str]
+    head: list[str], rows: list[list[str]], found: list[Prediction | str], in_cell: Callable[[Prediction], str]
 ) -> tuple[list[str], list[list[str]]]:
     """The head and the rows of a table, with the answer to each row: value, confidence, and whether it is sure.
 
     Columns that no answer has are left out. A text in place of an answer says why there is none.
     """
     columns = {
-        "answer": ["" if isinstance(one, str) else as_key(one.value) for one in found],
+        "answer": ["" if isinstance(one, str) else in_cell(one) for one in found],
         "confidence": [
             "" if isinstance(one, str) or one.confidence is None else f"{one.confidence:.4f}" for one in found
         ],

@@ -27,12 +27,18 @@ from common.reporting.wording import Results, baseline_title, shown
 from common.run import Run
 from common.system.errors import UserError
 from common.system.files import read_json
-from common.task.contract import Baseline, Prediction
+from common.task.contract import Baseline, Prediction, as_key
 
 # Characters of an example on its button.
 EXAMPLE = 64
-# On a phone the answer may be below what is seen.
-IN_SIGHT = "() => document.querySelector('.answer').scrollIntoView({block: 'nearest'})"
+# On a phone the answer may be below what is seen, and what is marked in a text below what fits.
+IN_SIGHT = """() => {
+  document.querySelectorAll('.answer .passage').forEach(text => {
+    const mark = text.querySelector('.best, mark');
+    if (mark) text.scrollTop = mark.offsetTop - text.offsetTop - text.clientHeight / 3;
+  });
+  document.querySelector('.answer').scrollIntoView({block: 'nearest'});
+}"""
 # Tables that do not fit scroll, by keyboard, too; on a phone each cell stands beside the name of its column.
 TABLES = """() => setTimeout(() => document.querySelectorAll('.prose table').forEach(table => {
   table.tabIndex = 0;
@@ -91,12 +97,12 @@ class Demo(ABC):
             self.examples = self._named_by_answer(shown)
 
     @classmethod
-    def build(cls, predictor: Predictor, corrections: bool = False) -> gr.Blocks:
-        """The demo around a predictor; its evidence comes from the predictor's run.
+    def build(cls, predictor: Predictor, corrections: bool = False, **others: Predictor) -> gr.Blocks:
+        """The demo around a predictor, and perhaps others that it asks; its evidence comes from the predictor's run.
 
         With `corrections` visitors may say what the right answer is, and what they say is kept beside the run.
         """
-        demo = cls(predictor)
+        demo = cls(predictor, **others)
         if not corrections:
             demo.corrections = None
         return demo.blocks()
@@ -114,6 +120,10 @@ class Demo(ABC):
     def example_input(self, example: dict[str, Any]) -> Any:
         """An example of `results["examples_to_try"]` as the Predictor takes it; None where it cannot be shown."""
         return example["input"]
+
+    def finds_something(self, example: dict[str, Any]) -> bool:
+        """Whether the right answer to an example is more than that there is none."""
+        return bool(example["reference"])
 
     def example_label(self, example: dict[str, Any]) -> str:
         """What its button says: the kind of example that it is, and how it begins."""
@@ -172,6 +182,10 @@ class Demo(ABC):
     def as_json(self, prediction: Prediction) -> dict[str, Any]:
         """The answer's value, its confidence if it has one, and whether it is sure."""
         return {"value": prediction.value, "confidence": prediction.confidence, "sure": prediction.sure}
+
+    def in_cell(self, prediction: Prediction) -> str:
+        """The answer's value in a cell of a table."""
+        return as_key(prediction.value)
 
     def sure_of(self) -> str:
         """What "not sure" means here, in a sentence; empty where every answer is sure."""
@@ -257,7 +271,7 @@ class Demo(ABC):
     def first_example(self) -> tuple[Any, ...]:
         """The same for the example that the page opens with: the first one in which there is something to find."""
         right = [row for row in self.examples if row["kind"] == answers.RIGHT] or self.examples
-        example = next((row for row in right if row["reference"]), right[0])
+        example = next((row for row in right if self.finds_something(row)), right[0])
         question = Question(self.example_input(example), with_baseline=True)
         self._answers([question])  # the first answer of a model takes longer
         started = time.perf_counter()
@@ -296,7 +310,7 @@ class Demo(ABC):
 
     def answers_file(self, head: list[str], rows: list[list[str]], found: list[Prediction | str]) -> tuple[Any, str]:
         """A CSV of the rows with their answers, or why there is none, to download; and its first rows as HTML."""
-        head, table = answers.with_answers(head, rows, found)
+        head, table = answers.with_answers(head, rows, found, self.in_cell)
         file = fresh_folder(Path(self.files.name)) / "answers.csv"
         answers.write_csv(file, [head, *table])
         return gr.DownloadButton(value=str(file), visible=True), answers.preview(head, table)

@@ -43,7 +43,7 @@ from apps.parts.link import ICON, ICON_ADDRESS, PICTURE_ADDRESS, Link, OwnTags, 
 from apps.parts.look import CSS, CSS_FILES, theme
 from apps.parts.uploads import SWEEP, FilesOnly
 from common.predictor import Predictor
-from common.run import latest, understood
+from common.run import find_run, latest, understood
 from common.system.errors import Interrupted, UserError, exit_with_sentence
 
 logger = logging.getLogger("apps")
@@ -174,14 +174,17 @@ def launch(blocks: gr.Blocks, prevent_thread_lock: bool = False, **options: Any)
     return result
 
 
-def show(build: Callable[..., gr.Blocks], run: Path, arguments: argparse.Namespace) -> None:
-    """Serve a run's demo until Ctrl-C.  Raises what `serve` does."""
+def show(
+    build: Callable[..., gr.Blocks], run: Path, arguments: argparse.Namespace, others: dict[str, Path] | None = None
+) -> None:
+    """Serve a run's demo until Ctrl-C, which may ask the models of `others`, too.  Raises what `serve` does."""
     corrections = arguments.corrections or not others_come_in(arguments)
 
     def built() -> gr.Blocks:
+        asked = {name: Predictor.load(other) for name, other in (others or {}).items()}
         predictor = Predictor.load(run)
         with understood(run):
-            return build(predictor, corrections=corrections)
+            return build(predictor, corrections=corrections, **asked)
 
     serve(built, arguments, f"run {run}")
 
@@ -325,8 +328,11 @@ def command_line(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def main(build: Callable[..., gr.Blocks], file: str) -> None:
-    """The command line of the demo of a project, which is called like its `file`."""
+def main(build: Callable[..., gr.Blocks], file: str, others: dict[str, str] | None = None) -> None:
+    """The command line of the demo of a project, which is called like its `file`.
+
+    `others` are options that name further runs, and what each is for: `build` is given their Predictors.
+    """
     project = Path(file).stem
 
     def run() -> None:
@@ -338,7 +344,10 @@ def main(build: Callable[..., gr.Blocks], file: str) -> None:
             action="store_true",
             help="keep what visitors correct, for `kit corrections` (without --host and --share that is so anyway)",
         )
+        for name, purpose in (others or {}).items():
+            parser.add_argument(f"--{name}", metavar="RUN", help=purpose)
         arguments = parser.parse_args()
-        show(build, arguments.run or arguments.named or latest(project), arguments)
+        given = {name: find_run(named) for name in others or () if (named := getattr(arguments, name))}
+        show(build, arguments.run or arguments.named or latest(project), arguments, given)
 
     exit_with_sentence(run)

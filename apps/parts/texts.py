@@ -1,6 +1,8 @@
 """What the demos share whose questions are texts: one at a time, or a column of a file."""
 
 import asyncio
+import copy
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -70,14 +72,28 @@ class TextQuestions(Demo):
         file.upload(self.answer_file, [file, column], [answers, table], api_name="answer_file")
 
 
-def unread(texts: list[str], tokenizer: Any) -> str:
-    """How much of the texts is longer than a model reads that cuts them, as HTML; empty where nothing is."""
-    lengths = [len(text) - len(read_part(text, tokenizer)) for text in texts]
-    if not (longer := sum(map(bool, lengths))):
-        return ""
-    whose = "" if len(texts) == 1 else f" of {longer:,} {'text' if longer == 1 else 'texts'}"
-    limit = f"The model reads {tokenizer.model_max_length} tokens"
-    return f"<p>{limit}: the last {sum(lengths):,} characters{whose} were not read.</p>"
+class Cut:
+    """Knows what is read of a text by a model that cuts long ones.
+
+    It has a tokenizer of its own: that of the model is in use on the model's thread, and cutting changes its state.
+    """
+
+    def __init__(self, tokenizer: Any):
+        self.tokenizer, self.alone = copy.deepcopy(tokenizer), threading.Lock()
+
+    def read_part(self, text: str) -> str:
+        """The beginning of a text that the model reads."""
+        with self.alone:
+            return read_part(text, self.tokenizer)
+
+    def unread(self, texts: list[str]) -> str:
+        """How much of the texts is not read, as HTML; empty where all is."""
+        lengths = [len(text) - len(self.read_part(text)) for text in texts]
+        if not (longer := sum(map(bool, lengths))):
+            return ""
+        whose = "" if len(texts) == 1 else f" of {longer:,} {'text' if longer == 1 else 'texts'}"
+        limit = f"The model reads {self.tokenizer.model_max_length} tokens"
+        return f"<p>{limit}: the last {sum(lengths):,} characters{whose} were not read.</p>"
 
 
 @dataclass(frozen=True)
@@ -138,7 +154,7 @@ def _chosen_column(columns: list[str], asked: str, usual: str) -> str:
     column = asked or (usual if usual in columns else columns[0] if len(columns) == 1 else "")
     if column.strip() and column in columns:
         return column
-    wanted = f"There is no column {column!r}{nearest(column, columns)}" if column else "Which column holds the texts?"
+    wanted = f"There is no column {column!r}{nearest(column, columns)}." if column else "Which column holds the texts?"
     named = [name for name in columns if name.strip()]
     unnamed = ", and one without a name" if len(named) < len(columns) else ""
     remedy = "write its name into the field" if named else "give it a header"

@@ -323,6 +323,13 @@ class Task(ABC):
         """An answer of several lines as the terminal shows it; empty where its value is one."""
         return []
 
+    def passages(self, prediction: Prediction) -> list[tuple[str, float]]:
+        """(text, score) of the texts that an answer names, the best first: what another model may read.
+
+        Empty where answers name no texts.
+        """
+        return []
+
     def is_changed(self, old: Any, new: Any) -> bool:
         """Whether the value of an answer to a perturbed input is another answer than the `old` one."""
         return bool(old != new)

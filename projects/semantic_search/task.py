@@ -283,11 +283,12 @@ class SemanticSearch(Task):
         return self.index.texts[self.index.number[document]]
 
     def in_lines(self, prediction: Prediction) -> list[str]:
+        ranked = enumerate(self.passages(prediction), start=1)
+        return [f"{rank:>3}  {score:.3f}  {excerpt(text)}" for rank, (text, score) in ranked]
+
+    def passages(self, prediction: Prediction) -> list[tuple[str, float]]:
         pairs = zip(prediction.value, prediction.details["scores"], strict=True)
-        return [
-            f"{rank:>3}  {score:.3f}  {excerpt(self.text_of(document))}"
-            for rank, (document, score) in enumerate(pairs, start=1)
-        ]
+        return [(self.text_of(document), score) for document, score in pairs]
 
     def is_changed(self, old: list[str], new: list[str]) -> bool:
         """Whether another document comes first."""

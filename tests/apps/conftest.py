@@ -1,8 +1,10 @@
 """A served demo of the finished run, and a browser."""
 
+import asyncio
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,33 +14,52 @@ import pytest
 if TYPE_CHECKING:
     import gradio as gr
 
+    from apps.parts.demo import Demo
     from common.run import Run
+
+
+@contextmanager
+def serving(build: "Callable[..., gr.Blocks]", run: "Run", **others: Any) -> Iterator["gr.Blocks"]:
+    """The demo of a run, listening at its `local_url`."""
+    from apps.parts.server import launch
+    from common.predictor import Predictor
+
+    blocks = build(Predictor.load(run.folder, precision="fp32"), corrections=True, **others)
+    launch(blocks, prevent_thread_lock=True, quiet=True)
+    try:
+        yield blocks
+    finally:
+        blocks.close()
+
+
+def answered_again(demo: "Demo", run: "Run") -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Of each row of the test split what `/predict` answers, all asked at once, and its record in predictions.jsonl."""
+    records = [json.loads(line) for line in run.predictions.read_text(encoding="utf-8").splitlines()]
+    records = [record for record in records if record["set"] == "test"]
+    inputs = [demo.as_values(demo.example_input(record)) for record in records]
+
+    async def ask() -> list[dict[str, Any]]:
+        return await asyncio.gather(*(demo.predict(*given) for given in inputs))
+
+    return list(zip(asyncio.run(ask()), records, strict=True))
 
 
 @pytest.fixture(scope="session")
 def served(finished_run: "Run") -> Iterator["gr.Blocks"]:
     """The demo, listening at `served.local_url`."""
-    from apps.parts.server import launch
     from apps.text_classification import build
-    from common.predictor import Predictor
 
-    blocks = build(Predictor.load(finished_run.folder, precision="fp32"), corrections=True)
-    launch(blocks, prevent_thread_lock=True, quiet=True)
-    yield blocks
-    blocks.close()
+    with serving(build, finished_run) as blocks:
+        yield blocks
 
 
 @pytest.fixture(scope="session")
 def served_images(finished_image_run: "Run") -> Iterator["gr.Blocks"]:
     """The demo of pictures, listening at `served_images.local_url`."""
     from apps.image_classification import build
-    from apps.parts.server import launch
-    from common.predictor import Predictor
 
-    blocks = build(Predictor.load(finished_image_run.folder, precision="fp32"), corrections=True)
-    launch(blocks, prevent_thread_lock=True, quiet=True)
-    yield blocks
-    blocks.close()
+    with serving(build, finished_image_run) as blocks:
+        yield blocks
 
 
 @contextmanager

@@ -3,24 +3,29 @@
 import asyncio
 import json
 import re
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
+from gradio_client import Client, handle_file
 
-from apps.question_answering import QuestionDemo, build, marked
+from apps.parts import server
+from apps.question_answering import READ, QuestionDemo, build, marked
 from common.data.corrections import kept_file, review
 from common.predictor import Predictor
 from common.run import Run
 from common.system.errors import UserError
 from common.system.files import read_json
 from common.task.contract import Prediction
-from tests.apps.conftest import fresh_corrections, rounding
+from tests.apps.conftest import answered_again, fresh_corrections, rounding, serving
 from tests.apps.test_text_classification import call
 from tests.projects.question_answering.conftest import finished_question_run  # noqa: F401  (a fixture)
+from tests.projects.semantic_search.conftest import finished_search_run  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.slow
 
@@ -34,26 +39,17 @@ def demo(finished_question_run: Run) -> QuestionDemo:  # noqa: F811
 
 @pytest.fixture(scope="module")
 def served(finished_question_run: Run) -> Iterator[gr.Blocks]:  # noqa: F811
-    from apps.parts.server import launch
-
-    blocks = build(Predictor.load(finished_question_run.folder, precision="fp32"), corrections=True)
-    launch(blocks, prevent_thread_lock=True, quiet=True)
-    yield blocks
-    blocks.close()
+    with serving(build, finished_question_run) as blocks:
+        yield blocks
 
 
 def test_it_answers_the_whole_test_split_as_it_was_measured(
     demo: QuestionDemo,
     finished_question_run: Run,  # noqa: F811
 ) -> None:
-    records = [json.loads(line) for line in finished_question_run.predictions.read_text(encoding="utf-8").splitlines()]
     best = read_json(finished_question_run.results)["comparison"]["against"]
-
-    async def ask() -> list[Any]:
-        return await asyncio.gather(*(demo.predict(*record["input"].values()) for record in records))
-
     near = rounding(finished_question_run)
-    for answer, record in zip(asyncio.run(ask()), records, strict=True):
+    for answer, record in answered_again(demo, finished_question_run):
         measured = record["prediction"]
         if measured["details"]["gap"] > near:
             assert answer["answer"] == measured["value"]
@@ -128,6 +124,102 @@ def test_many_visitors_at_once(served: gr.Blocks) -> None:
     with ThreadPoolExecutor(32) as visitors:
         asked = visitors.map(lambda n: call(served.local_url, "predict", "drum drum", f"{TEXT} {n}"), range(64))
         assert all(kind == "complete" for kind, _ in asked)
+
+
+def test_what_is_hardly_likely_is_not_shown_and_a_long_question_is_said_to_be_cut(demo: QuestionDemo) -> None:
+    question = {"question": "is?", "context": TEXT}
+    others = [{"text": "bread", "start": 26, "probability": 0.001}]
+    none = Prediction("", 0.9, details={"others": others, "none": 0.9})
+    assert ">bread</mark>" not in marked(TEXT, none) and not any(demo.notes_html(question, none))
+    assert "its end was not read" in demo.notes_html({**question, "question": "is " * 300}, none)[1]
+
+
+def test_the_page_opens_with_an_answer_that_stands_in_its_text(demo: QuestionDemo) -> None:
+    assert "No answer in this text" not in demo.first_example()[2]
+
+
+def test_a_whole_file_is_answered(served: gr.Blocks, tmp_path: Path) -> None:
+    file = tmp_path / "questions.csv"
+    file.write_text(f"question,context\ndrum drum,{TEXT}\n,{TEXT}\n=1+1,\n", encoding="utf-8")
+    client = Client(served.local_url, verbose=False)
+    download, table = client.predict(handle_file(file), api_name="/answer_file")
+    assert "There is no text yet" in table
+    answered = Path(download["value"] if isinstance(download, dict) else download).read_text(encoding="utf-8-sig")
+    lines = answered.splitlines()
+    assert lines[0].startswith("question,context,answer") and len(lines) == 4 and lines[3].startswith("'=1+1")
+    assert lines[1].split(",")[2] == call(served.local_url, "predict", "drum drum", TEXT)[1][0]["answer"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("question\nwhat?\n", "no column 'context': give it 'question' and 'context'"),
+        ("qestion,context\na,b\n", "no column 'question' .did you mean qestion"),
+        ("", "no column .question.: give it"),
+        ("question,context\n" + f"what?,{'a' * 9_000}\n" * 34, "300,000 are read at most"),
+    ],
+)
+def test_a_file_that_cannot_be_answered_is_refused(demo: QuestionDemo, uploads: Path, content: str, said: str) -> None:
+    (uploads / "questions.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(gr.Error, match=said):
+        asyncio.run(demo.answer_file(str(uploads / "questions.csv")))
+
+
+@pytest.fixture(scope="module")
+def searching(finished_question_run: Run, finished_search_run: Run) -> QuestionDemo:  # noqa: F811
+    """The demo that finds texts, too."""
+    search = Predictor.load(finished_search_run.folder, precision="fp32")
+    return QuestionDemo(Predictor.load(finished_question_run.folder, precision="fp32"), search=search)
+
+
+def test_the_corpus_is_searched_and_what_is_found_is_read(searching: QuestionDemo) -> None:
+    page = asyncio.run(searching.ask_corpus("drum drum"))[0]
+    assert page.count("<li>") == READ == page.count('class="passage"')
+    assert searching.search
+    found = searching.search.task.passages(searching.search.predict(["drum drum"])[0])[:READ]
+    read = [searching.predictor.predict([{"question": "drum drum", "context": text}])[0] for text, _ in found]
+    assert [f"{score:.2f}" for _, score in found] == re.findall(r"found with (-?[\d.]+)<", page)
+    assert [re.sub("<[^>]*>", "", one) for one in re.findall(r'tabindex="0">(.*?)</div>', page)] == [
+        t for t, _ in found
+    ]
+    surest = max((one for one in read if one.value), key=lambda one: one.confidence or 0.0, default=None)
+    label = re.sub("<[^>]*>", "", re.findall(r'class="label">(.*?)</p>', page)[0])
+    assert label == ("No answer in these texts" if not surest else surest.value if surest.sure else "Not sure")
+    assert ('answer unsure"' in page) == (not surest or not surest.sure) and "was not measured" in page
+
+
+def test_a_corpus_that_answers_nothing_says_so(searching: QuestionDemo, monkeypatch: pytest.MonkeyPatch) -> None:
+    none = Prediction("", 0.9, details={"others": [], "none": 0.9})
+
+    async def nothing(_: Any) -> Prediction:
+        return none
+
+    monkeypatch.setattr(searching, "prediction", nothing)
+    page = asyncio.run(searching.ask_corpus("<script>is it?</script>"))[0]
+    assert "No answer in these texts" in page and page.count("no answer, ") == READ and "<script>" not in page
+
+
+@pytest.mark.parametrize("question", ["", " ", None, 17, "a\0b", "a" * 1_001])
+def test_what_is_no_question_is_not_searched_for(searching: QuestionDemo, question: Any) -> None:
+    with pytest.raises(gr.Error):
+        asyncio.run(searching.ask_corpus(question))
+
+
+def test_a_run_that_finds_no_texts_cannot_search(finished_question_run: Run) -> None:  # noqa: F811
+    predictor = Predictor.load(finished_question_run.folder, precision="fp32")
+    with pytest.raises(UserError, match="give --search a run that finds some"):
+        build(predictor, search=predictor)
+
+
+def test_the_command_line_names_the_run_that_searches(
+    finished_search_run: Run,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr(server, "show", lambda *given: shown.append(given))
+    monkeypatch.setattr(sys, "argv", ["demo", "some/run", "--search", str(finished_search_run.folder)])
+    server.main(build, "question_answering.py", {"search": "finds texts"})
+    assert shown[0][1] == Path("some/run") and shown[0][3] == {"search": finished_search_run.folder}
 
 
 @pytest.mark.parametrize(("given", "said"), [("snow", "does not stand in the text"), (None, "Copy the right answer")])

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import re
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,7 +21,7 @@ from common.predictor import Predictor
 from common.run import Run
 from common.system.errors import UserError
 from common.system.files import read_json
-from tests.apps.conftest import fresh_corrections, rounding
+from tests.apps.conftest import answered_again, fresh_corrections, rounding, serving
 from tests.apps.test_text_classification import call
 from tests.projects.semantic_search.conftest import finished_search_run  # noqa: F401  (a fixture)
 from tests.projects.semantic_search.rows import document, menus
@@ -35,23 +36,14 @@ def demo(finished_search_run: Run) -> SearchDemo:  # noqa: F811
 
 @pytest.fixture(scope="module")
 def served(finished_search_run: Run) -> Iterator[gr.Blocks]:  # noqa: F811
-    from apps.parts.server import launch
-
-    blocks = build(Predictor.load(finished_search_run.folder, precision="fp32"), corrections=True)
-    launch(blocks, prevent_thread_lock=True, quiet=True)
-    yield blocks
-    blocks.close()
+    with serving(build, finished_search_run) as blocks:
+        yield blocks
 
 
 def test_it_answers_the_whole_test_split_as_it_was_measured(demo: SearchDemo, finished_search_run: Run) -> None:  # noqa: F811
-    records = [json.loads(line) for line in finished_search_run.predictions.read_text(encoding="utf-8").splitlines()]
     best = read_json(finished_search_run.results)["comparison"]["against"]
-
-    async def ask() -> list[Any]:
-        return await asyncio.gather(*(demo.predict(record["input"]) for record in records))
-
     near = rounding(finished_search_run)
-    for answer, record in zip(asyncio.run(ask()), records, strict=True):
+    for answer, record in answered_again(demo, finished_search_run):
         scores = [one["score"] for one in answer["documents"]]
         assert scores == pytest.approx(record["prediction"]["details"]["scores"], abs=near)
         if near == 1e-5:
@@ -110,6 +102,14 @@ def test_many_visitors_at_once(served: gr.Blocks) -> None:
     assert all(kind == "complete" for kind, _ in answers)
 
 
+def test_many_pages_at_once(demo: SearchDemo) -> None:
+    async def ask() -> list[tuple[str, str]]:
+        return await asyncio.gather(*(demo.ask(f"the rain is here {n} " + "soup " * n) for n in range(96)))
+
+    pages = [page for page, _ in asyncio.run(ask())]
+    assert ["were not read" in page for page in pages] == [n > 57 for n in range(96)], "62 tokens are read"
+
+
 def test_a_whole_file_is_answered(served: gr.Blocks, tmp_path: Any) -> None:
     file = tmp_path / "queries.csv"
     file.write_text("query\nthe rain is here\n=1+1 soup\n", encoding="utf-8")
@@ -119,6 +119,7 @@ def test_a_whole_file_is_answered(served: gr.Blocks, tmp_path: Any) -> None:
     assert "the rain is here" in table
     answered = open(download["value"] if isinstance(download, dict) else download, encoding="utf-8").read()  # noqa: PTH123, SIM115
     assert "'=1+1 soup" in answered
+    assert any(f'""{row["document"]}""' in answered for row in menus()), "no ids, but texts"
 
 
 @pytest.mark.parametrize(
@@ -191,9 +192,17 @@ def test_documents_are_taken_from_uploads_alone_and_from_so_many_visitors(
     for given in (None, 17, {"path": None}, {"path": str(uploads)}):
         with pytest.raises(gr.Error, match="There is no file yet"):
             asyncio.run(demo.read_documents(given, None))
-    monkeypatch.setattr("apps.semantic_search.OWN_VISITORS", 0)
+    monkeypatch.setattr("apps.semantic_search.OWN_VISITORS", 2)
+    monkeypatch.setattr(demo, "kept_documents", weakref.WeakSet())
+    mine, *_ = read(demo, uploads / "own.csv", "text\nrain\n")
     with pytest.raises(gr.Error, match="try again in an hour"):
         read(demo, uploads / "own.csv", "text\nrain\n")
+    monkeypatch.setattr("apps.parts.visitors.visitor", lambda: "192.0.2.1")
+    another, *_ = read(demo, uploads / "own.csv", "text\nrain\n")
+    monkeypatch.setattr("apps.parts.visitors.visitor", lambda: "192.0.2.2")
+    with pytest.raises(gr.Error, match="try again in an hour"):
+        read(demo, uploads / "own.csv", "text\nrain\n")
+    assert set(demo.kept_documents) == {mine, another}
 
 
 def test_documents_without_a_word_are_searched_too(demo: SearchDemo, uploads: Path) -> None:

@@ -26,7 +26,7 @@ from common.predictor import Predictor
 from common.reporting.wording import plain
 from common.run import Run
 from common.system.files import read_json
-from tests.apps.conftest import fresh_corrections, rounding
+from tests.apps.conftest import answered_again, fresh_corrections, rounding
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +50,10 @@ def call(url: str, endpoint: str, *data: Any) -> tuple[str, Any]:
 
 
 def test_the_demo_answers_the_whole_test_split_as_it_was_measured(demo: TextDemo, finished_run: Run) -> None:
-    records = [json.loads(line) for line in finished_run.predictions.read_text().splitlines()]
-    records = [record for record in records if record["set"] == "test"]
     best = read_json(finished_run.results)["comparison"]["against"]
-
-    async def ask() -> list[Any]:
-        return await asyncio.gather(*(demo.predict(record["input"]) for record in records))
-
-    answers, near = asyncio.run(ask()), rounding(finished_run)
-    assert len(answers) == 60
-    for answer, record in zip(answers, records, strict=True):
+    answered, near = answered_again(demo, finished_run), rounding(finished_run)
+    assert len(answered) == 60
+    for answer, record in answered:
         measured, settings = record["prediction"], demo.task.settings
         logits = np.asarray([measured["details"]["logits"]])
         expected = probabilities(logits, settings["temperature"])[0]

@@ -19,7 +19,7 @@ from common.run import Run
 from common.system.errors import UserError
 from common.system.files import read_json
 from common.task.contract import Prediction
-from tests.apps.conftest import fresh_corrections, rounding
+from tests.apps.conftest import answered_again, fresh_corrections, rounding, serving
 from tests.apps.test_text_classification import call
 from tests.projects.token_classification.conftest import finished_entity_run  # noqa: F401  (a fixture)
 
@@ -33,23 +33,14 @@ def demo(finished_entity_run: Run) -> EntityDemo:  # noqa: F811
 
 @pytest.fixture(scope="module")
 def served(finished_entity_run: Run) -> Iterator[gr.Blocks]:  # noqa: F811
-    from apps.parts.server import launch
-
-    blocks = build(Predictor.load(finished_entity_run.folder, precision="fp32"), corrections=True)
-    launch(blocks, prevent_thread_lock=True, quiet=True)
-    yield blocks
-    blocks.close()
+    with serving(build, finished_entity_run) as blocks:
+        yield blocks
 
 
 def test_it_answers_the_whole_test_split_as_it_was_measured(demo: EntityDemo, finished_entity_run: Run) -> None:  # noqa: F811
-    records = [json.loads(line) for line in finished_entity_run.predictions.read_text(encoding="utf-8").splitlines()]
     best = read_json(finished_entity_run.results)["comparison"]["against"]
-
-    async def ask() -> list[Any]:
-        return await asyncio.gather(*(demo.predict(record["input"]) for record in records))
-
     near = rounding(finished_entity_run)
-    for answer, record in zip(asyncio.run(ask()), records, strict=True):
+    for answer, record in answered_again(demo, finished_entity_run):
         measured = record["prediction"]
         found = [{key: entity[key] for key in ("start", "end", "label")} for entity in answer["entities"]]
         if near == 1e-5 or measured["details"]["margin"] > near:

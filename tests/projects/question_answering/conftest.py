@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from common.run import Run
+from tests.conftest import once
 from tests.projects.question_answering.rows import questions
 
 PROJECT = Path(__file__).parent.name
 
 
 @pytest.fixture(scope="session")
+@once
 def finished_question_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run on 400 questions; a few contexts are longer than a window."""
     from common.fine_tune import fine_tune

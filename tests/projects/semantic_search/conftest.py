@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 
 from common.run import Run
+from tests.conftest import once
 from tests.projects.semantic_search.rows import menus, write_jsonl
 
 PROJECT = Path(__file__).parent.name
 
 
 @pytest.fixture(scope="session")
+@once
 def finished_search_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run on 250 queries for 125 documents."""
     from common.fine_tune import fine_tune

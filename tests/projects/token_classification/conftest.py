@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from common.run import Run
+from tests.conftest import once
 from tests.projects.token_classification.rows import weather_reports
 
 PROJECT = Path(__file__).parent.name
 
 
 @pytest.fixture(scope="session")
+@once
 def finished_entity_run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run on 320 texts in windows of few tokens."""
     from common.fine_tune import fine_tune
