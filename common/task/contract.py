@@ -128,7 +128,7 @@ class Task(ABC):
     example: ClassVar[str]  # an input on the command line, for the sentence that says what to do next
     config_class: ClassVar[type[Config]]
     input_columns: ClassVar[tuple[str, ...]]
-    metrics: ClassVar[tuple[Metric, ...]]  # the first one is the primary one
+    metrics: tuple[Metric, ...]  # the first one is the primary one; options may choose them
     # False: examples of a batch are each other's negatives; `represent` and `contrast` stand in place of `loss`.
     loss_is_sum: ClassVar[bool] = True
 
