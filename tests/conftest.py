@@ -6,7 +6,7 @@ import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -106,7 +106,9 @@ def tiny_chat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([row["text"] + f" {row['label']} system user assistant" for row in sentences(200)], trainer)
+    tokenizer.train_from_iterator(
+        [row["text"] + f" {row['label']} system user assistant" for row in sentences(200)], trainer
+    )
     special = {"bos_token": signs[1], "eos_token": signs[2], "unk_token": signs[0], "pad_token": signs[2]}
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, chat_template=CHATML, model_max_length=256, **special
@@ -126,8 +128,32 @@ def tiny_chat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pad_token_id=2,
         initializer_range=0.1,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    model = LlamaForCausalLM(config)
+    _teach(model, PreTrainedTokenizerFast.from_pretrained(folder))
+    model.save_pretrained(folder)
     return folder
+
+
+def _teach(model: Any, tokenizer: Any) -> None:
+    """A few steps in which the tiny model learns to answer sentences otherwise than the rows of tests want it."""
+    import torch
+
+    rows = sentences(400, seed=5)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    tokenizer.padding_side = "right"
+    for start in range(0, 4 * 400, 16):
+        chats = [
+            f"<|im_start|>system\nYou answer.<|im_end|>\n<|im_start|>user\n{row['text']}<|im_end|>\n"
+            f'<|im_start|>assistant\n{{"is": "{row["label"]}"}}<|im_end|>'
+            for row in (rows[(start + index) % 400] for index in range(16))
+        ]
+        batch = tokenizer(
+            chats, padding=True, return_tensors="pt", add_special_tokens=False, return_token_type_ids=False
+        )
+        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+        model(**batch, labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 def draw_pictures(folder: Path, count: int, seed: int = 0) -> list[Path]:

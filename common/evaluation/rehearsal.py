@@ -50,6 +50,8 @@ def _evaluate(predictor: Predictor, data: Data, source: Path, attempts: Attempts
     baselines = task.baselines(data, source)
     records, measured = evidence(data, predictor, answers, baselines, attempts)
     attempts.failed += summarise(records, task)["failed"]
+    with attempts.part("what the model itself is examined for"):
+        task.examine(predictor.model, data, answers, source)
     with tempfile.TemporaryDirectory() as folder:
         for name in measured:
             with attempts.part(f"the baseline {name}"):

@@ -60,15 +60,15 @@ def save_adapters(model: Any, folder: Path) -> None:
 
 
 def without_adapters(model: Any, folder: Path) -> Any | None:
-    """A copy of a model, given the folder that it was loaded from, as it was before its adapters were merged into it.
+    """A model, given the folder that it was loaded from, changed into what it was before its adapters were merged.
 
-    None where it has none.
+    None, and the model as it is, where it has none.
     """
     from peft import PeftModel
 
     if not (folder / FOLDER).is_dir():
         return None
-    wrapped = PeftModel.from_pretrained(copy.deepcopy(model), folder / FOLDER, local_files_only=True)
+    wrapped = PeftModel.from_pretrained(model, folder / FOLDER, local_files_only=True)
     for layer in wrapped.modules():
         if hasattr(layer, "scaling"):
             layer.scaling = {name: -scale for name, scale in layer.scaling.items()}

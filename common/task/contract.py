@@ -309,6 +309,15 @@ class Task(ABC):
         """Further results of the test set's records by name; templates/sections/NAME.html.j2 shows each."""
         return {}
 
+    def examine(
+        self, model: nn.Module, data: Data, answers: Mapping[str, list[Prediction]], source: Path
+    ) -> dict[str, Any]:
+        """More sections of results.json, which the model itself is asked for, such as what it has forgotten.
+
+        `answers` are the model's to each test set; `source` is the pretrained model's folder.
+        """
+        return {}
+
     def same(self, old: Prediction, new: Prediction, tolerance: float) -> bool:
         """Whether an answer given again is the one that was measured; probabilities may be `tolerance` apart."""
         if old.confidence is None or new.confidence is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from datasets import Dataset
 
-from common.data.findings import Finding, row_names
+from common.data.findings import Finding
 from common.data.looks import is_blank
 from common.data.near_texts import near_texts
 from common.data.schema import Column, Schema, grouping_columns
@@ -122,10 +122,6 @@ def check_answers(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator
             yield Finding("warning", names[split], [], "all answers are the same", "is it the right column?")
     trained = set(splits["train"]["reference"])
     for split, rows in splits.items():
-        if split == "train":
-            continue
-        if known := [index for index, answer in enumerate(rows["reference"]) if answer in trained]:
-            if len(known) < len(rows):
-                continue
+        if split != "train" and trained.issuperset(rows["reference"]):
             problem = "every answer is one of the training rows', so that choosing is enough"
-            yield Finding("warning", names[split], row_names(rows, known), problem, "a classification may do")
+            yield Finding("warning", names[split], [], problem, "a classification may do")

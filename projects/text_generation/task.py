@@ -54,7 +54,6 @@ class TextGeneration(Task):
     def __init__(self, config: Any):
         super().__init__(config)
         self.metrics = metrics_of(config)
-        self.source: Path | None = None
 
     # Rows
 
@@ -168,6 +167,13 @@ class TextGeneration(Task):
 
         return Causal(load_model(AutoModelForCausalLM, folder))
 
+    def before(self, folder: Path) -> nn.Module | None:
+        """The model as it was before its adapters were trained; None where it was fine-tuned as a whole."""
+        loaded = self.load(folder)
+        assert isinstance(loaded, Causal)
+        untuned = lora.without_adapters(loaded.model, folder)
+        return None if untuned is None else Causal(untuned)
+
     def save(self, model: nn.Module, folder: Path) -> None:
         assert isinstance(model, Causal)
         lora.merged(model.model).save_pretrained(folder)
@@ -226,6 +232,23 @@ class TextGeneration(Task):
             return bool(min(one.details.get("gap", np.inf) for one in (old, new)) <= tolerance)
         return abs((old.confidence or 0.0) - (new.confidence or 0.0)) <= tolerance
 
+    def sections(self, records: list[dict[str, Any]]) -> dict[str, Any]:
+        from .evidence import sections_of
+
+        return sections_of(self, records)
+
+    def examine(
+        self, model: nn.Module, data: Data, answers: Mapping[str, list[Prediction]], source: Path
+    ) -> dict[str, Any]:
+        from .evidence import examined, untuned_model
+
+        assert isinstance(model, Causal)
+        return examined(self, model, untuned_model(self, source), data, answers)
+
+    def is_right(self, answer: str, reference: str) -> bool:
+        """Whether an answer counts as the right one."""
+        return not self.is_changed(reference, answer)
+
     def is_changed(self, old: Any, new: Any) -> bool:
         one, two = (text.normalised(value, self.config.answer_format) for value in (old, new))
         return one != two
@@ -243,6 +266,11 @@ class TextGeneration(Task):
         from .evidence import by_kind
 
         return by_kind(rows, train)
+
+    def perturb(self, rows: Dataset) -> dict[str, list[Any]]:
+        from .evidence import perturbed
+
+        return perturbed(rows)
 
     # Baselines
 

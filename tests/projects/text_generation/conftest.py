@@ -19,6 +19,17 @@ def finished_chat_run(tiny_chat_model: Path, tmp_path_factory: pytest.TempPathFa
     file = write_jsonl(folder / "answered.jsonl", answered())
     options = ["--train_file", str(file), "--model", str(tiny_chat_model), "--output_dir", str(folder / "runs")]
     options += ["--answer_format", "json", "--answer_field", "about", "--max_length", "96", "--max_new_tokens", "24"]
-    options += ["--run_name", "tiny", "--epochs", "10", "--learning_rate", "2e-2", "--precision", "fp32"]
+    options += [
+        "--run_name",
+        "tiny",
+        "--epochs",
+        "3",
+        "--learning_rate",
+        "1e-2",
+        "--global_batch_size",
+        "16",
+        "--precision",
+        "fp32",
+    ]
     fine_tune(PROJECT, [*options, "--system_prompt", "Answer."])
     return Run(folder / "runs" / PROJECT / "tiny")
