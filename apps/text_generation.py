@@ -75,7 +75,7 @@ class GenerationDemo(TextQuestions):
         ]
 
     def as_json(self, prediction: Prediction) -> dict[str, Any]:
-        """What the model wrote (nobody has checked it), how likely it finds just that, and whether it ended by itself."""
+        """What the model wrote, which nobody has checked; how likely it finds that; whether it ended by itself."""
         return {
             "answer": prediction.value,
             "confidence": prediction.confidence,

@@ -70,8 +70,19 @@ def asked(count: int) -> bytes:
     return parquet(columns, Features({"query": Value("string"), "answer": Value("string")}))
 
 
+def talks(count: int, seed: int) -> bytes:
+    """Chats of one turn, in which sentences are answered by their classes."""
+    rows = sentences(count, seed)
+    chats = [[{"role": "user", "content": row["text"]}, {"role": "assistant", "content": row["label"]}] for row in rows]
+    return parquet(
+        {"messages": chats}, Features({"messages": List({"role": Value("string"), "content": Value("string")})})
+    )
+
+
 @pytest.fixture(scope="module")
-def hub(tiny_model: Path, tiny_image_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+def hub(
+    tiny_model: Path, tiny_chat_model: Path, tiny_image_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hub]:
     server = Hub()
     drawn = tmp_path_factory.mktemp("drawn")
     for name in (MODEL, "sentence-transformers/all-MiniLM-L6-v2", "distilbert/distilbert-base-cased"):
@@ -86,6 +97,10 @@ def hub(tiny_model: Path, tiny_image_model: Path, tmp_path_factory: pytest.TempP
     server.add("dataset", "tomaarsen/conllpp", {**conll, "data/test.parquet": tagged(40, 40)})
     server.add("model", "intfloat/e5-small-v2", tiny_model)
     server.add("dataset", "sentence-transformers/natural-questions", {"data/train.parquet": asked(150)})
+    server.add("model", "HuggingFaceTB/SmolLM2-1.7B-Instruct", tiny_chat_model)
+    readme = configs(**{"everyday-conversations": {"train": "data/train.parquet", "test": "data/test.parquet"}})
+    files = {"data/train.parquet": talks(90, 0), "data/test.parquet": talks(30, 3)}
+    server.add("dataset", "HuggingFaceTB/smoltalk", {"README.md": readme, **files})
     yield server
     server.close()
 

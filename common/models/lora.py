@@ -4,9 +4,14 @@ Paper: https://arxiv.org/abs/2106.09685
 """
 
 import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 # Below the folder of a model whose weights hold the adapters already.
 FOLDER = "adapter"
@@ -42,9 +47,15 @@ def with_adapters(model: Any, adapters: Adapters) -> Any:
         target_modules=adapters.targets,
         task_type="CAUSAL_LM",
     )
-    wrapped = get_peft_model(model, config)
+    with _without_warnings():
+        wrapped = get_peft_model(model, config)
     wrapped.peft_config["default"].base_model_name_or_path = adapters.origin
     return wrapped
+
+
+def size_of_adapters(model: nn.Module) -> int:
+    """How many parameters of a model are its adapters'."""
+    return sum(parameter.numel() for name, parameter in model.named_parameters() if ".lora_" in name)
 
 
 def merged(model: Any) -> Any:
@@ -55,7 +66,7 @@ def merged(model: Any) -> Any:
 def save_adapters(model: Any, folder: Path) -> None:
     """Write the adapters, if there are any, into a folder below that of the model."""
     if hasattr(model, "merge_and_unload"):
-        model.save_pretrained(folder / FOLDER)
+        model.save_pretrained(folder / FOLDER, save_embedding_layers=False)
         (folder / FOLDER / "README.md").unlink(missing_ok=True)  # an empty form
 
 
@@ -65,11 +76,21 @@ def without_adapters(model: Any, folder: Path) -> Any | None:
     None, and the model as it is, where it has none.
     """
     from peft import PeftModel
+    from peft.tuners.lora import LoraLayer
 
     if not (folder / FOLDER).is_dir():
         return None
-    wrapped = PeftModel.from_pretrained(model, folder / FOLDER, local_files_only=True)
+    with _without_warnings():
+        wrapped = PeftModel.from_pretrained(model, folder / FOLDER, local_files_only=True)
     for layer in wrapped.modules():
-        if hasattr(layer, "scaling"):
+        if isinstance(layer, LoraLayer):
             layer.scaling = {name: -scale for name, scale in layer.scaling.items()}
     return wrapped.merge_and_unload()
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """peft asks transformers by a name that is going away."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield

@@ -18,7 +18,7 @@ from common.system.files import cache_folder, sha256, whole_folder, write_json
 from common.system.hub import hub_errors, is_commit, reason
 
 # Weights without code: nothing else of a Hub model is downloaded.
-HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+HUB_FILES = ["*.json", "*.txt", "*.jinja", "*.model", "*.safetensors"]
 # In the cache, beside the files of a starter: the sha256 of each.
 SUMS = "sums.json"
 

@@ -228,6 +228,10 @@ class Task(ABC):
     def save(self, model: nn.Module, folder: Path) -> None:
         """Write model and processor so that transformers' Auto classes load them."""
 
+    def parameters(self, model: nn.Module) -> int:
+        """How many parameters the model has that `save` writes, of which adapters that it merges are none."""
+        return sum(parameter.numel() for parameter in model.parameters())
+
     def keep(self, folder: Path) -> None:
         """Write what answers are held against beside the model, such as training rows, into an empty folder."""
         return

