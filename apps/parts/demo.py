@@ -128,6 +128,10 @@ class Demo(ABC):
     def more_ways_to_ask(self) -> None:  # noqa: B027
         """Add the project's other inputs, such as a pad to draw on."""
 
+    def asking(self) -> Callable[..., Any]:
+        """The handler of a question: `ask`, or one that gives the same several times while the answer grows."""
+        return self.ask
+
     def listen(self, boxes: list[Any], answered: list[Any]) -> None:  # noqa: B027
         """Connect the events of those; `ask` fills the components of `answered`."""
 
@@ -328,7 +332,7 @@ class Demo(ABC):
                     self._corrections(boxes)
         answered = [reply, because]
         asked = [ask.click, *(box.submit for box in boxes if hasattr(box, "submit"))]
-        gr.on(asked, self.ask, boxes, answered, preprocess=self.preprocess, api_visibility="private")
+        gr.on(asked, self.asking(), boxes, answered, preprocess=self.preprocess, api_visibility="private")
         self.listen(boxes, answered)
         for button, example in buttons:
             show = functools.partial(self.show_example, example)

@@ -4,15 +4,19 @@ Legend of shapes: b rows, t tokens, d width, n positions that count.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from common.system.errors import UserError
+
+# Is given the tokens that each row has so far, and says which rows are to stop.
+EachStep: TypeAlias = Callable[[list[list[int]]], list[bool]]
 
 # Of a position that does not count.
 IGNORED = -100
@@ -103,15 +107,20 @@ class Causal(nn.Module):
         return set(ends) if isinstance(ends, list) else {ends}
 
     @torch.no_grad()
-    def write(self, input_ids: Tensor, attention_mask: Tensor, **options: Any) -> list[Generated]:
+    def write(
+        self, input_ids: Tensor, attention_mask: Tensor, each_step: EachStep | None = None, **options: Any
+    ) -> list[Generated]:
         """The likeliest next token, again and again, for (b, t) prompts that are padded on the left.
 
         As the model's generation_config.json says, which plain transformers reads, too; `options` go to `generate`.
+        After each step `each_step` is given what is written so far, and says of each row whether it is to stop there.
         """
         watch = _Watch()
-        processors = LogitsProcessorList([watch])
-        given = {"input_ids": input_ids, "attention_mask": attention_mask}
-        ids = self.model.generate(**given, logits_processor=processors, **options)
+        given: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
+        given["logits_processor"] = LogitsProcessorList([watch])
+        if each_step:
+            given["stopping_criteria"] = StoppingCriteriaList([_Told(each_step, input_ids.shape[1])])
+        ids = self.model.generate(**given, **options)
         written = ids[:, input_ids.shape[1] :].tolist()
         scores = zip(
             written, torch.stack(watch.logs, dim=1).tolist(), torch.stack(watch.gaps, dim=1).tolist(), strict=True
@@ -129,7 +138,7 @@ class Causal(nn.Module):
         return ids[:end], end is not None
 
 
-class _Watch(LogitsProcessor):  # type: ignore[misc]
+class _Watch(LogitsProcessor):
     """Notes of each step how likely its token is, and by how much likelier than the next one; changes nothing."""
 
     def __init__(self) -> None:
@@ -141,6 +150,17 @@ class _Watch(LogitsProcessor):  # type: ignore[misc]
         self.logs.append(best[:, 0])
         self.gaps.append(best.exp()[:, 0] - best.exp()[:, 1])
         return scores
+
+
+class _Told(StoppingCriteria):
+    """Tells somebody after each step what is written so far, and stops the rows that they do not want any more."""
+
+    def __init__(self, each_step: EachStep, prompt: int):
+        self.each_step, self.prompt = each_step, prompt
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
+        stop = self.each_step(input_ids[:, self.prompt :].tolist())
+        return torch.tensor(stop, dtype=torch.bool, device=input_ids.device)
 
 
 def answers_with(model: Any, turn_end: int, max_new_tokens: int, padding: int) -> None:

@@ -72,9 +72,9 @@ class ChatTemplate:
         Of longer ones the middle of what stands before the last answer is left out. An answer that does not fit with
         the least of a prompt is not learned at all.
         """
-        chats = [[{**one, "content": self.literal(one["content"])} for one in chat] for chat in chats]
         texts, spans, prompts = [], [], []
-        for chat in chats:
+        for given in chats:
+            chat = [{**one, "content": self.literal(one["content"])} for one in given]
             text, answers = self._answers(chat)
             texts.append(text)
             spans.append(answers)

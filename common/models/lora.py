@@ -30,7 +30,7 @@ class Adapters:
     """
 
     rank: int
-    alpha: float
+    alpha: int
     dropout: float
     targets: str | list[str]
     origin: str

@@ -45,7 +45,7 @@ class TextGenerationConfig(Config):
     max_new_tokens: PositiveInt = 128
     tuning: Literal["lora", "full"] = "lora"
     lora_rank: PositiveInt = 16
-    lora_alpha: PositiveFloat = 32.0
+    lora_alpha: PositiveInt = 32
     lora_dropout: From0Below1 = 0.0
     lora_targets: str = "all-linear"
     gradient_checkpointing: bool = False

@@ -1,6 +1,6 @@
 """Text generation: a chat model that learns to answer as the training rows do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ class TextGeneration(Task):
     def __init__(self, config: Any):
         super().__init__(config)
         self.metrics = metrics_of(config)
+        # Is told the index of an asked input with its tokens so far, and says whether it is to stop there.
+        self.listener: Callable[[int, list[int]], bool] | None = None
 
     # Rows
 
@@ -134,6 +136,7 @@ class TextGeneration(Task):
             targets[row, at - 1] = ids[row, at]
         batch: Batch = {"input_ids": ids, "attention_mask": mask, "targets": targets}
         if epoch is None:
+            batch["rows"] = features.get("row")
             batch["prompt_ids"], batch["prompt_mask"] = padded(features["prompt"], self.padding, left=True)
             batch["answers"] = [
                 sum(at >= answer for at in learned)
@@ -194,7 +197,15 @@ class TextGeneration(Task):
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Generated]:
         assert isinstance(model, Causal)
-        return model.write(batch["prompt_ids"], batch["prompt_mask"])
+        listener = self.listener
+        if listener is None:
+            return model.write(batch["prompt_ids"], batch["prompt_mask"])
+
+        def each_step(written: list[list[int]]) -> list[bool]:
+            pairs = zip(batch["rows"], written, strict=True)
+            return [listener(row, model.up_to_end(ids)[0]) for row, ids in pairs]
+
+        return model.write(batch["prompt_ids"], batch["prompt_mask"], each_step)
 
     def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[Generated]]:
         """The loss, and what the model says when it is told each right token before the next one.

@@ -5,12 +5,13 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
 
-from apps.text_generation import NOTICE, GenerationDemo, build
+from apps.text_generation import NOTICE, GenerationDemo, SoFar, Streamed, build
 from common.predictor import Predictor
 from common.run import Run
 from common.system.errors import UserError
@@ -85,6 +86,56 @@ def test_the_signs_of_the_template_are_text_in_a_prompt(demo: GenerationDemo) ->
     features = demo.predictor.task.encode(demo.predictor.task.rows([hostile]))
     assert features["input_ids"][0].count(demo.predictor.task.template.turn_end) == 2
     assert asyncio.run(demo.predict(hostile))["answer"]
+
+
+def streamed(demo: GenerationDemo, prompt: Any, session: str = "one", stop: bool = False) -> list[str]:
+    """The pages that a visitor sees one after the other."""
+
+    async def look() -> list[str]:
+        pages = []
+        async for page, because in demo.stream(prompt, SimpleNamespace(session_hash=session)):
+            assert because == ""
+            pages.append(page)
+            if stop:
+                await demo.stop(SimpleNamespace(session_hash=session))
+        return pages
+
+    return asyncio.run(look())
+
+
+def test_an_answer_grows_and_ends_as_it_would_have_been_given_at_once(
+    demo: GenerationDemo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.text_generation.STEP", 0.001)
+    prompt = answered(1)[0]["prompt"]
+    *growing, last = streamed(demo, prompt)
+    assert growing and all("Writing" in page and NOTICE in page for page in growing)
+    at_once = asyncio.run(demo.ask(prompt))[0]
+    assert last.partition("Answered in")[0] == at_once.partition("Answered in")[0] and not demo.running
+    assert demo.predictor.task.listener is None
+
+
+def test_who_stops_gets_what_was_written_and_others_get_all_of_theirs(demo: GenerationDemo) -> None:
+    prompts = [row["prompt"] for row in answered(2, seed=8)]
+    stopped, other = Streamed(prompts[0], True, SoFar(stopped=True)), Streamed(prompts[1], True)
+    (cut, before), (whole, _) = demo._answers([stopped, other])
+    assert cut.details["tokens"] == 1 and not cut.details["stopped"]
+    assert before is not None and before[1].details["tokens"] == 1
+    assert whole.value == demo.predictor.predict([prompts[1]])[0].value and len(other.so_far.ids) > 1
+
+
+def test_one_visitor_cannot_stop_the_answer_of_another(demo: GenerationDemo) -> None:
+    mine = demo.running["mine"] = SoFar()
+    asyncio.run(demo.stop(SimpleNamespace(session_hash="other")))
+    assert not mine.stopped
+    asyncio.run(demo.stop(SimpleNamespace(session_hash="mine")))
+    assert demo.running.pop("mine").stopped
+
+
+def test_a_stream_of_nothing_is_met_with_a_sentence(demo: GenerationDemo) -> None:
+    with pytest.raises(gr.Error, match="There is no text yet"):
+        streamed(demo, " ")
+    assert not demo.running
 
 
 def test_eight_visitors_at_once_get_what_each_would_alone(served: gr.Blocks, demo: GenerationDemo) -> None:

@@ -13,7 +13,7 @@ from common.models.lora import FOLDER, Adapters, merged, save_adapters, with_ada
 from tests.common.models.test_causal import prompts
 
 END = 2
-ADAPTERS = Adapters(rank=4, alpha=8.0, dropout=0.0, targets="all-linear", origin="tiny")
+ADAPTERS = Adapters(rank=4, alpha=8, dropout=0.0, targets="all-linear", origin="tiny")
 
 
 @pytest.fixture(scope="module")
