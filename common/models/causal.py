@@ -115,17 +115,16 @@ class Causal(nn.Module):
         As the model's generation_config.json says, which plain transformers reads, too; `options` go to `generate`.
         After each step `each_step` is given what is written so far, and says of each row whether it is to stop there.
         """
-        watch = _Watch()
+        watch, told = _Watch(), _Told(each_step, input_ids.shape[1])
         given: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
         given["logits_processor"] = LogitsProcessorList([watch])
         if each_step:
-            given["stopping_criteria"] = StoppingCriteriaList([_Told(each_step, input_ids.shape[1])])
+            given["stopping_criteria"] = StoppingCriteriaList([told])
         ids = self.model.generate(**given, **options)
-        written = ids[:, input_ids.shape[1] :].tolist()
-        scores = zip(
-            written, torch.stack(watch.logs, dim=1).tolist(), torch.stack(watch.gaps, dim=1).tolist(), strict=True
-        )
-        return [self._generated(*of_row) for of_row in scores]
+        # What follows where a row was to stop is padding, which may be the very token that ends an answer.
+        written = [of_row[: told.stopped.get(row)] for row, of_row in enumerate(ids[:, input_ids.shape[1] :].tolist())]
+        logs, gaps = (torch.stack(values, dim=1).tolist() for values in (watch.logs, watch.gaps))
+        return [self._generated(*of_row) for of_row in zip(written, logs, gaps, strict=True)]
 
     def _generated(self, ids: list[int], logs: list[float], gaps: list[float]) -> Generated:
         kept, stopped = self.up_to_end(ids)
@@ -153,13 +152,23 @@ class _Watch(LogitsProcessor):
 
 
 class _Told(StoppingCriteria):
-    """Tells somebody after each step what is written so far, and stops the rows that they do not want any more."""
+    """Tells somebody after each step what is written so far, and stops the rows that they do not want any more.
 
-    def __init__(self, each_step: EachStep, prompt: int):
+    Attributes:
+        stopped: of each row that was stopped, after how many tokens.
+    """
+
+    def __init__(self, each_step: EachStep | None, prompt: int):
         self.each_step, self.prompt = each_step, prompt
+        self.stopped: dict[int, int] = {}
 
     def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
-        stop = self.each_step(input_ids[:, self.prompt :].tolist())
+        assert self.each_step
+        written = input_ids[:, self.prompt :].tolist()
+        stop = self.each_step([ids[: self.stopped.get(row)] for row, ids in enumerate(written)])
+        for row, ids in enumerate(written):
+            if stop[row]:
+                self.stopped.setdefault(row, len(ids))
         return torch.tensor(stop, dtype=torch.bool, device=input_ids.device)
 
 

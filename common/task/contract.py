@@ -199,6 +199,13 @@ class Task(ABC):
         Where rows have more than one feature, the column `row` holds the index of each feature's row among these.
         """
 
+    def seen(self, feature: Mapping[str, Any]) -> list[tuple[str, bool]]:
+        """An encoded training row as the model reads it: texts one behind the other, and whether each is learned.
+
+        Empty where what is learned is no part of what is read.
+        """
+        return []
+
     def check_features(self, features: Dataset) -> list[Finding]:
         """What is wrong with the encoded training rows, such as inputs that had to be cut."""
         return []

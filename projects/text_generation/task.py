@@ -1,5 +1,6 @@
 """Text generation: a chat model that learns to answer as the training rows do."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,12 @@ class TextGeneration(Task):
         system = [{"role": "system", "content": self.config.system_prompt}] if self.config.system_prompt else []
         whole = [[*([] if chat[0]["role"] == "system" else system), *chat] for chat in chats]
         return self.template.encode(whole, limit)
+
+    def seen(self, feature: Mapping[str, Any]) -> list[tuple[str, bool]]:
+        learned = set(feature["learned"])
+        marked = ((token, index in learned) for index, token in enumerate(feature["input_ids"]))
+        parts = itertools.groupby(marked, key=lambda pair: pair[1])
+        return [(self.tokenizer.decode([token for token, _ in tokens]), is_learned) for is_learned, tokens in parts]
 
     def check_features(self, features: Dataset) -> list[Finding]:
         where, found = "the training rows", []

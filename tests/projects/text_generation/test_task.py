@@ -111,6 +111,17 @@ def test_of_several_turns_all_are_learned_and_the_last_one_is_measured(task: Any
     assert task.tokenizer.decode(batch["prompt_ids"][0]).count("assistant") == 3
 
 
+def test_a_preview_shows_what_is_learned(
+    tiny_chat_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from common.preview import preview
+
+    file = write_jsonl(tmp_path / "rows.jsonl", answered(30))
+    preview(PROJECT, ["--train_file", str(file), "--model", str(tiny_chat_model), "--system_prompt", "Be brief."])
+    shown = capsys.readouterr().out
+    assert shown.count("[learned> {") == 3 == shown.count("<|im_end|> <learned]") and "Be brief." in shown
+
+
 def test_a_fine_tuning_of_all_weights_from_random_ones_learns(tiny_chat_model: Path) -> None:
     options = ["--tuning", "full", "--pretrained", "false", "--gradient_checkpointing", "true", "--train_file", "none"]
     task = TASK(parse(TASK.config_class, options))
@@ -212,8 +223,11 @@ def test_the_model_before_its_adapters_answers_as_it_was_measured(finished_chat_
     predictor = Predictor.load(finished_chat_run.folder, precision="fp32")
     before = Predictor(predictor.task, predictor.task.before(finished_chat_run.model), "fp32")
     records = [json.loads(line) for line in finished_chat_run.predictions.read_text(encoding="utf-8").splitlines()]
-    said = before.predict([record["input"] for record in records])
-    assert [one.value for one in said] == [record["baselines"]["as_it_came"]["value"] for record in records]
+    measured = [record["baselines"]["as_it_came"] for record in records]
+    # It was measured in bf16 where the hardware has that.
+    clear = [index for index, one in enumerate(measured) if one["details"]["gap"] > 0.05]
+    said = before.predict([records[index]["input"] for index in clear])
+    assert len(clear) > 20 and [one.value for one in said] == [measured[index]["value"] for index in clear]
 
 
 @pytest.fixture
