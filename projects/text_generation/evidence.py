@@ -18,6 +18,7 @@ from common.evaluation.records import groups_of
 from common.metrics import language_model
 from common.metrics.intervals import Bootstrap
 from common.models.causal import IGNORED, Causal, padded
+from common.models.ngram import ByteModel
 from common.system.hardware import autocast, choose_precision, default_device
 from common.system.progress import track
 from common.task.contract import Prediction, Task
@@ -27,6 +28,8 @@ SHOWN = 20
 # Of the text by which forgetting is measured: parts, characters of each, and tokens that are read of each at most.
 PARTS, CHARACTERS, TOKENS = 24, 800, 512
 BATCH = 16
+# Bytes that the simple model of the training answers looks at together.
+ORDER = 5
 # What the sections of likelihoods compare.
 BEFORE, AFTER = "before", "after"
 
@@ -93,6 +96,10 @@ def examined(
         {BEFORE: answer_statistics(task, untuned, test), AFTER: answer_statistics(task, model, test)},
         Bootstrap(groups, task.config.seed),
     )
+    grams = ByteModel(list(data.splits["train"]["reference"]), ORDER)
+    by_bytes = [grams.nats(answer) for answer in test["reference"]]
+    sums = language_model.statistics(np.asarray(by_bytes), [1] * len(test), list(test["reference"])).sum(axis=0)
+    right["bytes"] = {"order": ORDER, "bits_per_byte": float(language_model.score(sums)["bits_per_byte"])}
     texts = other_texts(min(PARTS, len(test)))
     other = _compared(
         {BEFORE: text_statistics(task, untuned, texts), AFTER: text_statistics(task, model, texts)},

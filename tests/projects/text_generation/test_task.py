@@ -193,6 +193,7 @@ def test_a_run_says_what_it_has_to(finished_chat_run: Run) -> None:
     assert len(sections["samples"]["rows"]) == 20
     after, before = (sections["likelihood"][name]["nats_per_token"]["value"] for name in ("after", "before"))
     assert after < before and sections["likelihood"]["difference"]["bits_per_byte"]["high"] < 0
+    assert sections["likelihood"]["after"]["bits_per_byte"]["value"] < sections["likelihood"]["bytes"]["bits_per_byte"]
     assert sections["forgetting"]["after"]["bits_per_byte"]["value"] > 0
     assert sections["copies"]["copied"] == results["examples"] - sum(
         json.loads(line)["prediction"]["value"] not in {row["completion"] for row in answered()}
