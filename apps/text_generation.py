@@ -128,9 +128,10 @@ class GenerationDemo(TextQuestions):
     def said_html(self, question: str, prediction: Prediction) -> str:
         broken_off = "" if prediction.details["stopped"] else f" {self._broken_off(prediction)}"
         likely = "" if prediction.confidence is None else probability(prediction.confidence)
+        look = "" if prediction.sure else " It is not sure: a person should look."
         return (
             f"{self._written(html.escape(prediction.value))}"
-            f'<p class="quiet">How likely it finds just this answer: {likely}.{broken_off}</p>'
+            f'<p class="quiet">How likely it finds just this answer: {likely}.{look}{broken_off}</p>'
         )
 
     def _broken_off(self, prediction: Prediction) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from common.data.features import column
 from common.data.findings import Finding, row_names
 from common.data.splits import Data
-from common.metrics import text
+from common.metrics import calibration, text
 from common.models import lora
 from common.models.causal import IGNORED, Causal, Generated, answers_with, check_head, padded
 from common.models.chat import ChatTemplate, Encoded, Message
@@ -27,6 +27,8 @@ from .rows import asked_by
 
 # Rows without anything to learn above this share mean that something is wrong with all of them.
 MOST_UNLEARNED = 0.05
+# Validation rows that are answered to find out from which confidence on the model is sure: writing takes its time.
+SETTLED_ROWS = 200
 
 USAGE = """\
 from transformers import pipeline
@@ -234,7 +236,18 @@ class TextGeneration(Task):
     def _answer(self, written: Generated) -> Prediction:
         said = self.tokenizer.decode(written.ids, skip_special_tokens=True).strip()
         details = {"stopped": written.stopped, "tokens": len(written.ids), "gap": round(written.gap, 6)}
-        return Prediction(said, confidence=round(written.confidence, 6), details=details)
+        confidence = round(written.confidence, 6)
+        return Prediction(said, confidence, confidence >= (self.settings.get("threshold") or 0.0), details)
+
+    def settle(self, ask: Callable[[Dataset], Outputs], validation: Dataset) -> dict[str, Any]:
+        """The confidence from which on an answer is sure; None with few validation rows."""
+        if len(validation) < calibration.FEWEST_ROWS:
+            return {"threshold": None}
+        rows = validation.select(range(min(SETTLED_ROWS, len(validation))))
+        written = self.finish(rows, ask(rows))
+        right = self.statistics(written, list(rows["reference"]))[:, 0] > 0
+        confidence = np.asarray([one.confidence for one in written], dtype=np.float64)
+        return {"threshold": round(calibration.answer_threshold(confidence, right), 6)}
 
     # Evidence
 
