@@ -27,12 +27,12 @@ def rehearse(task: Task, model: nn.Module, data: Data, source: Path) -> list[dic
     The task's settings are as before afterwards.
     """
     attempts, settings = Attempts(), task.settings
-    task.settings = deepcopy(settings)
+    task.settings, task.rehearsal = deepcopy(settings), True
     try:
         with attempts.part("the evaluation"):
             _evaluate(Predictor(task, model), _few(data), source, attempts)
     finally:
-        task.settings = settings
+        task.settings, task.rehearsal = settings, False
     return attempts.failed
 
 

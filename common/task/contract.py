@@ -113,6 +113,7 @@ class Task(ABC):
     Attributes:
         project: the name of the project's folder.
         settings: what the model needs beside its weights to answer as it was measured; JSON, in model/kit.json.
+        rehearsal: True while an evaluation is tried on a few rows, whose answers count for nothing and may be short.
     """
 
     project: ClassVar[str]
@@ -140,6 +141,7 @@ class Task(ABC):
     def __init__(self, config: Any):
         self.config = config
         self.settings: dict[str, Any] = {}
+        self.rehearsal = False
 
     # Rows
 

@@ -29,6 +29,8 @@ from .rows import asked_by
 MOST_UNLEARNED = 0.05
 # Validation rows that are answered to find out from which confidence on the model is sure: writing takes its time.
 SETTLED_ROWS = 200
+# Tokens of an answer in a rehearsal.
+REHEARSED = 3
 
 USAGE = """\
 from transformers import pipeline
@@ -208,7 +210,8 @@ class TextGeneration(Task):
         assert isinstance(model, Causal)
         listener = self.listener
         if listener is None:
-            return model.write(batch["prompt_ids"], batch["prompt_mask"])
+            short = {"max_new_tokens": REHEARSED} if self.rehearsal else {}
+            return model.write(batch["prompt_ids"], batch["prompt_mask"], **short)
 
         def each_step(written: list[list[int]]) -> list[bool]:
             pairs = zip(batch["rows"], written, strict=True)
