@@ -16,7 +16,7 @@ from common.system.files import read_json, write_json
 from common.system.hardware import choose_precision, default_device
 from common.task.contract import Baseline, Prediction, Task
 
-from .task import features_of
+from .features import features_of
 
 # Training rows in the prompt of the model as it came.
 EXAMPLES = 4

@@ -53,7 +53,7 @@ class TextGenerationConfig(Config):
     learning_rate: PositiveFloat = 5e-4
     epochs: PositiveInt = 1
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.tuning == "lora" and not self.pretrained:
             raise UserError(
                 "--tuning lora leaves random weights as they are: give --tuning full to --pretrained false."

@@ -23,6 +23,7 @@ from common.models.weights import load_model
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
 from .config import TextGenerationConfig
+from .features import features_of
 from .rows import asked_by
 
 # Rows without anything to learn above this share mean that something is wrong with all of them.
@@ -330,19 +331,6 @@ def metrics_of(config: TextGenerationConfig) -> tuple[Metric, ...]:
     field = config.answer_field
     of_field = (Metric("field", exact=True, title=f"{field} right"),) if field else ()
     return (exact, *of_field, Metric("valid_json", exact=True, title="valid JSON"), stopped)
-
-
-def features_of(chats: list[Encoded]) -> dict[str, list[Any]]:
-    """Encoded chats as columns."""
-    return {
-        "input_ids": [one.ids for one in chats],
-        "learned": [one.learned for one in chats],
-        "answer": [one.answer for one in chats],
-        "prompt": [one.prompt for one in chats],
-        "cut": [one.cut for one in chats],
-        "drifts": [one.drifts for one in chats],
-        "length": [len(one.ids) for one in chats],
-    }
 
 
 def _read(batch: Batch) -> dict[str, Tensor]:
