@@ -211,7 +211,7 @@ class TextGeneration(Task):
         assert isinstance(model, Causal)
         listener = self.listener
         if listener is None:
-            short = {"max_new_tokens": REHEARSED} if self.rehearsal else {}
+            short: dict[str, Any] = {"max_new_tokens": REHEARSED} if self.rehearsal else {}
             return model.write(batch["prompt_ids"], batch["prompt_mask"], **short)
 
         def each_step(written: list[list[int]]) -> list[bool]:
