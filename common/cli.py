@@ -36,6 +36,11 @@ def _main() -> None:
     command.add_argument("project", nargs="?")
     command.set_defaults(call=_train)
 
+    command = commands.add_parser(
+        "preview", help="what the loss sees of the first training rows: kit preview PROJECT [options]", add_help=False
+    )
+    command.set_defaults(call=_preview)
+
     command = commands.add_parser("evaluate", help="measure a run's saved model again")
     command.add_argument("run", nargs="?", help=RUN)
     command.set_defaults(call=_evaluate)
@@ -124,9 +129,10 @@ def _main() -> None:
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
 
-    # The options of `train` belong to the project, those of `demo` to the demo: they are passed on as they are.
-    if sys.argv[1:2] in (["train"], ["demo"]):
-        {"train": _train, "demo": _demo}[sys.argv[1]](sys.argv[2:])
+    # The options of `train` and `preview` belong to the project, those of `demo` to the demo: they are passed on.
+    passed_on = {"train": _train, "preview": _preview, "demo": _demo}
+    if sys.argv[1:2] and sys.argv[1] in passed_on:
+        passed_on[sys.argv[1]](sys.argv[2:])
         return
     arguments = parser.parse_args()
     getattr(arguments, "call", _welcome)(arguments)
@@ -167,16 +173,9 @@ def _list(_: argparse.Namespace) -> None:
 
 def _train(arguments: list[str]) -> None:
     """Start train.py here, or with torchrun (CPU) or accelerate (GPU) for several processes."""
-    from common.task.projects import parse_options, project_names
+    from common.task.projects import parse_options
 
-    if not arguments or arguments[0].startswith("-"):
-        names = ", ".join(project_names())
-        if arguments and arguments[0] in ("-h", "--help"):
-            usage = "usage: kit train PROJECT [--config FILE] [--NAME VALUE ...]"
-            _say(f"{usage}\n\nprojects: {names}\n`kit train PROJECT --help` explains the options.")
-            return
-        raise UserError(f"name the project first: kit train PROJECT (there is {names}).")
-    project, rest = arguments[0], arguments[1:]
+    project, rest = _project_and_options("train", arguments)
     processes = parse_options(project, rest).processes or 1  # what is mistyped is said before torch is imported
     if processes == 1:
         with _loading():
@@ -187,6 +186,31 @@ def _train(arguments: list[str]) -> None:
     from common.system.launch import launch
 
     raise SystemExit(launch(PROJECTS / project / "train.py", processes, rest))
+
+
+def _preview(arguments: list[str]) -> None:
+    from common.task.projects import parse_options
+
+    project, rest = _project_and_options("preview", arguments)
+    parse_options(project, rest)
+    with _loading():
+        from common.preview import preview
+
+    preview(project, rest)
+
+
+def _project_and_options(command: str, arguments: list[str]) -> tuple[str, list[str]]:
+    """The project that comes first, and what follows; how it is written, for who asks for that."""
+    from common.task.projects import project_names
+
+    if arguments and not arguments[0].startswith("-"):
+        return arguments[0], arguments[1:]
+    names = ", ".join(project_names())
+    if arguments and arguments[0] in ("-h", "--help"):
+        usage = f"usage: kit {command} PROJECT [--config FILE] [--NAME VALUE ...]"
+        _say(f"{usage}\n\nprojects: {names}\n`kit train PROJECT --help` explains the options.")
+        raise SystemExit(0)
+    raise UserError(f"name the project first: kit {command} PROJECT (there is {names}).")
 
 
 def _loading() -> contextlib.AbstractContextManager[object]:

@@ -161,6 +161,9 @@ class Config(BookkeepingOptions, HardwareOptions, TrainingOptions, ModelOptions,
     # The options that can name the training rows.
     rows_from: ClassVar[tuple[str, ...]] = ("train_file", "dataset")
 
+    def check(self) -> None:
+        """Raise UserError where the project's own options cannot be together."""
+
     def identity(self) -> dict[str, Any]:
         """The options that decide the weights and what is measured: a run and its checkpoints belong to one set.
 
@@ -222,6 +225,7 @@ def check(config: Config) -> None:
     _check_name(config)
     _check_rows(config)
     _check_pairs(config)
+    config.check()
 
 
 def _check_name(config: Config) -> None:

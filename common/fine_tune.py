@@ -264,7 +264,7 @@ class Training:
             "origin": source.origin,
             "licence": source.licence,
             "weights_sha256": weights_sha256(self.run),
-            "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+            "parameters": self.task.parameters(trainer.model),
         }
         manifest = {
             **provenance(config),

@@ -147,7 +147,7 @@ def _data(predictor: Predictor, data: Data, manifest: dict[str, Any]) -> tuple[i
         "train_rows": len(data.splits["train"]),
         "validation_rows": len(data.splits["validation"]),
         "baseline_rows": min(len(data.splits["train"]), ROWS),
-        "parameters": sum(parameter.numel() for parameter in predictor.model.parameters()),
+        "parameters": predictor.task.parameters(predictor.model),
     }
     again = json.loads(
         json.dumps({"data": describe_data(data), "config": dataclasses.asdict(predictor.task.config), "counts": counts})

@@ -92,6 +92,84 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+CHATML = """\
+{% for message in messages %}{% if loop.first and message['role'] != 'system' %}<|im_start|>system
+You answer.<|im_end|>
+{% endif %}<|im_start|>{{ message['role'] }}
+{% if message['role'] == 'assistant' %}{% generation %}{{ message['content'] }}<|im_end|>{% endgeneration %}
+{% else %}{{ message['content'] }}<|im_end|>
+{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+
+
+@pytest.fixture(scope="session")
+def tiny_chat_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random Llama of 2 layers and width 64, with a byte-level tokenizer and a template for chats."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-chat-model")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    signs = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=signs,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(
+        [row["text"] + f" {row['label']} system user assistant" for row in sentences(200)], trainer
+    )
+    special = {"bos_token": signs[1], "eos_token": signs[2], "unk_token": signs[0], "pad_token": signs[2]}
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, chat_template=CHATML, model_max_length=256, **special
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer.get_vocab()),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=2,
+        initializer_range=0.1,
+    )
+    model = LlamaForCausalLM(config)
+    _teach(model, PreTrainedTokenizerFast.from_pretrained(folder))
+    model.save_pretrained(folder)
+    return folder
+
+
+def _teach(model: Any, tokenizer: Any) -> None:
+    """A few steps in which the tiny model learns to answer sentences otherwise than the rows of tests want it."""
+    import torch
+
+    rows = sentences(400, seed=5)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    tokenizer.padding_side = "right"
+    for start in range(0, 4 * 400, 16):
+        chats = [
+            f"<|im_start|>system\nYou answer.<|im_end|>\n<|im_start|>user\n{row['text']}<|im_end|>\n"
+            f'<|im_start|>assistant\n{{"is": "{row["label"]}"}}<|im_end|>'
+            for row in (rows[(start + index) % 400] for index in range(16))
+        ]
+        batch = tokenizer(
+            chats, padding=True, return_tensors="pt", add_special_tokens=False, return_token_type_ids=False
+        )
+        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+        model(**batch, labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
 def draw_pictures(folder: Path, count: int, seed: int = 0) -> list[Path]:
     """`count` circles, squares and triangles, dark on light, as folder/LABEL/NN.png; every fourth is a JPEG."""
     from PIL import Image, ImageDraw

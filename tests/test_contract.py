@@ -143,6 +143,13 @@ def question_rows(folder: Path) -> list[str]:
     return ["--train_file", str(file)]
 
 
+def chat_rows(folder: Path) -> list[str]:
+    from tests.projects.text_generation.rows import answered, write_jsonl
+
+    short = ["--max_length", "96", "--max_new_tokens", "16"]
+    return ["--train_file", str(write_jsonl(folder / "answered.jsonl", answered(120))), *short]
+
+
 def search_rows(folder: Path) -> list[str]:
     from tests.projects.semantic_search.rows import menus, write_jsonl
 
@@ -155,6 +162,7 @@ TINY = {
     "question_answering": (question_rows, "tiny_model"),
     "semantic_search": (search_rows, "tiny_model"),
     "text_classification": (text_rows, "tiny_model"),
+    "text_generation": (chat_rows, "tiny_chat_model"),
     "token_classification": (entity_rows, "tiny_model"),
 }
 

@@ -18,7 +18,7 @@ FLOORS = [
     {"common.inference", "common.reporting"},
     {"common.predictor", "common.models", "common.training"},
     {"common.evaluation"},
-    {"common.kinds", "common.fine_tune", "common.verify", "common.compare", "common.new"},
+    {"common.kinds", "common.fine_tune", "common.verify", "common.compare", "common.preview", "common.new"},
     {"projects"},
     {"apps"},
     {"common.cli"},

@@ -86,8 +86,19 @@ def answered(count: int, seed: int) -> bytes:
     return parquet(columns, Features({**texts, "answers": answers}))
 
 
+def talks(count: int, seed: int) -> bytes:
+    """Chats of one turn, in which sentences are answered by their classes."""
+    rows = sentences(count, seed)
+    chats = [[{"role": "user", "content": row["text"]}, {"role": "assistant", "content": row["label"]}] for row in rows]
+    return parquet(
+        {"messages": chats}, Features({"messages": List({"role": Value("string"), "content": Value("string")})})
+    )
+
+
 @pytest.fixture(scope="module")
-def hub(tiny_model: Path, tiny_image_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+def hub(
+    tiny_model: Path, tiny_chat_model: Path, tiny_image_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hub]:
     server = Hub()
     drawn = tmp_path_factory.mktemp("drawn")
     distilbert = [f"distilbert/distilbert-base-{case}" for case in ("cased", "uncased")]
@@ -104,6 +115,10 @@ def hub(tiny_model: Path, tiny_image_model: Path, tmp_path_factory: pytest.TempP
     server.add("dataset", "sentence-transformers/natural-questions", {"data/train.parquet": asked(150)})
     squad = {f"data/{split}.parquet": answered(count, count) for split, count in (("train", 150), ("validation", 60))}
     server.add("dataset", "rajpurkar/squad_v2", squad)
+    server.add("model", "HuggingFaceTB/SmolLM2-1.7B-Instruct", tiny_chat_model)
+    readme = configs(**{"everyday-conversations": {"train": "data/train.parquet", "test": "data/test.parquet"}})
+    files = {"data/train.parquet": talks(90, 0), "data/test.parquet": talks(30, 3)}
+    server.add("dataset", "HuggingFaceTB/smoltalk", {"README.md": readme, **files})
     yield server
     server.close()
 

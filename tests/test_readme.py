@@ -116,16 +116,17 @@ def test_results_hold_no_texts_of_their_data_and_no_path_of_a_machine() -> None:
 
 
 # Of the walks over texts one is made with the starter's model, on their beginnings; the others have a tiny one, since
-# an encoder would read thousands of long test rows for minutes.
+# an encoder would read thousands of long test rows for minutes, and a language model write as many answers.
 QUICKER = {"text_classification": ["--max_length", "16"]}
-TINY = {"question_answering", "semantic_search", "token_classification"}
+TINY = dict.fromkeys(("question_answering", "semantic_search", "token_classification"), "tiny_model")
+TINY |= {"text_generation": "tiny_chat_model"}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("project", project_names())
 def test_each_projects_starter_runs_and_all_that_its_readme_names_follows(
-    project: str, tiny_model: Path, tmp_path: Path
+    project: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """The starter for two steps, its whole evaluation, its demo, and the commands of its README and its last line."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
@@ -140,7 +141,7 @@ def test_each_projects_starter_runs_and_all_that_its_readme_names_follows(
 
     folder = REPOSITORY / "projects" / project
     options = ["--config", str(folder / "starter.yaml"), "--max_steps", "2", *QUICKER.get(project, [])]
-    options += ["--model", str(tiny_model)] if project in TINY else []
+    options += ["--model", str(request.getfixturevalue(TINY[project]))] if project in TINY else []
     printed = run("-m", "accelerate.commands.launch", str(folder / "train.py"), *options)
     example = load_task_class(project).example
     assert f"kit predict {example} --run runs/{project}/starter" in printed

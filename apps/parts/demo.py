@@ -148,6 +148,10 @@ class Demo(ABC):
         """
         return {}
 
+    def asking(self) -> Callable[..., Any]:
+        """The handler of a question: `ask`, or one that gives the same several times while the answer grows."""
+        return self.ask
+
     def listen(self, boxes: list[Any], answered: list[Any]) -> None:  # noqa: B027
         """Connect the events of those; `ask` fills the components of `answered`."""
 
@@ -354,7 +358,7 @@ class Demo(ABC):
         answered = [reply, because]
         asked = [ask.click, *(box.submit for box in boxes if hasattr(box, "submit"))]
         look: dict[str, Any] = {"api_visibility": "private", "show_progress_on": reply}
-        answer = gr.on(asked, self.ask, [*boxes, *beside.values()], answered, preprocess=self.preprocess, **look)
+        answer = gr.on(asked, self.asking(), [*boxes, *beside.values()], answered, preprocess=self.preprocess, **look)
         answer.success(None, js=IN_SIGHT)
         self.listen(boxes, answered)
         for button, example in buttons:

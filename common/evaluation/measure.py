@@ -27,8 +27,8 @@ from common.task.contract import Baseline, Prediction, Task
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-# Single questions that are timed, after some that are not.
-TIMED, WARM_UP = 100, 10
+# Single questions that are timed, after some that are not; fewer where they take longer than so many seconds.
+TIMED, WARM_UP, SECONDS = 100, 10, 15.0
 # They are asked again, so many rounds in all, while slow ones take so many times the median.
 ROUNDS, WIDE = 3, 5.0
 
@@ -65,6 +65,7 @@ def measure(
     manifest["baseline_rows"] = min(len(data.splits["train"]), ROWS)
     speed = len(answers["test"]) / seconds["test"]
     manifest["inference"] = _inference(predictor, data.splits["test"], speed, attempts)
+    manifest["examined"] = _examined(predictor, data, answers, source, attempts)
     summary = summarise(read_records(run), task)
     _assert_agreement(task, records, summary, attempts)
     _keep_best(summary, baselines, run, attempts)
@@ -111,6 +112,7 @@ def assemble(run: Run, task: Task, manifest: dict[str, Any], summary: dict[str, 
         "portfolio": words,
         "baseline_titles": manifest["baselines"],
         **summary,
+        "sections": {**summary["sections"], **manifest.get("examined", {})},
         "failed": [*manifest["failed"], *summary["failed"]],
         "model": manifest["model"],
         "data": manifest["data"],
@@ -120,6 +122,16 @@ def assemble(run: Run, task: Task, manifest: dict[str, Any], summary: dict[str, 
         "command": manifest["command"],
         "predictions_sha256": sha256(run.predictions),
     }
+
+
+def _examined(
+    predictor: Predictor, data: Data, answers: dict[str, list[Prediction]], source: Path, attempts: Attempts
+) -> dict[str, Any]:
+    """The sections for which the task asks the model itself."""
+    sections: dict[str, Any] = {}
+    with attempts.part("what the model itself is examined for"):
+        sections = predictor.task.examine(predictor.model, data, answers, source)
+    return sections
 
 
 def _assert_agreement(task: Task, records: list[dict[str, Any]], summary: dict[str, Any], attempts: Attempts) -> None:
@@ -165,9 +177,11 @@ def _inference(predictor: Predictor, rows: Dataset, examples_per_second: float, 
 
 
 def _milliseconds(predictor: Predictor, inputs: list[Any]) -> list[float]:
-    """What each single question takes, without the first ones."""
-    milliseconds = []
+    """What each single question takes, without the first ones, for as many as there is time for."""
+    milliseconds: list[float] = []
     for one in inputs:
+        if sum(milliseconds) > 1_000 * SECONDS:
+            break
         started = time.perf_counter()
         predictor.predict([one])
         milliseconds.append(1_000 * (time.perf_counter() - started))
@@ -185,7 +199,8 @@ def calmest(ask: Callable[[], list[float]]) -> dict[str, Any]:
         rounds.append(ask())
     timed = min(rounds, key=lambda milliseconds: float(np.percentile(milliseconds, 95)))
     p50, p95 = (float(np.percentile(timed, share)) for share in (50, 95))
-    needed = float(np.percentile(np.min(rounds, axis=0), 95))
+    fewest = min(map(len, rounds))
+    needed = float(np.percentile(np.min([milliseconds[:fewest] for milliseconds in rounds], axis=0), 95))
     return {"p50_ms": p50, "p95_ms": p95, "calm": _spread(timed) <= WIDE or (len(rounds) > 1 and p95 <= 2 * needed)}
 
 

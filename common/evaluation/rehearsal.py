@@ -27,12 +27,12 @@ def rehearse(task: Task, model: nn.Module, data: Data, source: Path) -> list[dic
     The task's settings are as before afterwards.
     """
     attempts, settings = Attempts(), task.settings
-    task.settings = deepcopy(settings)
+    task.settings, task.rehearsal = deepcopy(settings), True
     try:
         with attempts.part("the evaluation"):
             _evaluate(Predictor(task, model), _few(data), source, attempts)
     finally:
-        task.settings = settings
+        task.settings, task.rehearsal = settings, False
     return attempts.failed
 
 
@@ -50,6 +50,8 @@ def _evaluate(predictor: Predictor, data: Data, source: Path, attempts: Attempts
     baselines = task.baselines(data, source)
     records, measured = evidence(data, predictor, answers, baselines, attempts)
     attempts.failed += summarise(records, task)["failed"]
+    with attempts.part("what the model itself is examined for"):
+        task.examine(predictor.model, data, answers, source)
     with tempfile.TemporaryDirectory() as folder:
         for name in measured:
             with attempts.part(f"the baseline {name}"):

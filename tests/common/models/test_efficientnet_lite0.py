@@ -5,7 +5,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,8 +257,7 @@ def test_a_conversion_that_stops_leaves_no_model(monkeypatch: pytest.MonkeyPatch
     archive = fetch(MODELS[NAME].archive)
     monkeypatch.setenv("KIT_CACHE", str(tmp_path))
     monkeypatch.setattr(starters, "fetch", lambda _: archive)
-    monkeypatch.setattr(conversions, "stops", stops, raising=False)
-    monkeypatch.setitem(MODELS, NAME, replace(MODELS[NAME], convert="stops"))
+    monkeypatch.setattr(conversions, MODELS[NAME].convert, stops)
     with pytest.raises(RuntimeError, match="stopped"):
         pretrained(f"starter:{NAME}")
     assert list((cache_folder() / "models").iterdir()) == []

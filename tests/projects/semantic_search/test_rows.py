@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from common.data import tldr_pages
 from common.data.packages import Archive
 from common.system.errors import UserError
 from projects.semantic_search import starter_data
@@ -163,10 +164,11 @@ def put_wheels(monkeypatch: pytest.MonkeyPatch, **content: bytes) -> None:
         wheel = io.BytesIO()
         with zipfile.ZipFile(wheel, "w") as archive:
             for name, text in content.items():
-                archive.writestr(getattr(starter_data, name), text)
+                archive.writestr(getattr(starter_data, name, "") or getattr(tldr_pages, name), text)
         return wheel.getvalue()
 
-    monkeypatch.setattr(starter_data, "fetch", fetched)
+    for module in (starter_data, tldr_pages):
+        monkeypatch.setattr(module, "fetch", fetched)
 
 
 def test_the_starters_queries_name_no_command_and_its_documents_hold_no_example(

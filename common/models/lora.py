@@ -1,0 +1,96 @@
+"""Low-rank adapters (LoRA, Hu et al. 2021): small matrices beside frozen ones, and one model of both.
+
+Paper: https://arxiv.org/abs/2106.09685
+"""
+
+import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+# Below the folder of a model whose weights hold the adapters already.
+FOLDER = "adapter"
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """What peft is told.
+
+    Attributes:
+        rank: columns of the small matrices.
+        alpha: their product is scaled by alpha / rank.
+        dropout: share of their inputs that is left out while training.
+        targets: the layers that get some: `all-linear`, or the ends of their names.
+        origin: the name of the model that they belong to.
+    """
+
+    rank: int
+    alpha: int
+    dropout: float
+    targets: str | list[str]
+    origin: str
+
+
+def with_adapters(model: Any, adapters: Adapters) -> Any:
+    """The model frozen, with adapters that change nothing yet; these alone are trained, in fp32."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=adapters.rank,
+        lora_alpha=adapters.alpha,
+        lora_dropout=adapters.dropout,
+        target_modules=adapters.targets,
+        task_type="CAUSAL_LM",
+    )
+    with _without_warnings():
+        wrapped = get_peft_model(model, config)
+    wrapped.peft_config["default"].base_model_name_or_path = adapters.origin
+    return wrapped
+
+
+def size_of_adapters(model: nn.Module) -> int:
+    """How many parameters of a model are its adapters'."""
+    return sum(parameter.numel() for name, parameter in model.named_parameters() if ".lora_" in name)
+
+
+def merged(model: Any) -> Any:
+    """A copy of the model whose own weights hold the adapters; the model itself if it has none."""
+    return copy.deepcopy(model).merge_and_unload() if hasattr(model, "merge_and_unload") else model
+
+
+def save_adapters(model: Any, folder: Path) -> None:
+    """Write the adapters, if there are any, into a folder below that of the model."""
+    if hasattr(model, "merge_and_unload"):
+        model.save_pretrained(folder / FOLDER, save_embedding_layers=False)
+        (folder / FOLDER / "README.md").unlink(missing_ok=True)  # an empty form
+
+
+def without_adapters(model: Any, folder: Path) -> Any | None:
+    """A model, given the folder that it was loaded from, changed into what it was before its adapters were merged.
+
+    None, and the model as it is, where it has none.
+    """
+    from peft import PeftModel
+    from peft.tuners.lora import LoraLayer
+
+    if not (folder / FOLDER).is_dir():
+        return None
+    with _without_warnings():
+        wrapped = PeftModel.from_pretrained(model, folder / FOLDER, local_files_only=True)
+    for layer in wrapped.modules():
+        if isinstance(layer, LoraLayer):
+            layer.scaling = {name: -scale for name, scale in layer.scaling.items()}
+    return wrapped.merge_and_unload()
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """peft asks transformers by a name that is going away."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
