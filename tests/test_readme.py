@@ -115,11 +115,11 @@ def test_results_hold_no_texts_of_their_data_and_no_path_of_a_machine() -> None:
         assert all("input" not in row for key in ("worst_errors", "examples_to_try") for row in content.get(key, []))
 
 
-# Of the walks over texts one is made with the starter's model, on their beginnings; the others have a tiny one, since
-# an encoder would read thousands of long test rows for minutes, and a language model write as many answers.
+# One walk is made with the starter's model, on the beginnings of the texts; the others have a tiny one, which reads
+# thousands of test rows in seconds, and writes as many answers.
 QUICKER = {"text_classification": ["--max_length", "16"]}
 TINY = dict.fromkeys(("question_answering", "semantic_search", "token_classification"), "tiny_model")
-TINY |= {"text_generation": "tiny_chat_model"}
+TINY |= {"image_classification": "tiny_image_model", "text_generation": "tiny_chat_model"}
 
 
 @pytest.mark.slow

