@@ -17,6 +17,9 @@ def _own_folder() -> str:
     return folder
 
 
-# Both are read by gradio; the first while it is imported: no visitor and no start is reported anywhere.
+# All are read by gradio; the first while it is imported: no visitor and no start is reported anywhere.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+# Its statistics, anew with each request, cost more the longer a demo runs, and nobody sees them.
+os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)
+os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
 os.environ["GRADIO_TEMP_DIR"] = _own_folder()

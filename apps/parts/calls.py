@@ -3,7 +3,9 @@
 import asyncio
 import collections
 import contextlib
+import functools
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,10 +25,13 @@ BODY = 64 * 1024
 CHARACTER = 12
 # Seconds that a body may take to arrive.
 BODY_SECONDS = 20.0
-# Characters of a session's name.
+# Characters of a session's name, and which: Gradio counts by them, and fails at some.
 SESSION = 64
-# Requests of one address that are not answered yet, and answers of one session that nobody fetched.
-WAITING = 40
+SESSION_NAME = re.compile(rf"[\w.=+-]{{1,{SESSION}}}", re.ASCII)
+# What JSON is sent as.
+JSON = re.compile(r"application/([^;]+\+)?json *(;.*)?", re.IGNORECASE)
+# Requests of one address that are not answered yet, and those with the ones whose answers nobody fetched.
+WAITING, UNFETCHED = 40, 200
 
 
 class Calls:
@@ -36,6 +41,16 @@ class Calls:
         self.blocks = blocks
         self.joining: collections.Counter[str] = collections.Counter()
         self.idle: set[str] = set()
+        self.askers: dict[str, str] = {}  # {event: address}
+        self.push = blocks._queue.push
+        blocks._queue.push = self._noted  # type: ignore[method-assign]
+
+    async def _noted(self, body: Any, request: Any, username: str | None) -> Any:
+        """Take a call into Gradio's queue, and remember whose it is."""
+        taken = await self.push(body=body, request=request, username=username)
+        if taken[0]:
+            self.askers[str(taken[1])] = request.client.host if request.client else ""
+        return taken
 
     @property
     def largest(self) -> int:
@@ -45,14 +60,39 @@ class Calls:
     @contextlib.contextmanager
     def turn(self, address: str) -> Iterator[None]:
         """Count a call while Gradio takes it in.  Raises Refused where its address has asked much already."""
-        requests = (event.request for event in self.blocks._queue.event_ids_to_events.values())
-        unfinished = sum(bool(request and request.client and request.client.host == address) for request in requests)
+        self._drop_fetched()
+        queue = self.blocks._queue
+        unanswered = set(queue.event_ids_to_events).union(*queue.pending_event_ids_session.values())
+        self.askers = {event: asker for event, asker in self.askers.items() if event in unanswered}
+        own = [event for event, asker in self.askers.items() if asker == address]
+        if len(own) >= UNFETCHED:
+            raise Refused(429, "There are many answers that you have not fetched: fetch them first.")
+        unfinished = sum(event in queue.event_ids_to_events for event in own)
         sentence = "You have asked much at once: wait for your answers."
         with counted(self.joining, address, WAITING - unfinished, sentence):
             yield
 
-    def check(self, route: str, name: str | None, body: bytes) -> None:
-        """Raise Refused for what Gradio would fail at: no such function, other inputs, a long name of a session."""
+    def _drop_fetched(self) -> None:
+        """Forget sessions that are gone or wait for nothing: Gradio keeps the last 2,000, whosever they are."""
+        queue = self.blocks._queue
+        pending, messages = queue.pending_event_ids_session, queue.pending_messages_per_session
+        busy = {event.session_hash for event in queue.event_ids_to_events.values()}
+        for session in {*messages, *pending} - busy:
+            if session not in messages or not pending.get(session):
+                messages.pop(session, None)
+                pending.pop(session, None)
+
+    def check_waiting(self, session: str | None, event: str | None) -> None:
+        """Raise Refused where there is no answer to wait for, in this session or to this event."""
+        queue = self.blocks._queue
+        waiting = (ids for ids in queue.pending_event_ids_session.values())
+        if session not in queue.pending_messages_per_session and not any(event in ids for ids in waiting):
+            raise Refused(404, "There is no answer to wait for: ask first, and fetch the answer once.")
+
+    def check(self, route: str, name: str | None, headers: Headers, body: bytes) -> None:
+        """Raise Refused for what Gradio would fail at: no such function, other inputs, an odd name of a session."""
+        if not JSON.fullmatch(headers.get("content-type", "")):
+            raise Refused(415, "A request is JSON: send it with the header `content-type: application/json`.")
         try:
             asked = json.loads(body)
         except (ValueError, RecursionError):
@@ -69,8 +109,9 @@ class Calls:
             self._check_data(asked.get("data"), function)
 
     def function(self, number: Any) -> Any:
-        """The function of that number."""
-        if not isinstance(number, int) or isinstance(number, bool) or number not in self.blocks.fns:
+        """The function of that number; what runs in the browser alone is none."""
+        known = isinstance(number, int) and not isinstance(number, bool) and number in self.blocks.fns
+        if not known or self.blocks.fns[number].fn is None:
             raise Refused(400, "There is no function of this number: load the page again.")
         return self.blocks.fns[number]
 
@@ -85,10 +126,9 @@ class Calls:
     def _check_session(self, session: Any, needed: bool) -> None:
         if session is None and not needed:
             return
-        if not isinstance(session, str) or not 0 < len(session) <= SESSION:
-            raise Refused(400, f"The session's name has to be a text of 1 to {SESSION} characters.")
-        if len(self.blocks._queue.pending_event_ids_session.get(session, ())) >= WAITING:
-            raise Refused(429, "There are many answers that you have not fetched: fetch them first.")
+        if not isinstance(session, str) or not SESSION_NAME.fullmatch(session):
+            letters = "letters, digits and -_.=+"
+            raise Refused(400, f"The session's name has to be a text of 1 to {SESSION} characters: {letters}.")
 
     def _check_data(self, data: Any, function: Any) -> None:
         """Programs leave out what the page alone knows."""
@@ -98,11 +138,17 @@ class Calls:
             raise Refused(400, f"This function takes a list of {max(wanted)} inputs as `data`, and {came}.")
 
     def _check_names(self, name: str, asked: dict[str, Any]) -> None:
-        parameters = self.blocks.get_api_info()["named_endpoints"][f"/{name}"]["parameters"]
+        parameters = self.endpoints[f"/{name}"]["parameters"]
         known = {str(parameter["parameter_name"]) for parameter in parameters}
         needed = {str(one["parameter_name"]) for one in parameters if not one["parameter_has_default"]}
         if asked.keys() - known or needed - asked.keys():
             raise Refused(400, f"This endpoint takes {', '.join(sorted(known))}.")
+
+    @functools.cached_property
+    def endpoints(self) -> dict[str, Any]:
+        """{/name: what it takes and gives}, which Gradio finds out anew each time."""
+        endpoints: dict[str, Any] = self.blocks.get_api_info()["named_endpoints"]
+        return endpoints
 
     def forget(self) -> None:
         """Drop the answers of sessions that were waiting for nothing at the last call already."""

@@ -6,6 +6,8 @@ adds stays closed: a test compares the list with Gradio's own.
 
 import asyncio
 import collections
+import re
+import weakref
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,13 +15,14 @@ from urllib.parse import urlsplit
 import gradio as gr
 from gradio.route_utils import API_PREFIX
 from gradio.routes import App
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import compile_path
 
 from apps.parts import visitors
-from apps.parts.calls import BODY, CALL, JOIN, NAMED, RUN, SESSION, Calls, counted, replayed, whole_body
+from apps.parts.calls import BODY, CALL, JOIN, NAMED, RUN, SESSION, SESSION_NAME, Calls, counted, replayed, whole_body
 from apps.parts.guard import Refused
 from apps.parts.login import PAGE, Logins
 from apps.parts.uploads import Uploads
@@ -60,7 +63,10 @@ API_ROUTES = {
 }
 UPLOAD, PROGRESS = f"{API_PREFIX}/upload", f"{API_PREFIX}/upload_progress"
 FILE = f"{API_PREFIX}/file={{path_or_url:path}}"
-LOGIN = ("/login", "/login/")
+HEARTBEAT, DATA = f"{API_PREFIX}/heartbeat/{{session_hash}}", f"{API_PREFIX}/queue/data"
+ANSWERS = tuple(f"{API_PREFIX}/call/{version}{{api_name}}/{{event_id}}" for version in ("", "v2/"))
+CALLS = (JOIN, RUN, CALL, NAMED)
+LOGIN, LOGOUT = ("/login", "/login/"), "/logout"
 # What may be asked without a login; Gradio itself asks for the last one when it starts.
 OPEN = frozenset({"/", *LOGIN, f"{API_PREFIX}/startup-events"})
 
@@ -71,6 +77,10 @@ FILES = (gr.Audio, gr.File, gr.Image, gr.UploadButton, gr.Video)
 LONGEST = 4_000
 # Requests of one address at the same time, with those that keep a page in touch.
 TOGETHER = 120
+# Those of them that are worked on at the same time: whoever asks much waits for the own requests, and others do not.
+AT_WORK = 6
+# Seconds until an address hears that it has asked too much.
+TOO_MUCH_SECONDS = 1.0
 # Seconds that a visitor may take for a piece of an answer.
 ANSWER_SECONDS = 60.0
 
@@ -92,6 +102,10 @@ def routes(uploads: bool) -> dict[str, tuple[str, ...]]:
     return found | ({UPLOAD: ("POST",), PROGRESS: ("GET",)} if uploads else {})
 
 
+# A host and a port, as browsers write them.
+HOST = re.compile(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:[0-9]{1,5})?", re.ASCII)
+
+
 class Gate:
     """ASGI middleware around a demo.
 
@@ -111,6 +125,7 @@ class Gate:
         self.uploads = Uploads(app.uploaded_file_dir)
         self.logins = Logins()
         self.together: collections.Counter[str] = collections.Counter()
+        self.at_work: weakref.WeakValueDictionary[str, asyncio.Semaphore] = weakref.WeakValueDictionary()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -122,7 +137,14 @@ class Gate:
             try:
                 await self.let_in(scope, receive, send)
             except Refused as refused:
+                if refused.status == 429:
+                    await asyncio.sleep(TOO_MUCH_SECONDS)
                 await JSONResponse({"detail": str(refused)}, refused.status)(scope, receive, send)
+            except Exception as error:
+                # Whoever asked is gone, or takes no answer, or its session ended meanwhile: nothing is wrong here.
+                gone = isinstance(error, ClientDisconnect | ConnectionError | TimeoutError)
+                if not gone and not isinstance(error.__cause__, HTTPException):
+                    raise
 
     async def let_in(self, scope: Any, receive: Any, send: Any) -> None:
         """Hand a request to Gradio.  Raises Refused."""
@@ -135,23 +157,38 @@ class Gate:
             raise Refused(401, "Log in first.")
         scope = {**scope, "client": (address, 0), "headers": self.own_headers(scope["headers"], headers)}
         with counted(self.together, address, TOGETHER, "There are too many requests from your address: wait a little."):
-            if route == "/" and not known:
-                await HTMLResponse(PAGE)(scope, receive, send)
-            elif route in LOGIN:
-                body = await whole_body(receive, headers, BODY)
-                await self.log_in(address, scope, replayed(body, receive), send)
-            elif route == UPLOAD:
-                async with self.uploads.room(headers):
+            if route == UPLOAD:
+                async with self.uploads.room(headers, address):
                     await self.inner(scope, receive, send)
-            elif route in (JOIN, RUN, CALL, NAMED):
-                body = await whole_body(receive, headers, self.calls.largest)
-                self.calls.check(route, values.get("api_name"), body)
-                with self.calls.turn(address):
-                    await self.inner(scope, replayed(body, receive), send)
-            elif scope["method"] == "POST":
-                await self.inner(scope, replayed(await whole_body(receive, headers, BODY), receive), send)
-            else:
+            elif route in (HEARTBEAT, PROGRESS, DATA, *ANSWERS):  # these last
+                if route in (DATA, *ANSWERS):
+                    session = QueryParams(scope["query_string"]).get("session_hash")
+                    self.calls.check_waiting(session if route == DATA else None, values.get("event_id"))
                 await self.inner(scope, receive, send)
+            else:
+                body = b""
+                if scope["method"] == "POST":
+                    body = await whole_body(receive, headers, self.calls.largest if route in CALLS else BODY)
+                    receive = replayed(body, receive)
+                if route in CALLS:
+                    self.calls.check(route, values.get("api_name"), headers, body)
+                async with self.at_work.setdefault(address, asyncio.Semaphore(AT_WORK)):
+                    await self.answer(route, address, scope, receive, send)
+
+    async def answer(self, route: str, address: str, scope: Any, receive: Any, send: Any) -> None:
+        """Let Gradio answer a request that does not last.  Raises Refused."""
+        headers = Headers(scope=scope)
+        if route == "/" and not self.logged_in(headers):
+            await HTMLResponse(PAGE)(scope, receive, send)
+        elif route in LOGIN:
+            await self.log_in(address, scope, receive, send)
+        elif route in CALLS:
+            with self.calls.turn(address):
+                await self.inner(scope, receive, send)
+        else:
+            if route == LOGOUT:
+                scope = self.log_out(scope, headers)
+            await self.inner(scope, receive, send)
 
     def check_host(self, scope: Any, headers: Headers) -> None:
         """Refuse what is meant for another host (DNS rebinding), and what a page of another site asks for."""
@@ -173,7 +210,9 @@ class Gate:
                 values = match.groupdict()
                 if route == FILE and not values["path_or_url"].startswith("/"):
                     break  # an address, which Gradio would fetch
-                if len(values.get("session_hash", "")) > SESSION:
+                if route in (UPLOAD, PROGRESS) and len(scope["query_string"]) > 2 * SESSION:
+                    break  # Gradio remembers its name
+                if route == HEARTBEAT and not SESSION_NAME.fullmatch(values["session_hash"]):
                     break
                 return route, values
         raise Refused(404, "There is nothing here.")
@@ -205,6 +244,12 @@ class Gate:
         with counted(self.logins.trying, address, 1, "Somebody logs in from your address just now: try again."):
             await self.inner(scope, receive, noted)
 
+    def log_out(self, scope: Any, headers: Headers) -> Any:
+        """Forget this visitor alone; Gradio would log out everybody of the same name, which all may have."""
+        for value in cookie_parser(headers.get("cookie", "")).values():
+            self.app.tokens.pop(value, None)
+        return {**scope, "query_string": b"all_session=false"}
+
     def bound(self, send: Any) -> Any:
         """The answer with the headers that bind a browser; whoever does not take it in time is dropped."""
         policy = POLICY + (FRAMES if self.on_space else "")
@@ -231,11 +276,9 @@ def strict_cookie(name: bytes, value: bytes) -> tuple[bytes, bytes]:
 
 
 def hostname(host: str) -> str:
-    """The name in a Host header, without the port."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    """The name in a Host header, without the port; empty for what no browser writes."""
+    match = HOST.fullmatch(host.lower())
+    return match[1].strip("[]") if match else ""
 
 
 def netloc(origin: str) -> str:

@@ -4,6 +4,7 @@ Gradio enforces the limits of its components in the browser only; a request that
 the checks here.
 """
 
+import hashlib
 import re
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ from typing import Any
 import gradio as gr
 from pydantic import model_validator
 
+from apps.parts import visitors
 from common.system.errors import UserError
 
 
@@ -27,6 +29,7 @@ class Limits:
         characters: of one text, and of any other cell of a table.
         rows, columns, column_characters: of one file, and of a column's name.
         file_bytes: of one upload.
+        made_bytes: of the files that are made for one address and kept.
         pixels: of one picture.
         pictures: in one request.
         seconds: that one request may take.
@@ -43,6 +46,7 @@ class Limits:
     columns: int = 100
     column_characters: int = 200
     file_bytes: int = 10_000_000
+    made_bytes: int = 100_000_000
     pixels: int = 25_000_000
     pictures: int = 100
     seconds: float = 20.0
@@ -139,12 +143,16 @@ def checked_file(
     return file
 
 
-def fresh_folder(parent: Path) -> Path:
-    """An empty folder for one visitor's file; those of an hour ago are removed."""
-    for old in parent.iterdir():
-        if old.stat().st_mtime < time.time() - 3_600:
+def fresh_folder(parent: Path, limits: Limits = LIMITS) -> Path:
+    """An empty folder for one visitor's file; those of an hour ago, and the visitor's oldest of many, are removed."""
+    prefix = hashlib.sha256(visitors.visitor().encode()).hexdigest()[:16] + "-"
+    held = 0
+    for old in sorted(parent.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True):
+        if own := old.name.startswith(prefix):
+            held += sum(file.stat().st_size for file in old.iterdir())
+        if old.stat().st_mtime < time.time() - 3_600 or (own and held > limits.made_bytes):
             shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(dir=parent))
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
 
 
 def neutralised(cell: str) -> str:

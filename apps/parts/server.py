@@ -18,6 +18,7 @@ import argparse
 import asyncio
 import contextlib
 import getpass
+import html
 import io
 import ipaddress
 import logging
@@ -26,6 +27,7 @@ import signal
 import socket
 import sys
 import threading
+import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,8 +39,9 @@ from jinja2 import BaseLoader
 from starlette.responses import Response
 
 from apps.parts import connections
+from apps.parts.answers import cut
 from apps.parts.gate import Gate
-from apps.parts.inputs import LIMITS
+from apps.parts.inputs import LIMITS, NO_TEXT
 from apps.parts.link import ICON, ICON_ADDRESS, PICTURE_ADDRESS, Link, OwnTags, link_of
 from apps.parts.look import CSS, CSS_FILES, theme
 from apps.parts.uploads import SWEEP, FilesOnly
@@ -61,16 +64,24 @@ async def _refuse_download(url: str, cache_dir: str) -> str:
 
 
 def _in_words(error: BaseException | None, show_error: bool) -> dict[str, Any]:
-    """In place of Gradio's own, which says nothing about an input that it cannot read before a handler sees it."""
+    """In place of Gradio's own, which says nothing about most inputs that it cannot read before a handler sees them."""
     if not isinstance(error, gr.Error):
         error = gr.Error("This input cannot be read: give it as the page or its API describes it.")
+    elif error.print_exception:  # not of a handler: it may repeat the input, as HTML
+        error = gr.Error(html.escape(NO_TEXT.sub("\ufffd", cut(str(error.message), 300)), quote=False))
     return dict(gr.utils.error_payload(error, show_error))
+
+
+def _in_a_line() -> None:
+    """In place of the traceback for each input that Gradio cannot read; handlers write their own (`guarded`)."""
+    logger.warning("a request failed outside of a handler: %.200r", str(sys.exception()))
 
 
 REPLACED = (
     (gr.processing_utils, "async_ssrf_protected_download", _refuse_download),
     (gr.route_utils, "GradioMultiPartParser", FilesOnly),
     (gr.queueing, "error_payload", _in_words),
+    (gr.queueing, "traceback", types.SimpleNamespace(print_exc=_in_a_line)),
     (templates.env, "loader", OwnTags(templates.env.loader or BaseLoader())),
 )
 
@@ -121,9 +132,12 @@ class Demo(App):
         """Forget answers that nobody fetches, and remove old files, except those of the examples."""
         assert self.gate
         self.gate.calls.forget()
-        blocks = self.get_blocks().blocks.values()
-        needed = {str(file) for block in blocks for file in getattr(block, "keep_in_cache", ())}
+        blocks = self.get_blocks()
+        needed = {str(file) for block in blocks.blocks.values() for file in getattr(block, "keep_in_cache", ())}
         await asyncio.to_thread(self.gate.uploads.sweep, needed)
+        gr.routes.file_upload_statuses = gr.route_utils.FileUploadProgress()
+        for files in blocks.temp_file_sets:
+            files.intersection_update([file for file in files if Path(file).exists()])
 
 
 def own_names(host: str) -> frozenset[str]:

@@ -2,19 +2,19 @@
 
 import ipaddress
 import os
-from collections.abc import Mapping
 
 from gradio.context import LocalContext
+from starlette.datastructures import Headers
 
 
-def address(client: str | None, headers: Mapping[str, str]) -> str:
+def address(client: str | None, headers: Headers) -> str:
     """The address that a request comes from: on a Space, whose proxy all visitors share, the one that the proxy saw.
 
-    The proxy appends to `X-Forwarded-For`; what stands before is whatever the visitor wrote. Of an IPv6 address it is
-    the network of 64 bits, in which a visitor may choose among all.
+    The proxy appends to `X-Forwarded-For`, or adds another; what stands before is whatever the visitor wrote. Of an
+    IPv6 address it is the network of 64 bits, in which a visitor may choose among all.
     """
-    forwarded = headers.get("x-forwarded-for", "") if os.environ.get("SPACE_ID") else ""
-    found = forwarded.rpartition(",")[2].strip() or client or ""
+    forwarded = headers.getlist("x-forwarded-for")[-1:] if os.environ.get("SPACE_ID") else []
+    found = "".join(forwarded).rpartition(",")[2].strip() or client or ""
     try:
         ip = ipaddress.ip_address(found)
     except ValueError:
@@ -24,12 +24,15 @@ def address(client: str | None, headers: Mapping[str, str]) -> str:
     return str(ip.ipv4_mapped or ipaddress.ip_network((int(ip), 64), strict=False))
 
 
+def speaks_for_many(client: str) -> bool:
+    """Whether connections from there may be those of many visitors: a proxy or tunnel on this machine, or a Space's."""
+    return bool(os.environ.get("SPACE_ID")) or client in ("127.0.0.1", "::1")
+
+
 def visitor() -> str:
-    """The address of whoever the running handler answers; empty where nobody is there, as in a test."""
+    """The address of whoever the running handler answers, as the gate found it; empty where nobody is there."""
     request = LocalContext.request.get(None)
-    if request is None or request.client is None:
-        return ""
-    return address(request.client.host, request.headers)
+    return "" if request is None or request.client is None else str(request.client.host)
 
 
 def request() -> str:

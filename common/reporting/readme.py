@@ -443,6 +443,22 @@ def demo_table(content: dict[str, Any]) -> str:
     return f"{setting}\n\n{table}\n\n{model} {throughput}"
 
 
+def visitors_line(content: dict[str, Any]) -> str:
+    """What visitors wait, and what the demo's memory does, while one more floods it."""
+    found = content["visitors"]
+    answered = wording.share(found["said"].get("visitor: answer", 0) / found["questions"])
+    memory = found["memory_mib"]
+    seconds = {name: f"{found[f'{name}_seconds']:.1f} s" for name in ("p50", "p95", "slowest")}
+    return (
+        f"On {found['device']}, clients included, {found['minutes']:.0f} minutes: {found['visitors']} visitors ask a "
+        f"question every few seconds, and one more sends the longest texts, {found['flood']} at a time. Of the "
+        f"{found['questions']:,} questions of the {found['visitors']}, {answered} were answered, half within "
+        f"{seconds['p50']}, 95 % within {seconds['p95']}, all within {seconds['slowest']}. After a minute, "
+        f"the demo held {memory['median']:,.0f} MiB of memory, {memory['least']:,.0f} at least and "
+        f"{memory['most']:,.0f} at most."
+    )
+
+
 def attribution_table(content: dict[str, Any]) -> str:
     """How soon the answer's probability falls and rises when words go and come in each order."""
     measured = content["attribution"]
@@ -496,6 +512,7 @@ TABLES: dict[str, Table] = {
     "speed": speed_table,
     "checks": checks_table,
     "demo": demo_table,
+    "visitors": visitors_line,
     "attribution": attribution_table,
     "unlike": unlike_table,
     "training": training_table,

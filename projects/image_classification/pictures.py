@@ -25,6 +25,8 @@ TIFF_COMPRESSIONS = ("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_
 MAX_BYTES = 50_000_000
 # A small file can unpack to any size: this is 240 MB of memory.
 MAX_PIXELS = 80_000_000
+# A progressive JPEG goes over all pixels with each of its scans, which may be 42 bytes: programs write about ten.
+SCAN, MAX_SCANS = b"\xff\xda", 30
 # The longer side by the shorter one: made as high as a model needs it, a stretched picture would fill the memory.
 MAX_STRETCH = 50
 # The longer side of a small copy.
@@ -80,6 +82,8 @@ def opened(picture: Picture, least: int = 0, formats: tuple[str, ...] = FORMATS,
             )
         if image.format == "TIFF" and image.info.get("compression") not in TIFF_COMPRESSIONS:
             raise PictureProblem(f"{picture.name} is a TIFF that holds a JPEG or a fax: save it as PNG or JPEG.")
+        if image.format in ("JPEG", "MPO") and picture.read_bytes().count(SCAN) > MAX_SCANS:
+            raise PictureProblem(f"{picture.name} is a JPEG of over {MAX_SCANS} scans: save it again as PNG or JPEG.")
         if least and image.format == "JPEG":
             # Decodes at a half, a quarter or an eighth of the size, in a fraction of the time.
             image.draft("RGB", (least, least))

@@ -418,7 +418,7 @@ def test_a_full_folder_of_corrections_takes_no_more(
     assert [file.name for file in (uploads / "corrections").iterdir()] == ["old.png"]
 
 
-def test_the_decisive_place_is_bright(demo: ImageDemo, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_decisive_place_is_orange(demo: ImageDemo, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that says "circle" by the redness of the upper left corner."""
 
     def by_corner(pictures: list[Any]) -> list[Prediction]:
@@ -442,7 +442,7 @@ def test_the_decisive_place_is_bright(demo: ImageDemo, uploads: Path, monkeypatc
     pixels = np.asarray(light.convert("L"), dtype=float)
     height, width = pixels.shape
     assert pixels[: height // 20, : width // 20].mean() > 2 * pixels[height // 2 :, width // 2 :].mean()
-    assert "<b>circle</b>" in words and "covering the brightest place takes" in words
+    assert "<b>circle</b>" in words and "covering the strongest place takes" in words
 
 
 def test_nothing_is_bright_where_nothing_matters() -> None:

@@ -24,6 +24,9 @@ from typing import Any
 import httpx
 import psutil
 
+from common.run import Run, project_of
+from common.system.files import read_json
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 VISITORS, FLOOD, WARM_UP = 32, 60, 60.0
 WORDS = ("a charming little film", "that never outstays its welcome", "but the plot is dull", "seen it before")
@@ -35,16 +38,18 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--write", action="store_true", help="keep the figures beside the project")
     options = parser.parse_args()
-    project = options.run.resolve().parent.name
+    project = project_of(read_json(Run(options.run).results))
     with subprocess.Popen(
-        [sys.executable, "-u", "-m", f"apps.{project}", str(options.run)],
+        [sys.executable, "-u", "-m", f"apps.{project}", str(options.run.resolve())],
         stdout=subprocess.PIPE,
         text=True,
         cwd=REPOSITORY,
     ) as server:
         try:
             assert server.stdout
-            line = next(line for line in server.stdout if "http" in line)
+            line = server.stdout.readline()
+            if "http" not in line:
+                sys.exit("the demo did not start")
             address = next(word for word in line.split() if word.startswith("http")).rstrip(";")
             found = asyncio.run(watched(address, server.pid, 60 * options.minutes))
         finally:
@@ -71,6 +76,7 @@ async def watched(address: str, pid: int, seconds: float) -> dict[str, Any]:
     return {
         "minutes": seconds / 60,
         "visitors": VISITORS,
+        "flood": FLOOD,
         "questions": len(waited),
         "p50_seconds": statistics.median(waited),
         "p95_seconds": statistics.quantiles(waited, n=20)[-1],

@@ -1,6 +1,7 @@
 """The gate in front of Gradio, on a real server: what passes, and what gets a sentence instead."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -77,6 +78,8 @@ def page(example: Path | None = None) -> gr.Blocks:
         text.submit(measure, text, number, api_name="measure")
         text.change(slow, text, said, api_name="slow", show_progress="hidden")
         file.upload(lambda file: Path(file).name, file, said, api_name="name")
+        gr.Button("Alone").click(None, js="() => 1")
+        gr.Dropdown(["a"]).change(measure, gr.Dropdown(["a", "b"]), number, api_name="choose")
         if example:
             gr.Examples([[str(example)]], [gr.Image(type="filepath")])
     return blocks
@@ -106,6 +109,12 @@ def url(blocks: gr.Blocks) -> str:
 def folder(blocks: gr.Blocks) -> Path:
     """The folder of uploads."""
     return Path(blocks.app.uploaded_file_dir)
+
+
+@pytest.fixture(autouse=True)
+def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks too much is told so at once."""
+    monkeypatch.setattr(gate, "TOO_MUCH_SECONDS", 0.0)
 
 
 def let(blocks: gr.Blocks) -> gate.Gate:
@@ -225,6 +234,12 @@ def test_another_host_is_not_answered(url: str, host: str) -> None:
     assert answer.status_code in (400, 403) and "evil" not in answer.text
 
 
+@pytest.mark.parametrize("more", ['"><script>', "/evil.example", "?evil", "#evil", ":evil", "\\evil"])
+def test_a_host_is_a_name_and_a_port(url: str, more: str) -> None:
+    for host in (f"127.0.0.1:7860{more}", f"127.0.0.1{more}", f"{more}@127.0.0.1"):
+        assert httpx.get(f"{url}config", headers={"host": host}).status_code in (400, 403)
+
+
 def test_localhost_is_this_host(url: str) -> None:
     assert httpx.get(f"{url.replace('127.0.0.1', 'localhost')}config").status_code == 200
 
@@ -285,6 +300,11 @@ def test_an_address_of_its_own_may_be_named(monkeypatch: pytest.MonkeyPatch) -> 
         ("queue/join", {"data": ["a"], "fn_index": 1, "session_hash": "a" * 100_000}, "a text of 1 to 64 characters"),
         ("queue/join", {"data": ["a"], "fn_index": 1, "session_hash": ["a"]}, "a text of 1 to 64 characters"),
         *(
+            ("call/measure", {"data": ["a"], "session_hash": odd}, "letters, digits")
+            for odd in ("\ud800", "a\n", "../a")
+        ),
+        ("queue/join", {"data": ["a"], "fn_index": 4, "session_hash": "a"}, "There is no function of this number"),
+        *(
             (route, {"data": ["a"], "fn_index": odd, "session_hash": "a"}, "There is no function of this number")
             for route in ("queue/join", "run/predict")
             for odd in NUMBERS
@@ -309,6 +329,34 @@ def test_what_gradio_cannot_read_gets_a_sentence_too(url: str, odd: Any) -> None
     said = httpx.get(f"{url}gradio_api/call/name/{event}", timeout=20).text
     assert "event: error" in said and "This input cannot be read" in said
     assert "/etc" not in said and "Traceback" not in said
+
+
+def test_what_gradio_cannot_read_is_one_line_in_the_log(
+    url: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, odd in (("name", {"path": "/etc/passwd"}), ("choose", "<b>" + "a" * 1_000), ("choose", "\ud800")):
+        event = post(url, f"call/{name}", data=[odd]).json()["event_id"]
+        said = httpx.get(f"{url}gradio_api/call/{name}/{event}", timeout=20).text
+        assert "event: error" in said and len(said) < 600 and "<b>" not in said
+    assert capfd.readouterr().err.count("Traceback") == 0
+    assert [len(message.splitlines()) for message in caplog.messages] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "text/xml", "multipart/form-data; boundary=x", "application/jsonp"])
+def test_what_is_not_sent_as_json_gets_a_sentence(url: str, kind: str) -> None:
+    for route in ("call/measure", "call/v2/measure", "queue/join"):
+        headers = {"content-type": kind} if kind else {}
+        answer = httpx.post(f"{url}gradio_api/{route}", content=b'{"data": ["a"]}', headers=headers)
+        assert answer.status_code == 415 and "application/json" in answer.json()["detail"]
+
+
+def test_an_answer_that_is_not_there_gets_a_sentence(url: str) -> None:
+    event = post(url, "call/measure", data=["a"]).json()["event_id"]
+    assert "[1]" in httpx.get(f"{url}gradio_api/call/measure/{event}").text
+    assert post(url, "call/measure", data=["another call, which forgets what is fetched"]).status_code == 200
+    for path in (f"call/measure/{event}", "call/v2/measure/guessed", "queue/data?session_hash=guessed", "queue/data"):
+        answer = httpx.get(f"{url}gradio_api/{path}", timeout=20)
+        assert answer.status_code == 404 and "There is no answer to wait for" in answer.json()["detail"]
 
 
 def test_there_is_no_way_round_the_queue(url: str) -> None:
@@ -361,13 +409,73 @@ def test_one_visitor_leaves_turns_to_others(blocks: gr.Blocks, url: str, tmp_pat
     assert ask("192.0.2.1") == 200
 
 
-def test_answers_that_nobody_fetches_are_few_and_forgotten(blocks: gr.Blocks, url: str) -> None:
+def test_a_request_that_is_finished_is_no_longer_counted(blocks: gr.Blocks, url: str) -> None:
+    """Whatever its session is called: Gradio's statistics failed at some names, and kept what came after them."""
+    for _ in range(3):
+        assert post(url, "call/measure", data=["a"], session_hash="a.b_c=d+e-f").status_code == 200
+    wait_for(lambda: not blocks._queue.event_ids_to_events)
+    assert len(blocks._queue.event_analytics) <= 1 and not blocks._queue.cached_event_analytics_summary["functions"]
+
+
+def test_what_is_asked_too_much_is_answered_slowly(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "WAITING", 0)
+    monkeypatch.setattr(gate, "TOO_MUCH_SECONDS", 0.5)
+    started = time.monotonic()
+    assert post(url, "call/measure", data=["a"]).status_code == 429
+    assert time.monotonic() - started > 0.5
+
+
+def test_others_wait_for_few_requests_of_one_visitor(
+    blocks: gr.Blocks, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever one asks for, no more than so many are worked on; somebody else's is not behind the rest."""
+    at_once: list[int] = []
+    inner = let(blocks).inner
+
+    async def slowly(scope: Any, receive: Any, send: Any) -> None:
+        if (scope["client"] or ("",))[0] == "192.0.2.4":
+            running.append(1)
+            at_once.append(len(running))
+            await asyncio.sleep(0.2)
+            running.pop()
+        await inner(scope, receive, send)
+
+    running: list[int] = []
+    monkeypatch.setattr(let(blocks), "inner", slowly)
+    with ThreadPoolExecutor(30) as threads:
+        many = [threads.submit(httpx.get, f"{url}config", headers={"x-forwarded-for": "192.0.2.4"}) for _ in range(30)]
+        wait_for(lambda: len(running) == gate.AT_WORK)
+        assert httpx.get(f"{url}config").status_code == 200
+        assert not all(one.done() for one in many)
+        assert {one.result().status_code for one in many} == {200}
+    assert max(at_once) == gate.AT_WORK and not let(blocks).at_work
+
+
+def test_what_one_visitor_asks_pushes_no_answer_of_another_out(blocks: gr.Blocks, url: str) -> None:
+    """Gradio remembers so many sessions, whosever they are: those that were fetched are dropped, others are few."""
+    kept = post(url, "call/measure", data=["mine"]).json()["event_id"]
+    sessions = blocks._queue.pending_messages_per_session
+    for _ in range(5):
+        event = post(url, "call/measure", data=["a"]).json()["event_id"]
+        assert "[1]" in httpx.get(f"{url}gradio_api/call/measure/{event}").text
+    assert post(url, "call/measure", data=["a"]).status_code == 200
+    assert kept in sessions and event not in sessions
+    assert "[4]" in httpx.get(f"{url}gradio_api/call/measure/{kept}").text
+
+
+def test_answers_that_nobody_fetches_are_few_and_forgotten(
+    blocks: gr.Blocks, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "UNFETCHED", 10)
     body = {"data": ["a"], "fn_index": 1, "session_hash": "lazy"}
+    for _ in range(2):  # of other tests
+        assert isinstance(blocks.app, Demo)
+        asyncio.run(blocks.app.tidy())
     said = []
-    for _ in range(calls.WAITING + 1):
+    for _ in range(calls.UNFETCHED + 1):
         said.append(post(url, "queue/join", **body).status_code)
         wait_for(lambda: not blocks._queue.event_ids_to_events)
-    assert said == [200] * calls.WAITING + [429]
+    assert said == [200] * calls.UNFETCHED + [429]
     assert "lazy" in blocks._queue.pending_event_ids_session
     for _ in range(2):
         assert isinstance(blocks.app, Demo)
@@ -421,6 +529,54 @@ def test_an_upload_has_so_many_bytes_and_files(url: str, monkeypatch: pytest.Mon
     assert answer.status_code == 413 and "send fewer files" in answer.json()["detail"]
 
 
+def test_one_visitor_leaves_room_to_others(blocks: gr.Blocks, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it was sent, is still to come, or takes blocks of the disk for next to nothing."""
+    monkeypatch.setattr(uploads, "SHARE", 200_000 / uploads.FOLDER)
+    host, port = url.removeprefix("http://").rstrip("/").split(":")
+
+    def send(visitor: str, size: int = 100, files: int = 1) -> int:
+        parts = [("files", (f"{visitor}{number}.txt", b"a" * size)) for number in range(files)]
+        headers = {"x-forwarded-for": visitor}
+        return httpx.post(f"{url}gradio_api/upload", files=parts, headers=headers).status_code
+
+    assert [send("192.0.2.11", 90_000) for _ in range(3)] == [200, 200, 429]
+    assert [send("192.0.2.12", 1, files=50) for _ in range(2)] == [200, 429]
+    head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: 192.0.2.13\r\n"
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(
+            f"{head}Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 199900\r\n\r\n".encode()
+        )
+        wait_for(lambda: let(blocks).uploads.arriving)
+        assert send("192.0.2.13") == 429 and send("192.0.2.14") == 200
+    wait_for(lambda: not let(blocks).uploads.arriving)
+    assert send("192.0.2.13") == 200
+
+
+def test_an_upload_that_does_not_end_is_not_waited_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "UPLOAD_SECONDS", 0.3)
+    host, port = url.removeprefix("http://").rstrip("/").split(":")
+    head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}\r\nContent-Length: 90000\r\n"
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(f"{head}Content-Type: multipart/form-data; boundary=x\r\n\r\n--x".encode())
+        connection.settimeout(5)
+        answer = connection.recv(1_000) + connection.recv(1_000)
+    assert b" 408 " in answer and b"The upload took too long" in answer
+
+
+def test_names_of_uploads_are_short_and_forgotten(blocks: gr.Blocks, url: str, folder: Path) -> None:
+    assert httpx.get(f"{url}gradio_api/upload_progress?upload_id={'a' * 200}").status_code == 404
+    for name, status in (("a" * 200, 404), ("short", 200)):
+        answer = httpx.post(f"{url}gradio_api/upload?upload_id={name}", files={"files": ("f.txt", name.encode())})
+        assert answer.status_code == status
+    (file,) = answer.json()
+    known: Any = gr.routes
+    assert "short" in known.file_upload_statuses._statuses and file in blocks.upload_file_set
+    Path(file).unlink()
+    assert isinstance(blocks.app, Demo)
+    asyncio.run(blocks.app.tidy())
+    assert not known.file_upload_statuses._statuses and file not in blocks.upload_file_set
+
+
 def test_an_upload_states_its_length_and_keeps_to_it(url: str, folder: Path) -> None:
     """What comes in chunks may be of any length, whatever is stated beside it."""
     before = sorted(folder.rglob("*"))
@@ -438,6 +594,7 @@ def test_an_upload_states_its_length_and_keeps_to_it(url: str, folder: Path) -> 
 
 def test_a_folder_that_is_full_takes_no_more(blocks: gr.Blocks, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "BELIEVED", 0.0)
+    monkeypatch.setattr(uploads, "SHARE", float("inf"))
     size = let(blocks).uploads.size()
     monkeypatch.setattr(uploads, "FOLDER", size + 30_000)
     said = [
@@ -447,7 +604,7 @@ def test_a_folder_that_is_full_takes_no_more(blocks: gr.Blocks, url: str, monkey
     assert said == [200, 507, 507]
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(url: str, folder: Path) -> None:
+def test_an_upload_that_breaks_off_leaves_nothing(url: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before = sorted(folder.rglob("*"))
     host, port = url.removeprefix("http://").rstrip("/").split(":")
     head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}\r\nContent-Length: 90000\r\n"
@@ -456,6 +613,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(url: str, folder: Path) -> Non
         connection.sendall(f"{head}Content-Type: multipart/form-data; boundary=x\r\n\r\n{part}{'a' * 50_000}".encode())
         wait_for(lambda: sorted(folder.rglob("*")) != before)
     wait_for(lambda: sorted(folder.rglob("*")) == before)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_old_files_go_whether_gradio_knows_them_or_not(blocks: gr.Blocks, url: str, folder: Path) -> None:
@@ -522,6 +680,20 @@ def test_a_body_that_does_not_end_is_not_waited_for(url: str, monkeypatch: pytes
         assert b" 408 " in connection.recv(1_000)
 
 
+def test_one_address_has_not_all_connections(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless it may be a proxy's on this machine."""
+    monkeypatch.setattr(connections, "OF_ADDRESS", 3)
+    host, port = url.removeprefix("http://").rstrip("/").split(":")
+    with contextlib.ExitStack() as held:
+        for own, closed in (
+            ("127.0.0.2", [False] * 3 + [True] * 2),
+            ("127.0.0.3", [False]),
+            ("127.0.0.1", [False] * 5),
+        ):
+            opened = [socket.create_connection((host, int(port)), source_address=(own, 0)) for _ in closed]
+            assert [closes(held.enter_context(one), 0.3) for one in opened] == closed
+
+
 def test_a_long_answer_is_not_cut_off(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
     event = post(url, "call/slow", data=[str(tmp_path / "go")]).json()["event_id"]
@@ -564,6 +736,18 @@ def test_with_the_password_all_is_there(private: gr.Blocks) -> None:
     assert answer.status_code == 200
     cookies = [value.lower() for value in answer.headers.get_list("set-cookie")]
     assert cookies and all("samesite=lax" in cookie and "httponly" in cookie for cookie in cookies)
+
+
+def test_whoever_logs_out_leaves_others_in(private: gr.Blocks) -> None:
+    """All may have the same name."""
+    with httpx.Client(base_url=str(private.local_url)) as one, httpx.Client(base_url=str(private.local_url)) as other:
+        for client in (one, other):
+            assert client.post("login", data={"username": "me", "password": "a long password"}).status_code == 200
+            assert client.get("config").status_code == 200
+        mine = dict(one.cookies)
+        assert one.get("logout?all_session=true").status_code == 302
+        assert other.get("config").status_code == 200
+        assert httpx.get(f"{private.local_url}config", cookies=mine).status_code == 401
 
 
 def test_a_browser_logs_in(private: gr.Blocks, browser: Any) -> None:

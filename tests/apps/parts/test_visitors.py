@@ -3,6 +3,7 @@
 import gradio as gr
 import pytest
 from gradio_client import Client
+from starlette.datastructures import Headers
 
 from apps.parts import visitors
 from apps.parts.server import launch
@@ -14,6 +15,7 @@ from apps.parts.server import launch
         ("1.2.3.4", "", "", "1.2.3.4"),
         ("1.2.3.4", "9.9.9.9", "", "1.2.3.4"),  # anybody can write that
         ("10.0.0.1", "6.6.6.6, 9.9.9.9", "me/demo", "9.9.9.9"),
+        ("10.0.0.1", "6.6.6.6\n9.9.9.9", "me/demo", "9.9.9.9"),  # a proxy that adds a header of its own
         ("10.0.0.1", "", "me/demo", "10.0.0.1"),
         ("::1", "", "", "::1"),
         ("::ffff:1.2.3.4", "", "", "1.2.3.4"),
@@ -26,9 +28,10 @@ def test_the_address_is_that_of_the_visitor(
     monkeypatch: pytest.MonkeyPatch, client: str | None, forwarded: str, space: str, found: str
 ) -> None:
     monkeypatch.setenv("SPACE_ID", space)
-    assert visitors.address(client, {"x-forwarded-for": forwarded} if forwarded else {}) == found
+    headers = Headers(raw=[(b"x-forwarded-for", line.encode()) for line in forwarded.splitlines()])
+    assert visitors.address(client, headers) == found
     if client and ":" in client and found.endswith("/64"):
-        assert visitors.address("2001:db8:1:2:ffff::1", {}) == found
+        assert visitors.address("2001:db8:1:2:ffff::1", Headers()) == found
 
 
 def test_a_handler_knows_whom_it_answers_and_tells_requests_apart() -> None:

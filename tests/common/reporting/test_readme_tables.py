@@ -16,6 +16,7 @@ from common.reporting.readme import (
     runs_table,
     seeds_table,
     sets_table,
+    visitors_line,
     write_readme,
 )
 from common.reporting.wording import elsewhere, plain
@@ -161,6 +162,16 @@ def test_what_was_measured_of_the_kit_is_said_with_its_numbers() -> None:
         "was never stopped.",
         "- Memory: **1,000,000 rows** take 200 MiB to train on, 10,000 rows 100 MiB.",
     ]
+
+
+def test_what_visitors_wait_is_said_with_what_the_demo_held() -> None:
+    figures = {"minutes": 10.0, "visitors": 32, "flood": 60, "questions": 4_000, "said": {"visitor: answer": 3_990}}
+    seconds = {"p50_seconds": 0.31, "p95_seconds": 1.24, "slowest_seconds": 2.96}
+    memory = {"memory_mib": {"median": 900.4, "least": 880.0, "most": 950.2}}
+    said = plain(visitors_line({"visitors": {"device": "a machine, 2 cores", **figures, **seconds, **memory}}))
+    assert said.startswith("On a machine, 2 cores, clients included, 10 minutes: 32 visitors ask a question every few")
+    assert "Of the 4,000 questions of the 32, 99.8 % were answered, half within 0.3 s, 95 % within 1.2 s" in said
+    assert said.endswith("held 900 MiB of memory, 880 at least and 950 at most.")
 
 
 def test_the_repositorys_readme_has_blocks_of_each_project_and_an_overview(

@@ -19,6 +19,8 @@ from common.system.errors import UserError
 from projects.image_classification import pictures
 from projects.image_classification.pictures import (
     ALTERATIONS,
+    MAX_SCANS,
+    SCAN,
     VISITORS_FORMATS,
     Altered,
     PictureProblem,
@@ -239,6 +241,18 @@ def test_a_large_jpeg_is_decoded_small_but_not_smaller_than_asked(tmp_path: Path
     Image.new("RGB", (1_600, 800), RED).save(tmp_path / "a.jpg")
     assert opened(tmp_path / "a.jpg").size == (1_600, 800)
     assert opened(tmp_path / "a.jpg", 150).size == (400, 200)
+
+
+def test_a_jpeg_that_goes_over_its_pixels_again_and_again_is_refused(tmp_path: Path) -> None:
+    """Each scan of 42 bytes takes a tenth of a second where there are 25 million pixels."""
+    file = tmp_path / "a.jpg"
+    Image.new("L", (200, 100), 128).save(file, progressive=True)
+    assert opened(file).size == (200, 100)
+    content = file.read_bytes()
+    last, end = content.rfind(SCAN), content.rfind(b"\xff\xd9")
+    file.write_bytes(content[:end] + content[last:end] * MAX_SCANS + content[end:])
+    with pytest.raises(PictureProblem, match=f"a JPEG of over {MAX_SCANS} scans: save it again as PNG or JPEG"):
+        opened(file)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
