@@ -170,7 +170,8 @@ def test_every_hub_yaml_trains(kit: Kit, project: str) -> None:
     model = kit.hub.repositories["model", manifest["config"]["model"]]
     data = kit.hub.repositories["dataset", manifest["config"]["dataset"]]
     assert manifest["model"]["reference"] == f"{manifest['config']['model']}@{model.branches['main']}"
-    assert manifest["data"]["reference"] == f"{manifest['config']['dataset']}@{data.branches['main']}"
+    part = f", {name}" if (name := manifest["config"]["dataset_config"]) else ""
+    assert manifest["data"]["reference"] == f"{manifest['config']['dataset']}@{data.branches['main']}{part}"
     assert results["examples"] > 20
 
 

@@ -13,18 +13,21 @@ if TYPE_CHECKING:
 NEW = 0.1
 
 
-def load_model(auto_class: Any, folder: Path, complete: bool = True, **options: Any) -> "nn.Module":
+def load_model(
+    auto_class: Any, folder: Path, complete: bool = True, links: bool = False, **options: Any
+) -> "nn.Module":
     """The model of a folder by one of transformers' Auto classes, from safetensors alone.
 
     A fine-tuned model is `complete`: each weight is there in its shape, and nothing beside. A pretrained one may lack a
-    head, which then starts at random. `options` go to `from_pretrained`.
+    head, which then starts at random; if it has to be complete, too, its files may still be `links`, as those of the
+    Hub's cache are. `options` go to `from_pretrained`.
     Raises UserError where weights are missing or damaged, or where files of the folder lead out of it.
     """
     from safetensors import SafetensorError
 
     check_index(folder)
-    if complete and (links := [path for path in folder.iterdir() if path.is_symlink()]):
-        raise UserError(f"{links[0]} is a link, and none is followed in a run: put the file itself there.")
+    if complete and not links and (found_links := [path for path in folder.iterdir() if path.is_symlink()]):
+        raise UserError(f"{found_links[0]} is a link, and none is followed in a run: put the file itself there.")
     options |= {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
     try:
         model, found = auto_class.from_pretrained(folder, trust_remote_code=False, **options)

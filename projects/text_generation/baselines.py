@@ -97,7 +97,7 @@ def as_it_came(task: Any, source: Path) -> Causal:
     """The pretrained model, which answers by the settings of the fine-tuned one."""
     from transformers import AutoModelForCausalLM
 
-    plain: Any = load_model(AutoModelForCausalLM, source, dtype=torch.float32)
+    plain: Any = load_model(AutoModelForCausalLM, source, links=True, dtype=torch.float32)
     answers_with(plain, task.template.turn_end, task.config.max_new_tokens, task.padding)
     return Causal(plain)
 

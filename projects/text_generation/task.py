@@ -163,7 +163,7 @@ class TextGeneration(Task):
 
         config = self.config
         if config.pretrained:
-            plain: Any = load_model(AutoModelForCausalLM, source, dtype=torch.float32)
+            plain: Any = load_model(AutoModelForCausalLM, source, links=True, dtype=torch.float32)
         else:
             plain = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source), trust_remote_code=False)
         check_head(Causal(plain), config.model)
