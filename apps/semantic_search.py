@@ -78,7 +78,7 @@ class SearchDemo(TextQuestions):
     def __init__(self, predictor: Predictor):
         self.task: Any = predictor.task  # before the examples ask for it
         self.vectors = BatchQueue(self._vectors, cost=lambda given: len(given[1]), dearest=self.dearest)
-        self.cut = Cut(self.task.tokenizer)
+        self.cut = Cut(self.task.tokenizer)  # type: ignore[attr-defined]
         self.kept_documents: weakref.WeakSet[OwnDocuments] = weakref.WeakSet()
         super().__init__(predictor)
 

@@ -122,8 +122,9 @@ class GenerationDemo(TextQuestions):
     def _written(self, escaped: str) -> str:
         return f'{STYLE}<p class="notice">{NOTICE}</p><pre class="written label">{escaped}</pre>'
 
-    def more_ways_to_ask(self) -> None:
+    def more_ways_to_ask(self) -> dict[str, Any]:
         gr.Button("Stop writing", size="sm").click(self.stop, None, None, queue=False, api_visibility="private")
+        return {}
 
     def said_html(self, question: str, prediction: Prediction) -> str:
         broken_off = "" if prediction.details["stopped"] else f" {self._broken_off(prediction)}"
