@@ -26,13 +26,14 @@ class NearestRows:
             raise UserError(f"{run.nearest_rows} holds {many}: get the run's files again.")
 
     def as_html(self, prediction: Prediction) -> str:
-        """The rows nearest to the question, each once, with their references."""
+        """The rows nearest to the question, each once, with their references; unfolded where even they are far away."""
         found = dict.fromkeys(self.rows[index] for index in prediction.details.get("nearest", ()) if self.rows)
         if not found:
             return ""
         lines = "".join(f"<li><b>{html.escape(excerpt(label, SHOWN))}</b> {_shown(row)}</li>" for label, row in found)
         lead = "Even the nearest training rows are far away" if prediction.doubt else "The nearest training rows"
-        return f'{lead}:<ul class="nearest">{lines}</ul>'
+        is_open = " open" if prediction.doubt else ""
+        return f'<details{is_open}><summary>{lead}</summary><ul class="nearest">{lines}</ul></details>'
 
 
 def _shown(row: str) -> str:

@@ -23,7 +23,7 @@ def nearest(folder: Path, rows: list[tuple[str, str]] = ROWS) -> NearestRows:
 
 def test_each_row_stands_there_once_with_its_label_and_means_nothing_in_html(tmp_path: Path) -> None:
     shown = nearest(tmp_path).as_html(Prediction("kind", details={"nearest": [2, 1, 0]}))
-    assert shown.startswith("The nearest training rows")
+    assert shown.startswith("<details><summary>The nearest training rows")
     assert shown.count("<li>") == 2 and shown.index("charming") < shown.index("It drags on.")
     assert "<b>charming" not in shown and "&lt;b&gt;charming" in shown and "<b>kind</b>" in shown
 
