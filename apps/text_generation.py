@@ -80,7 +80,7 @@ class GenerationDemo(TextQuestions):
         with listening(task, asked, note=False):
             before = iter(self.untuned.predict([question.value for question in asked]))
         return [
-            (prediction, ("not fine-tuned", next(before)) if question.with_baseline else None)
+            (prediction, ("The same model, not fine-tuned,", next(before)) if question.with_baseline else None)
             for question, prediction in zip(questions, predictions, strict=True)
         ]
 

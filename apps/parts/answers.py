@@ -14,7 +14,7 @@ from common.run import Run
 from common.system.files import read_json
 from common.task.contract import Prediction
 
-# The title of the best baseline, and its answer.
+# Who else answers, mostly the best baseline with its title, and the answer.
 BaselineAnswer: TypeAlias = tuple[str, Prediction]
 
 # Rows of a table that are shown.

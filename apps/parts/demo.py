@@ -81,7 +81,7 @@ class Demo(ABC):
     def __init__(self, predictor: Predictor):
         self.predictor = predictor
         self.queue = BatchQueue(self._answers, cost=lambda question: self.cost(question.value), dearest=self.dearest)
-        self.baseline: tuple[str, Baseline] | None = None  # with its title
+        self.baseline: tuple[str, Baseline] | None = None  # with what it is called
         self.corrections: Corrections | None = None
         self.examples: list[dict[str, Any]] = []  # rows of the test set, to be clicked
         self.run = Run(predictor.folder) if predictor.folder else None
@@ -91,7 +91,7 @@ class Demo(ABC):
             results = self.results = read_json(self.run.results)
             if results["comparison"] and self.run.baseline.exists():  # a baseline may have failed
                 title = baseline_title(results, results["comparison"]["against"])
-                self.baseline = (title, predictor.task.load_baseline(self.run.baseline))
+                self.baseline = (f"The best baseline ({title})", predictor.task.load_baseline(self.run.baseline))
             self.corrections = Corrections(self.run.corrections, self.column(self.reference))
             shown = [row for row in results["examples_to_try"] if self.example_input(row) is not None]
             self.examples = self._named_by_answer(shown)
@@ -166,8 +166,7 @@ class Demo(ABC):
         """The answer to a checked input as a visitor sees it, beside that of the best baseline."""
         compared = ""
         if baseline:
-            title, theirs = html.escape(baseline[0]), self.baseline_html(question, baseline[1])
-            compared = f"The best baseline ({title}) says: {theirs}"
+            compared = f"{html.escape(baseline[0])} says: {self.baseline_html(question, baseline[1])}"
         beside = [compared, *self.notes_html(question, prediction)]
         return answers.card(self.said_html(question, prediction), prediction.sure, beside, milliseconds)
 
