@@ -381,7 +381,7 @@ class Demo(ABC):
     def _example_buttons(self) -> list[tuple[gr.Button, dict[str, Any]]]:
         """(button, its example): a click answers, and says the truth."""
         if self.examples:
-            gr.HTML('<p class="quiet">From the test set, which it has not seen:</p>')
+            gr.HTML('<p class="quiet">From the test set:</p>')
         pictures = [self.example_icon(example) for example in self.examples]
         found = []
         with gr.Column(elem_classes=["examples", *(["pictures"] if any(pictures) else [])], min_width=0):

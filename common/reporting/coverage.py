@@ -79,6 +79,8 @@ def coverage(results: wording.Results) -> Coverage:
     """The curves that results["coverage"] holds."""
     kind, found = wording.primary(results), results["coverage"]
     chosen, sets = results["selective"]["threshold"], found["sets"]
+    if not results["selective"]["examples"]:
+        chosen = None  # it is never sure: there was nothing to choose
     left = sets["test"]["coverage"]
     shown = {min(range(len(left)), key=lambda index: abs(left[index] - share)) for share in SHARES}
     across = Scale(0.0, 100.0, {**kind, "unit": "share"})

@@ -8,6 +8,9 @@ from common.reporting import wording
 
 CLEARLY = {"better": "clearly better", "worse": "clearly worse", "unclear": "not clearly different"}
 
+# From which share of the test rows on it is said at once that they also occur among the training rows.
+MANY = 0.05
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -30,7 +33,16 @@ def _score(results: wording.Results) -> Tile:
     kind, interval = wording.primary(results), results["metrics"][results["primary_metric"]]
     rows = f"{results['examples']:,} test rows"
     what = f"right on {rows}" if kind["exact"] and kind["unit"] == "share" else f"{wording.heading(kind)}, on {rows}"
-    return Tile(wording.number(interval, kind), f"{what} ({wording.between(interval, kind)})")
+    return Tile(wording.number(interval, kind), f"{what} ({wording.between(interval, kind)}){_clean(results)}")
+
+
+def _clean(results: wording.Results) -> str:
+    """The score without the rows that also occur in training, where those are many."""
+    clean = results["clean"]
+    if clean["leaked_examples"] < MANY * results["examples"] or not clean["examples"]:
+        return ""
+    score = wording.number(clean["metrics"][results["primary_metric"]], wording.primary(results))
+    return f"; {score} on the {clean['examples']:,} that are not, nearly or exactly, training rows, too"
 
 
 def _lead(results: wording.Results) -> Tile | None:

@@ -281,7 +281,7 @@ def test_the_first_screen_says_question_author_and_verdict(tmp_path: Path) -> No
         "Text classification · fine-tuned model Is it &lt;good&gt;? For those who ask. by Ada code "
         "x: javascript:alert(1) 20 Nov"
     )
-    assert "20 November 2026 trained in 3.0 minutes on a CPU, 2 cores" in top
+    assert "20 November 2026 trained in 4.3 minutes on a CPU, 2 cores" in top
     assert (
         "It beats the best baseline on its own test rows, loses to the baseline “words” on tweets , and is not clearly "
         "different from the best baseline on letters." in top

@@ -1,12 +1,15 @@
 """The four numbers of the first screen, whatever the task has."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from common.reporting import wording
+from common.reporting.report import render_report
 from common.reporting.tiles import tiles
 from tests.common.reporting import synthetic
+from tests.common.reporting.records import coverage
 
 
 def said(results: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -46,3 +49,18 @@ def test_of_a_task_with_one_metric_and_nothing_else(better: bool) -> None:
     assert [value for value, _, _ in said(results)] == ["1.42", "22.9 ms"]
     results["inference"] |= {"p50_ms": None}
     assert [value for value, _, _ in said(results)] == ["1.42"]
+
+
+def test_a_score_that_training_rows_help_with_is_said_without_them() -> None:
+    results = synthetic.classifier()
+    clean = {"leaked_examples": 100, "examples": 1914, "metrics": {"accuracy": synthetic.interval(0.85)}}
+    assert said(results | {"clean": clean})[0] == said(results)[0]
+    helped = said(results | {"clean": clean | {"leaked_examples": 101, "examples": 1913}})[0][1]
+    assert helped.endswith("; 85.0 % on the 1,913 that are not, nearly or exactly, training rows, too")
+
+
+def test_of_a_model_that_is_never_sure_no_threshold_is_shown_as_chosen(tmp_path: Path) -> None:
+    results = synthetic.classifier() | {"coverage": coverage(["test"], 0.71)}
+    results["selective"] = {"threshold": 0.71, "coverage": 0.0, "examples": 0}
+    page = render_report(synthetic.write_run(tmp_path / "run", results))
+    assert "It never says that it is sure" in page and "(chosen)" not in page
