@@ -205,7 +205,7 @@ def claims_list(content: dict[str, Any]) -> str:
     """What was measured of the kit itself, a line each."""
     speed, kills, memory = content["speed"], content["resume_kills"], content["memory"]
     ratios = sorted((loop["ratio"], name) for name, loop in speed["loops"].items() if loop["ratio"] != 1)
-    faster = " and ".join(f"**{ratio:.2f} times** as fast as {name}" for ratio, name in reversed(ratios))
+    faster = " and ".join(f"**{ratio:.2f} times** as fast as {name}" for ratio, name in ratios)
     what = speed["what"].partition(";")[0].rstrip(".")
     peaks = {int(rows): run["peak_anonymous_bytes"] / 2**20 for rows, run in memory["runs"].items()}
     few, many = min(peaks), max(peaks)

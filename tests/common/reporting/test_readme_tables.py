@@ -156,7 +156,7 @@ def test_what_was_measured_of_the_kit_is_said_with_its_numbers() -> None:
         }
     )
     assert said.splitlines() == [
-        "- Speed: **3.44 times** as fast as Trainer, defaults and **1.18 times** as fast as Trainer, best, "
+        "- Speed: **1.18 times** as fast as Trainer, best and **3.44 times** as fast as Trainer, defaults, "
         "in one epoch of some rows.",
         "- Resume: of **20** runs killed at random moments, **19** went on and ended with the same bits as a run that "
         "was never stopped.",
