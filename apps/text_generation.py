@@ -17,6 +17,8 @@ from apps.parts.guard import answering
 from apps.parts.inputs import LIMITS
 from apps.parts.texts import TextQuestions
 from common.predictor import Predictor
+from common.reporting.wording import Results
+from common.run import Run
 from common.task.contract import Prediction
 
 NOTICE = "A language model wrote this, and it may be wrong. It is text: nothing here executes it."
@@ -58,11 +60,15 @@ class GenerationDemo(TextQuestions):
 
     def __init__(self, predictor: Predictor):
         super().__init__(predictor)
-        task: Any = predictor.task
-        untuned = task.before(self.run.model) if self.run else None
-        # It answers through the same door, by the same settings.
-        self.untuned = Predictor(task, untuned, predictor.precision) if untuned is not None else None
         self.running: dict[str, SoFar] = {}  # by the session of the page
+
+    def answers_beside(self, run: Run, results: Results) -> tuple[str, Any] | None:
+        """The model as it was before, which answers by the same settings; the best baseline where it is not known."""
+        task: Any = self.predictor.task
+        untuned = task.before(run.model)
+        if untuned is None:
+            return super().answers_beside(run, results)
+        return "The same model, not fine-tuned,", Predictor(task, untuned, self.predictor.precision)
 
     def question_boxes(self) -> list[Any]:
         look: dict[str, Any] = {"lines": 2, "max_lines": 12, "placeholder": "What do you want?"}
@@ -71,16 +77,14 @@ class GenerationDemo(TextQuestions):
     def _answers(self, questions: list[Any]) -> list[tuple[Prediction, BaselineAnswer | None]]:
         """One batch: the model's answers, and where baselines are asked for, those that it gave before fine-tuning."""
         task: Any = self.predictor.task
-        asked = [question for question in questions if question.with_baseline]
-        if self.untuned is None:
-            with listening(task, questions):
-                return super()._answers(questions)
+        asked = [question for question in questions if question.with_baseline and self.baseline]
         with listening(task, questions):
             predictions = self.predictor.predict([question.value for question in questions])
         with listening(task, asked, note=False):
-            before = iter(self.untuned.predict([question.value for question in asked]))
+            values = [question.value for question in asked]
+            beside = iter(self.baseline[1].predict(values)) if self.baseline and values else iter(())
         return [
-            (prediction, ("The same model, not fine-tuned,", next(before)) if question.with_baseline else None)
+            (prediction, (self.baseline[0], next(beside)) if self.baseline and question.with_baseline else None)
             for question, prediction in zip(questions, predictions, strict=True)
         ]
 

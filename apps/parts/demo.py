@@ -27,7 +27,7 @@ from common.reporting.wording import Results, baseline_title, shown
 from common.run import Run
 from common.system.errors import UserError
 from common.system.files import read_json
-from common.task.contract import Baseline, Prediction, as_key
+from common.task.contract import Prediction, as_key
 
 # Characters of an example on its button.
 EXAMPLE = 64
@@ -81,7 +81,7 @@ class Demo(ABC):
     def __init__(self, predictor: Predictor):
         self.predictor = predictor
         self.queue = BatchQueue(self._answers, cost=lambda question: self.cost(question.value), dearest=self.dearest)
-        self.baseline: tuple[str, Baseline] | None = None  # with what it is called
+        self.baseline: tuple[str, Any] | None = None  # with what it is called; it predicts as a Predictor does
         self.corrections: Corrections | None = None
         self.examples: list[dict[str, Any]] = []  # rows of the test set, to be clicked
         self.run = Run(predictor.folder) if predictor.folder else None
@@ -89,9 +89,7 @@ class Demo(ABC):
         self.files = tempfile.TemporaryDirectory(prefix=ANSWERS, dir=upload_folder())
         if self.run:
             results = self.results = read_json(self.run.results)
-            if results["comparison"] and self.run.baseline.exists():  # a baseline may have failed
-                title = baseline_title(results, results["comparison"]["against"])
-                self.baseline = (f"The best baseline ({title})", predictor.task.load_baseline(self.run.baseline))
+            self.baseline = self.answers_beside(self.run, results)
             self.corrections = Corrections(self.run.corrections, self.column(self.reference))
             shown = [row for row in results["examples_to_try"] if self.example_input(row) is not None]
             self.examples = self._named_by_answer(shown)
@@ -157,6 +155,13 @@ class Demo(ABC):
 
     def many_tab(self) -> None:  # noqa: B027
         """Fill the tab that answers many inputs; an empty one is not shown."""
+
+    def answers_beside(self, run: Run, results: Results) -> tuple[str, Any] | None:
+        """What is asked beside the model, with what it is called: the best baseline, if there is one."""
+        if not results["comparison"] or not run.baseline.exists():  # a baseline may have failed
+            return None
+        title = baseline_title(results, results["comparison"]["against"])
+        return f"The best baseline ({title})", self.predictor.task.load_baseline(run.baseline)
 
     # What a kind of answer fills
 
