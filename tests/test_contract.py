@@ -178,7 +178,7 @@ def test_every_project_is_copied_by_a_test() -> None:
 def test_a_copy_of_a_project_trains_and_passes_its_own_tests(
     kit: Path, tmp_path: Path, project: str, request: pytest.FixtureRequest
 ) -> None:
-    name = f"my_{project.split('_')[0]}s"
+    name = f"my_{project}"
     written = run(kit, "common.cli", "new", name, "--from", project)
     assert f"projects/{name}" in written and f"apps/{name}.py" in written
     left = [
