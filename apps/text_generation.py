@@ -21,27 +21,30 @@ from common.reporting.wording import Results
 from common.run import Run
 from common.task.contract import Prediction
 
+# What is shown of an empty answer.
+NOTHING = "nothing"
 NOTICE = "A language model wrote this, and it may be wrong. It is text: nothing here executes it."
-# Seconds between two looks at what is written so far.
-STEP = 0.15
+# Seconds between two looks at what is written so far, and those after which a long answer is broken off.
+STEP, WRITING = 0.15, 0.75 * LIMITS.seconds
 STYLE = (
     "<style>.written { white-space: pre-wrap; overflow-wrap: anywhere; font-family: ui-monospace, monospace;"
     " margin: .3rem 0; }"
-    ".notice { border-left: 3px solid #d97706; padding: .2rem .6rem; }</style>"
+    ".notice { border-left: 3px solid #d97706; padding: .2rem .6rem; }"
+    "body:not(:has(.growing)) .stop { display: none; }</style>"
 )
 
 
 @dataclass
 class SoFar:
-    """What is written of an answer that a visitor waits for, and whether they want no more of it."""
+    """What is written for a visitor who waits: tokens of the model's answer and of the untuned one's.
 
-    ids: list[int] = field(default_factory=list)
+    Attributes:
+        stopped: whether they want no more of it.
+    """
+
+    answer: list[int] = field(default_factory=list)
+    beside: list[int] = field(default_factory=list)
     stopped: bool = False
-
-    def told(self, ids: list[int]) -> bool:
-        """Take note of the tokens so far; whether to stop."""
-        self.ids = ids
-        return self.stopped
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,9 @@ class GenerationDemo(TextQuestions):
         """One batch: the model's answers, and where baselines are asked for, those that it gave before fine-tuning."""
         task: Any = self.predictor.task
         asked = [question for question in questions if question.with_baseline and self.baseline]
-        with listening(task, questions):
+        with listening(task, questions, "answer"):
             predictions = self.predictor.predict([question.value for question in questions])
-        with listening(task, asked, note=False):
+        with listening(task, asked, "beside"):
             values = [question.value for question in asked]
             beside = iter(self.baseline[1].predict(values)) if self.baseline and values else iter(())
         return [
@@ -99,7 +102,8 @@ class GenerationDemo(TextQuestions):
         self.running[session] = so_far
         answer = asyncio.ensure_future(self.queue.ask(Streamed(question, True, so_far)))
         try:
-            while not answer.done() and time.perf_counter() - started < LIMITS.seconds:
+            while not answer.done() and (waited := time.perf_counter() - started) < LIMITS.seconds:
+                so_far.stopped |= waited > WRITING and bool(so_far.answer)
                 yield self.growing_html(so_far), ""
                 await asyncio.wait([answer], timeout=STEP)
             async with answering(LIMITS.seconds - (time.perf_counter() - started)):
@@ -118,16 +122,22 @@ class GenerationDemo(TextQuestions):
             so_far.stopped = True
 
     def growing_html(self, so_far: SoFar) -> str:
-        """An answer while it is written."""
-        task: Any = self.predictor.task
-        written = html.escape(task.tokenizer.decode(so_far.ids, skip_special_tokens=True))
-        return f'<div class="report answer">{self._written(written)}<p class="quiet">Writing …</p></div>'
+        """An answer, and then the untuned model's, while they are written."""
+        answer, beside = map(self._text, (so_far.answer, so_far.beside))
+        compared = ""
+        if beside and self.baseline:
+            compared = f'<div class="beside">{html.escape(self.baseline[0])} says: {written(beside)}</div>'
+        writing = '<p class="quiet">Writing …</p>'
+        return f'<div class="report answer growing">{said_by_a_model(answer)}{compared}{writing}</div>'
 
-    def _written(self, escaped: str) -> str:
-        return f'{STYLE}<p class="notice">{NOTICE}</p><pre class="written label">{escaped}</pre>'
+    def _text(self, ids: list[int]) -> str:
+        tokenizer: Any = self.predictor.task.tokenizer
+        return str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
     def more_ways_to_ask(self) -> dict[str, Any]:
-        gr.Button("Stop writing", size="sm").click(self.stop, None, None, queue=False, api_visibility="private")
+        gr.HTML(STYLE)
+        stop = gr.Button("Stop writing", variant="stop", size="sm", elem_classes="stop")
+        stop.click(self.stop, None, None, queue=False, api_visibility="private")
         return {}
 
     def said_html(self, question: str, prediction: Prediction) -> str:
@@ -135,7 +145,7 @@ class GenerationDemo(TextQuestions):
         likely = "" if prediction.confidence is None else probability(prediction.confidence)
         look = "" if prediction.sure else " It is not sure: a person should look."
         return (
-            f"{self._written(html.escape(prediction.value))}"
+            f"{said_by_a_model(prediction.value or NOTHING)}"
             f'<p class="quiet">How likely it finds just this answer: {likely}.{look}{broken_off}</p>'
         )
 
@@ -143,7 +153,7 @@ class GenerationDemo(TextQuestions):
         return f"It was broken off after {prediction.details['tokens']} tokens."
 
     def baseline_html(self, question: str, prediction: Prediction) -> str:
-        return f'<pre class="written">{html.escape(prediction.value) or "nothing"}</pre>'
+        return written(prediction.value or NOTHING)
 
     def notes_html(self, question: str, prediction: Prediction) -> list[str]:
         config: Any = self.predictor.task.config
@@ -151,8 +161,8 @@ class GenerationDemo(TextQuestions):
         cut = prediction.details.get("cut", 0)
         left_out = f" The middle of the prompt was left out: {cut} tokens." if cut else ""
         return [
-            f'<span class="quiet">As it was measured: {system}the likeliest token each time, no chance in it, at most '
-            f"{config.max_new_tokens} tokens.{left_out}</span>"
+            f'<span class="quiet">As it was measured: {system}the likeliest token each time (no chance in it, so no '
+            f"seed), at most {config.max_new_tokens} tokens and {WRITING:.0f} seconds.{left_out}</span>"
         ]
 
     def as_json(self, prediction: Prediction) -> dict[str, Any]:
@@ -167,15 +177,26 @@ class GenerationDemo(TextQuestions):
         return gr.Textbox(label="The right answer", max_length=LIMITS.characters, lines=2)
 
 
+def said_by_a_model(text: str) -> str:
+    """An answer as HTML, below who wrote it."""
+    return f'<p class="notice">{NOTICE}</p>{written(text, "label")}'
+
+
+def written(text: str, look: str = "") -> str:
+    """What a model wrote, as HTML in which it means nothing."""
+    return f'<pre class="written {look}">{html.escape(text)}</pre>'
+
+
 @contextlib.contextmanager
-def listening(task: Any, questions: list[Any], note: bool = True) -> Iterator[None]:
-    """Tell those who asked what is written for them, or (without `note`) only stop where they want no more."""
+def listening(task: Any, questions: list[Any], what: str) -> Iterator[None]:
+    """Tell those who asked what is written for them, under that name, and stop where they want no more."""
 
     def listener(index: int, ids: list[int]) -> bool:
-        so_far = getattr(questions[index], "so_far", None)
+        so_far: SoFar | None = getattr(questions[index], "so_far", None)
         if so_far is None:
             return False
-        return bool(so_far.told(ids) if note else so_far.stopped)
+        setattr(so_far, what, ids)
+        return so_far.stopped
 
     task.listener = listener
     try:

@@ -11,7 +11,7 @@ from common.data.sources import Starter
 Row = dict[str, Any]
 
 # Of a hundred templates or command families, how many are for testing and how many for validation.
-TEST, VALIDATION = 22, 7
+TEMPLATES, FAMILIES = (22, 7), (10, 7)
 # Sentences of each template: several to learn from, and one to measure on, since those of one template are much alike.
 PER_TEMPLATE = {"train": 5, "validation": 1, "test": 1}
 # Examples of each command family: no family, such as git's, is most of what is measured.
@@ -29,7 +29,7 @@ def voice_calls() -> Starter:
     taken: dict[int, int] = {}
     for command in commands:
         group = f"template {command.template}"
-        split = _split(group)
+        split = _split(group, *TEMPLATES)
         taken[command.template] = taken.get(command.template, 0) + 1
         if taken[command.template] > PER_TEMPLATE[split]:
             continue
@@ -56,7 +56,7 @@ def shell_commands() -> Starter:
     seen = set()
     for (platform, name), page in tldr_pages.pages().items():
         family = tldr_pages.family(name)
-        split = _split(family)
+        split = _split(family, *FAMILIES)
         summary = page["s"].split(". ")[0].strip().rstrip(".")
         for task, command in page["e"]:
             long = len(command) >= CHARACTERS or len(command.split()) > WORDS
@@ -75,9 +75,9 @@ def shell_commands() -> Starter:
     )
 
 
-def _split(group: str) -> str:
+def _split(group: str, test: int, validation: int) -> str:
     place = crc32(group.encode()) % 100
-    return "test" if place < TEST else "validation" if place < TEST + VALIDATION else "train"
+    return "test" if place < test else "validation" if place < test + validation else "train"
 
 
 STARTERS: dict[str, Callable[[], Starter]] = {"voice-calls": voice_calls, "shell-commands": shell_commands}

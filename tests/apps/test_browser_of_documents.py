@@ -1,5 +1,6 @@
-"""The demos that search and that read, as a visitor meets them: each tab, documents of one's own, both together."""
+"""The demos that search, read and write, as a visitor meets them: each tab, documents of one's own, both together."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from apps.question_answering import READ
 from apps.question_answering import build as build_questions
 from apps.semantic_search import build as build_search
+from apps.text_generation import build as build_chats
+from common.models.causal import _Told
 from common.predictor import Predictor
 from common.run import Run
 from tests.apps.conftest import serving
@@ -17,6 +20,7 @@ from tests.apps.test_browser import TABS, TOO_WIDE, DemoVisit
 from tests.projects.question_answering.conftest import finished_question_run  # noqa: F401  (a fixture)
 from tests.projects.semantic_search.conftest import finished_search_run  # noqa: F401  (a fixture)
 from tests.projects.semantic_search.rows import menus
+from tests.projects.text_generation.conftest import finished_chat_run  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +44,12 @@ def search(finished_search_run: Run) -> Iterator[Shown]:  # noqa: F811
 
 
 @pytest.fixture(scope="module")
+def chats(finished_chat_run: Run) -> Iterator[Shown]:  # noqa: F811
+    with serving(build_chats, finished_chat_run) as blocks:
+        yield Shown(blocks.local_url, "A prompt", "the rain and the wind", "There is no text yet")
+
+
+@pytest.fixture(scope="module")
 def questions(finished_question_run: Run, finished_search_run: Run) -> Iterator[Shown]:  # noqa: F811
     """The demo that reads, together with the run that searches."""
     found = Predictor.load(finished_search_run.folder, precision="fp32")
@@ -55,7 +65,7 @@ def ask(visit: DemoVisit, shown: Shown, button: str = "Ask") -> None:
     visit.page.locator(".answer .took").wait_for()
 
 
-@pytest.mark.parametrize("name", ["search", "questions"])
+@pytest.mark.parametrize("name", ["search", "questions", "chats"])
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
 def test_every_tab_is_for_everybody(
     browser: Any, request: pytest.FixtureRequest, axe: str, name: str, width: int, theme: str
@@ -127,3 +137,27 @@ def test_what_is_found_is_read_and_what_is_marked_is_in_sight(browser: Any, ques
     assert box["y"] <= mark["y"] < box["y"] + box["height"]
     assert visit.errors == [] and visit.strangers == []
     visit.page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_an_answer_can_be_stopped_while_it_grows_and_only_then(
+    browser: Any, chats: Shown, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(told: _Told, *given: Any, **options: Any) -> Any:
+        time.sleep(0.2)
+        return at_once(told, *given, **options)
+
+    at_once = _Told.__call__
+    monkeypatch.setattr(_Told, "__call__", slowly)
+    visit = DemoVisit(browser, chats.url, width)
+    page, stop = visit.page, visit.page.get_by_role("button", name="Stop writing")
+    page.get_by_text("not fine-tuned").first.wait_for()
+    assert not stop.is_visible()
+    page.get_by_label(chats.box).first.fill(chats.question)
+    visit.ask_button.click()
+    page.locator(".growing .written", has_text="{").wait_for()
+    visit.keep(f"chats-growing-{width}")
+    stop.click()
+    page.get_by_text("It was broken off after").wait_for()
+    assert not stop.is_visible() and visit.errors == [] and visit.strangers == []
+    page.close()

@@ -18,6 +18,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +40,23 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--write", action="store_true", help="keep the figures beside the project")
     options = parser.parse_args()
-    project = project_of(read_json(Run(options.run).results))
+    with served(options.run) as (project, address, pid):
+        found = asyncio.run(watched(address, pid, 60 * options.minutes))
+    print(json.dumps(found, indent=1))
+    if options.write:
+        from common.system.hardware import _cpu_name
+
+        found = {"device": f"{_cpu_name()}, {os.cpu_count()} cores", **found}
+        target = REPOSITORY / f"projects/{project}/results/visitors.json"
+        target.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def served(run: Path) -> Iterator[tuple[str, str, int]]:
+    """(project, address, process) of the real server of a run, in a process of its own."""
+    project = project_of(read_json(Run(run).results))
     with subprocess.Popen(
-        [sys.executable, "-u", "-m", f"apps.{project}", str(options.run.resolve())],
+        [sys.executable, "-u", "-m", f"apps.{project}", str(run.resolve())],
         stdout=subprocess.PIPE,
         text=True,
         cwd=REPOSITORY,
@@ -50,17 +66,9 @@ def main() -> None:
             line = server.stdout.readline()
             if "http" not in line:
                 sys.exit("the demo did not start")
-            address = next(word for word in line.split() if word.startswith("http")).rstrip(";")
-            found = asyncio.run(watched(address, server.pid, 60 * options.minutes))
+            yield project, next(word for word in line.split() if word.startswith("http")).rstrip(";"), server.pid
         finally:
             server.terminate()
-    print(json.dumps(found, indent=1))
-    if options.write:
-        from common.system.hardware import _cpu_name
-
-        found = {"device": f"{_cpu_name()}, {os.cpu_count()} cores", **found}
-        target = REPOSITORY / f"projects/{project}/results/visitors.json"
-        target.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 async def watched(address: str, pid: int, seconds: float) -> dict[str, Any]:
