@@ -28,7 +28,7 @@ NOTICE = "A language model wrote this, and it may be wrong. It is text: nothing 
 STEP, WRITING = 0.15, 0.75 * LIMITS.seconds
 STYLE = (
     "<style>.written { white-space: pre-wrap; overflow-wrap: anywhere; font-family: ui-monospace, monospace;"
-    " margin: .3rem 0; }"
+    " margin: .3rem 0; } .answer .written.label { font-size: 1.2rem; line-height: 1.4; }"
     ".notice { border-left: 3px solid #d97706; padding: .2rem .6rem; }"
     "body:not(:has(.growing)) .stop { display: none; }</style>"
 )
@@ -136,7 +136,7 @@ class GenerationDemo(TextQuestions):
 
     def more_ways_to_ask(self) -> dict[str, Any]:
         gr.HTML(STYLE)
-        stop = gr.Button("Stop writing", variant="stop", size="sm", elem_classes="stop")
+        stop = gr.Button("Stop writing", size="sm", elem_classes="stop")
         stop.click(self.stop, None, None, queue=False, api_visibility="private")
         return {}
 

@@ -59,12 +59,19 @@ class Causal(nn.Module):
         """transformers' model, which holds the adapters in its layers if there are any."""
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, targets: Tensor) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        targets: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+    ) -> Tensor:
         """(n,) fp32 losses of the next tokens where `targets`, (b, t), are not `IGNORED`.
 
-        `targets[i, j]` is the token that follows position j of row i: it is shifted here no more.
+        `targets[i, j]` is the token that follows position j of row i: it is shifted here no more. Rows are padded, and
+        have an `attention_mask`, or hold several texts, and have `position_ids` that begin anew with each.
         """
-        chosen, wanted = self._chosen(input_ids, attention_mask, targets)
+        chosen, wanted = self._chosen(input_ids, targets, attention_mask, position_ids)
         parts = zip(chosen.split(CHUNK), wanted.split(CHUNK), strict=True)
         if not torch.is_grad_enabled():
             return torch.cat([self._losses(*part) for part in parts])
@@ -72,10 +79,19 @@ class Causal(nn.Module):
         options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
         return torch.cat([checkpoint(self._losses, *part, **options) for part in parts])
 
-    def _chosen(self, input_ids: Tensor, attention_mask: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _chosen(
+        self,
+        input_ids: Tensor,
+        targets: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """(n, d) what the head reads at the positions that count, and their (n,) targets."""
         body = getattr(self.plain, self.plain.base_model_prefix)
-        vectors = body(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
+        # transformers tells texts in one row apart by their positions, but not beside a mask or a cache.
+        places = {} if position_ids is None else {"position_ids": position_ids}
+        read = body(input_ids=input_ids, attention_mask=attention_mask, use_cache=False, **places)
+        vectors = read.last_hidden_state
         counts = targets != IGNORED  # (b, t)
         return vectors[counts], targets[counts]
 
@@ -87,12 +103,12 @@ class Causal(nn.Module):
         logits: Tensor = self.plain.get_output_embeddings()(vectors).float()
         return logits
 
-    def told(self, input_ids: Tensor, attention_mask: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def told(self, input_ids: Tensor, targets: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """(n,) losses, and the (n,) tokens that the model says where it is told each right one before the next.
 
         An answer that is right so is the one that the model writes alone: up to the first mistake both are the same.
         """
-        chosen, wanted = self._chosen(input_ids, attention_mask, targets)
+        chosen, wanted = self._chosen(input_ids, targets, attention_mask)
         losses, said = [], []
         for vectors, right in zip(chosen.split(CHUNK), wanted.split(CHUNK), strict=True):
             logits = self._logits(vectors)
@@ -193,12 +209,54 @@ def check_head(model: Causal, name: str) -> None:
     plain = model.plain.eval()
     ids = torch.arange(4)[None] % plain.get_input_embeddings().num_embeddings
     mask = torch.ones_like(ids)
-    vectors, _ = model._chosen(ids, mask, torch.zeros_like(ids))
+    vectors, _ = model._chosen(ids, torch.zeros_like(ids), mask)
     whole = plain(input_ids=ids, attention_mask=mask, use_cache=False).logits[0].float()
     if (model._logits(vectors) - whole).abs().max() > SAME * whole.abs().max().clamp(min=1):
         raise UserError(
             f"{name} changes its logits behind its last layer, which is not supported: choose another --model."
         )
+
+
+@torch.no_grad()
+def check_packing(model: Causal, name: str) -> None:
+    """Raise UserError where a text reads others in its row: not every model tells them apart by their positions."""
+    tokens = model.plain.eval().get_input_embeddings().num_embeddings
+    texts = [[token % tokens for token in text] for text in ((4, 5, 6, 7), (1, 2, 3))]
+    learned = [list(range(1, len(text))) for text in texts]
+    together = model(**packed(texts, learned, limit=8, padding=0))
+    alone = [
+        model(**packed([text], [of_text], limit=8, padding=0)) for text, of_text in zip(texts, learned, strict=True)
+    ]
+    if (together - torch.cat(alone)).abs().max() > SAME:
+        raise UserError(f"{name} does not tell texts in one row apart: leave --pack out, or choose another --model.")
+
+
+def packed(texts: list[list[int]], learned: list[list[int]], limit: int, padding: int) -> dict[str, Tensor]:
+    """What `Causal` reads of texts behind each other, in rows of at most `limit` tokens, and learns of them.
+
+    Longest first, each into the first row that has room for it. Positions begin anew with each, and with all padding.
+    """
+    rows: list[tuple[list[int], list[int], list[int]]] = []  # tokens, learned indices, positions
+    for index in sorted(range(len(texts)), key=lambda index: -len(texts[index])):
+        text = texts[index]
+        row = next((row for row in rows if len(row[0]) + len(text) <= limit), None)
+        if row is None:
+            rows.append(row := ([], [], []))
+        row[1].extend(len(row[0]) + at for at in learned[index])
+        row[0].extend(text)
+        row[2].extend(range(len(text)))
+    ids, _ = padded([row[0] for row in rows], padding)
+    positions, _ = padded([row[2] for row in rows], padding=0)
+    return {"input_ids": ids, "targets": next_tokens(ids, [row[1] for row in rows]), "position_ids": positions}
+
+
+def next_tokens(ids: Tensor, learned: list[list[int]]) -> Tensor:
+    """(b, t) targets: the token that follows each position of (b, t) `ids`, where that is one of the learned."""
+    targets = torch.full_like(ids, IGNORED)
+    for row, of_row in enumerate(learned):
+        at = torch.tensor(of_row, dtype=torch.long)
+        targets[row, at - 1] = ids[row, at]
+    return targets
 
 
 def padded(texts: list[list[int]], padding: int, left: bool = False) -> tuple[Tensor, Tensor]:

@@ -25,6 +25,8 @@ class TextGenerationConfig(Config):
             of the fields does not count, or as a `command` in which the names of {{placeholders}} do not.
         answer_field: field of JSON answers that gets a score of its own.
         max_length: tokens of a chat; of longer ones the middle of the prompt is left out, never the answer's end.
+        pack: puts the chats of a batch behind each other in rows of max_length tokens, in place of padding; none sees
+            another, and what is learned stays the same.
         max_new_tokens: tokens after which an answer is broken off.
         tuning: `lora` trains small matrices beside the frozen weights, `full` the weights themselves.
         lora_rank: columns of these matrices.
@@ -42,6 +44,7 @@ class TextGenerationConfig(Config):
     answer_format: Literal["text", "json", "command"] = "text"
     answer_field: str | None = None
     max_length: Annotated[int, Ge(32)] = 512
+    pack: bool = False
     max_new_tokens: PositiveInt = 128
     tuning: Literal["lora", "full"] = "lora"
     lora_rank: PositiveInt = 16

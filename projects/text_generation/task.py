@@ -16,7 +16,17 @@ from common.data.findings import Finding, row_names
 from common.data.splits import Data
 from common.metrics import calibration, text
 from common.models import lora
-from common.models.causal import IGNORED, Causal, Generated, answers_with, check_head, padded
+from common.models.causal import (
+    IGNORED,
+    Causal,
+    Generated,
+    answers_with,
+    check_head,
+    check_packing,
+    next_tokens,
+    packed,
+    padded,
+)
 from common.models.chat import ChatTemplate, Encoded, Message
 from common.models.tokenizer import load_chat_tokenizer
 from common.models.weights import load_model
@@ -141,12 +151,14 @@ class TextGeneration(Task):
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         """Chats padded on the right, with the token that follows each learned position; to answer, prompts, too."""
+        if epoch is not None and self.config.pack:
+            return dict(packed(features["input_ids"], features["learned"], self.limit, self.padding))
         ids, mask = padded(features["input_ids"], self.padding)
-        targets = torch.full_like(ids, IGNORED)
-        for row, learned in enumerate(features["learned"]):
-            at = torch.tensor(learned, dtype=torch.long)
-            targets[row, at - 1] = ids[row, at]
-        batch: Batch = {"input_ids": ids, "attention_mask": mask, "targets": targets}
+        batch: Batch = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "targets": next_tokens(ids, features["learned"]),
+        }
         if epoch is None:
             batch["rows"] = features.get("row")
             batch["prompt_ids"], batch["prompt_mask"] = padded(features["prompt"], self.padding, left=True)
@@ -167,6 +179,8 @@ class TextGeneration(Task):
         else:
             plain = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source), trust_remote_code=False)
         check_head(Causal(plain), config.model)
+        if config.pack:
+            check_packing(Causal(plain), config.model)
         answers_with(plain, self.template.turn_end, config.max_new_tokens, self.padding)
         if config.gradient_checkpointing:
             plain.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -335,7 +349,8 @@ def metrics_of(config: TextGenerationConfig) -> tuple[Metric, ...]:
 
 def _read(batch: Batch) -> dict[str, Tensor]:
     """What the model's forward pass takes of a batch."""
-    return {name: batch[name] for name in ("input_ids", "attention_mask", "targets")}
+    names = ("input_ids", "attention_mask", "position_ids", "targets")
+    return {name: batch[name] for name in names if name in batch}
 
 
 TASK = TextGeneration

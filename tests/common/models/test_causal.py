@@ -9,7 +9,7 @@ import torch
 from transformers import GraniteConfig, GraniteForCausalLM, LlamaForCausalLM
 
 from common.models import causal
-from common.models.causal import IGNORED, Causal, answers_with, check_head, padded
+from common.models.causal import IGNORED, Causal, answers_with, check_head, check_packing, packed, padded
 from common.models.chat import ChatTemplate
 from common.models.tokenizer import load_chat_tokenizer
 from common.system.errors import UserError
@@ -66,6 +66,37 @@ def test_the_chunked_loss_is_the_plain_one_in_value_and_gradient(
         assert float(losses.sum()) == pytest.approx(plain.item(), rel=1e-5)
 
 
+def test_texts_in_one_row_do_not_see_each_other(model: Causal, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(1)
+    texts = [torch.randint(3, 250, (length,)).tolist() for length in (9, 7, 4, 12, 1, 6)]
+    learned = [[at for at in range(1, len(text)) if at % 3] for text in texts]
+    batch = packed(texts, learned, limit=16, padding=END)
+    assert batch["input_ids"].shape == (3, 16), "39 tokens in three rows: 12 + 4, 9 + 7, 6 + 1"
+    assert int((batch["targets"] != IGNORED).sum()) == sum(map(len, learned)), "as many items as alone"
+
+    def vectors(ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        (found, _) = model._chosen(ids, ids, position_ids=positions)
+        return model._logits(found)
+
+    with torch.no_grad():
+        logits = vectors(batch["input_ids"], batch["position_ids"]).view(*batch["input_ids"].shape, -1)
+        for text in texts:
+            row, at = next(
+                (row, at)
+                for row, ids in enumerate(batch["input_ids"].tolist())
+                for at in range(len(ids) - len(text) + 1)
+                if ids[at : at + len(text)] == text and batch["position_ids"][row, at] == 0
+            )
+            alone = vectors(torch.tensor([text]), torch.arange(len(text))[None])
+            torch.testing.assert_close(logits[row, at : at + len(text)], alone, rtol=0, atol=1e-5)
+        through = vectors(batch["input_ids"], torch.arange(16).expand(3, 16)).view_as(logits)
+    assert (through - logits)[1, 9:].abs().max() > 0.1, "texts that see each other would be seen"
+    check_packing(model, "llama")
+    monkeypatch.setattr(causal, "packed", lambda *given, **options: {**packed(*given, **options), "position_ids": None})
+    with pytest.raises(UserError, match="does not tell texts in one row apart"):
+        check_packing(model, "another")
+
+
 def prompts(folder: Path, count: int = 20) -> list[list[int]]:
     template = ChatTemplate(load_chat_tokenizer(folder), "tiny")
     chats = [[{"role": "user", "content": row["text"]}] for row in sentences(count, seed=3)]
@@ -101,7 +132,7 @@ def test_an_answer_is_right_when_told_exactly_where_it_is_written(model: Causal,
             ids = torch.tensor([prompt + right])
             targets = torch.full_like(ids, IGNORED)
             targets[0, len(prompt) - 1 : -1] = ids[0, len(prompt) :]
-            _, said = model.told(ids, torch.ones_like(ids), targets)
+            _, said = model.told(ids, targets, torch.ones_like(ids))
             assert (said.tolist() == right) is same
 
 

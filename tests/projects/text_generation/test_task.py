@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,25 @@ def test_the_loss_is_summed_over_the_items_as_transformers_averages_it(task: Any
     assert loss / task.items(batch) == pytest.approx(plain.loss.item(), rel=1e-5)
     with torch.no_grad():
         assert float(task.evaluate(model, batch)[0]) == pytest.approx(loss, rel=1e-5)
+
+
+def test_packed_chats_are_learned_as_padded_ones_are(task: Any, tiny_chat_model: Path) -> None:
+    packing = TASK(replace(task.config, pack=True, max_length=200))
+    packing.load_processor(tiny_chat_model)
+    model = task.prepare(tiny_chat_model, None).train()
+    features = in_memory(task.encode, rows_of(task))
+    found = []
+    for one in (task, packing):
+        batch = one.collate({name: features[name] for name in features.columns}, epoch=0)
+        loss = one.loss(model, batch)
+        loss.backward()
+        gradients = {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
+        model.zero_grad()
+        found.append((len(batch["input_ids"]), one.items(batch), float(loss), gradients))
+    (padded, items, loss, gradients), (packed, *same, others) = found
+    assert packed < padded and same == [items, pytest.approx(loss, rel=1e-5)]
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(others[name], gradient, rtol=1e-4, atol=1e-5)
 
 
 def test_of_several_turns_all_are_learned_and_the_last_one_is_measured(task: Any, tiny_chat_model: Path) -> None:
