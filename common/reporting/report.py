@@ -44,6 +44,7 @@ FILTERS = (
     wording.shown,
     wording.excerpt,
     wording.said,
+    wording.are_long,
     wording.achieves,
     wording.day,
     wording.model_name,

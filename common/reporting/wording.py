@@ -8,6 +8,7 @@ import math
 import re
 import statistics
 import unicodedata
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
@@ -35,6 +36,8 @@ CLOSE = re.compile(r"(?<=\d)%")
 OTHER_LINE_ENDS = re.compile("\r\n|[\x0b-\r\x85\u2028\u2029]")
 # Characters of a text that pages quote.
 QUOTED = 300
+# Characters that a narrow column of a table has room for.
+COLUMN = 30
 JOINER = "\u200d"
 STARTER = re.compile(r"starter:(\S+) from ")
 MONTHS = (
@@ -254,6 +257,12 @@ def excerpt(value: Any, limit: int = QUOTED) -> str:
 def said(value: Any, nothing: str, limit: int = QUOTED) -> str:
     """A reference or an answer; `nothing` is what the project calls an empty one."""
     return nothing if value in (None, "", []) else excerpt(value, limit)
+
+
+def are_long(texts: Iterable[str]) -> bool:
+    """Whether texts are mostly too long for a narrow column of a table."""
+    lengths = [len(text) for text in texts]
+    return bool(lengths) and statistics.median(lengths) > COLUMN
 
 
 # Verdicts and sentences

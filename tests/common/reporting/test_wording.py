@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from common.reporting.wording import (
     QUOTED,
     achieves,
+    are_long,
     axis,
     clearly_worse,
     compact,
@@ -290,3 +291,8 @@ def test_without_a_baseline_the_sentence_says_so() -> None:
 def test_what_a_terminal_would_obey_is_shown_on_pages_too_but_ends_of_lines_are_blanks_there() -> None:
     assert printable("a\x1b[31m\u202eb\ud800") == r"a\x1b[31m\u202eb\ud800"
     assert printable("one\r\ntwo\u2028three\x85four\x0cfive") == "one\ntwo\nthree\nfour\nfive"
+
+
+def test_long_texts_are_told_from_short_ones() -> None:
+    assert not are_long([]) and not are_long(["good", "bad", "x" * 200])
+    assert are_long(["ls", '{"intent": "HassTurnOn", "area": "kitchen"}', "tar xf {{path/to/archive}} --verbose"])
