@@ -64,6 +64,8 @@ class GenerationDemo(TextQuestions):
     def __init__(self, predictor: Predictor):
         super().__init__(predictor)
         self.running: dict[str, SoFar] = {}  # by the session of the page
+        if predictor.task.config.text_column:  # type: ignore[attr-defined]
+            self.corrections = None  # a text that goes on otherwise is not wrong
 
     def answers_beside(self, run: Run, results: Results) -> tuple[str, Any] | None:
         """The model as it was before, which answers by the same settings; the best baseline where it is not known."""
@@ -142,12 +144,11 @@ class GenerationDemo(TextQuestions):
 
     def said_html(self, question: str, prediction: Prediction) -> str:
         broken_off = "" if prediction.details["stopped"] else f" {self._broken_off(prediction)}"
-        likely = "" if prediction.confidence is None else probability(prediction.confidence)
+        likely = ""
+        if prediction.confidence is not None:
+            likely = f"How likely it finds just this answer: {probability(prediction.confidence)}."
         look = "" if prediction.sure else " It is not sure: a person should look."
-        return (
-            f"{said_by_a_model(prediction.value or NOTHING)}"
-            f'<p class="quiet">How likely it finds just this answer: {likely}.{look}{broken_off}</p>'
-        )
+        return f'{said_by_a_model(prediction.value or NOTHING)}<p class="quiet">{likely}{look}{broken_off}</p>'
 
     def _broken_off(self, prediction: Prediction) -> str:
         return f"It was broken off after {prediction.details['tokens']} tokens."

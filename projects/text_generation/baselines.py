@@ -1,4 +1,4 @@
-"""What answers without fine-tuning: the nearest training row's answer, and the model as it came."""
+"""What answers without fine-tuning: the nearest training row's answer, a model of bytes, and the model as it came."""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from common.data.features import Columns, by_row
+from common.data.features import by_row, in_memory
 from common.data.splits import Data
 from common.evaluation.baselines import DESCRIPTION, fit_each, training_rows
 from common.inference import run
 from common.models.causal import Causal, answers_with
+from common.models.ngram import ByteModel
 from common.models.weights import load_model
 from common.system.files import read_json, write_json
 from common.system.hardware import choose_precision, default_device
@@ -20,6 +21,8 @@ from .features import features_of
 
 # Training rows in the prompt of the model as it came.
 EXAMPLES = 4
+# Bytes that the model of bytes looks at together.
+ORDER = 5
 
 
 class Nearest(Baseline):
@@ -50,6 +53,26 @@ class Nearest(Baseline):
         write_json(folder / DESCRIPTION, {"kind": "nearest", "prompts": self.prompts, "answers": self.answers})
 
 
+class Bytes(Baseline):
+    """How likely the training texts' bytes make those of another text; writes nothing."""
+
+    title, short = f"a {ORDER}-gram of the training texts' bytes", "bytes"
+
+    def __init__(self, texts: list[str]):
+        self.texts, self.model = texts, ByteModel(texts, ORDER)
+
+    def predict(self, inputs: list[Any]) -> list[Prediction]:
+        sizes = [len(text.encode("utf-8", "surrogatepass")) for text in inputs]
+        details = [
+            {"nats": self.model.nats(text), "foretold": size, "bytes": size}
+            for text, size in zip(inputs, sizes, strict=True)
+        ]
+        return [Prediction("", details={"stopped": True, "tokens": 0, **one}) for one in details]
+
+    def save(self, folder: Path) -> None:
+        write_json(folder / DESCRIPTION, {"kind": "bytes", "texts": self.texts})
+
+
 class AsItCame(Baseline):
     """The pretrained model, asked as the fine-tuned one is; with examples, after the nearest training rows."""
 
@@ -68,7 +91,12 @@ class AsItCame(Baseline):
             [*before, *chat] for before, chat in zip(self._examples(rows["prompt"]), rows["messages"], strict=True)
         ]
         limit = self.task.tokenizer.model_max_length - self.task.config.max_new_tokens
-        features = Columns({**features_of(self.task.encoded_chats(chats, limit)), "row": list(range(len(inputs)))})
+        features = in_memory(
+            self.task.encode
+            if self.task.of_texts
+            else lambda asked: features_of(self.task.encoded_chats(chats, limit)),
+            rows,
+        )
         name = self.short if len(inputs) > 1 else ""
         found = run(self.task, self.model, features, self.device, precision=self.precision, description=name)
         answers: list[Prediction] = self.task.finish(rows, by_row(found.values, features, len(inputs)))
@@ -98,20 +126,23 @@ def as_it_came(task: Any, source: Path) -> Causal:
     from transformers import AutoModelForCausalLM
 
     plain: Any = load_model(AutoModelForCausalLM, source, links=True, dtype=torch.float32)
-    answers_with(plain, task.template.turn_end, task.config.max_new_tokens, task.padding)
+    answers_with(plain, task.end, task.config.max_new_tokens, task.padding)
     return Causal(plain)
 
 
 def fit_baselines(task: Task, data: Data, source: Path) -> dict[str, Baseline]:
-    """The three."""
+    """The three; with plain texts, which nothing asks for, the model as it came and one of bytes."""
     train = training_rows(data, task.config.seed)
-    nearest = Nearest(list(train["prompt"]), list(train["reference"]))
     model: list[Causal] = []
 
     def untuned() -> Causal:
         model[:] = model or [as_it_came(task, source)]
         return model[0]
 
+    if task.config.text_column:
+        texts = [beginning + rest for beginning, rest in zip(train["prompt"], train["reference"], strict=True)]
+        return fit_each({"bytes": lambda: Bytes(texts), "as_it_came": lambda: AsItCame(task, untuned())})
+    nearest = Nearest(list(train["prompt"]), list(train["reference"]))
     return fit_each(
         {
             "nearest": lambda: nearest,
@@ -126,6 +157,8 @@ def load(task: Task, folder: Path) -> Baseline:
     from transformers import AutoModelForCausalLM
 
     description = read_json(folder / DESCRIPTION)
+    if description["kind"] == "bytes":
+        return Bytes(description["texts"])
     rows = (description["prompts"], description["answers"]) if "prompts" in description else None
     if description["kind"] == "nearest":
         return Nearest(*rows) if rows else Nearest([], [])

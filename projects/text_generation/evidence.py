@@ -21,15 +21,15 @@ from common.models.causal import IGNORED, Causal, padded
 from common.models.ngram import ByteModel
 from common.system.hardware import autocast, choose_precision, default_device
 from common.system.progress import track
-from common.task.contract import Prediction, Task
+from common.task.contract import Prediction
+
+from .baselines import ORDER, as_it_came
 
 # Answers that are shown as they came, drawn by the seed alone.
 SHOWN = 20
 # Of the text by which forgetting is measured: parts, characters of each, and tokens that are read of each at most.
 PARTS, CHARACTERS, TOKENS = 24, 800, 512
 BATCH = 16
-# Bytes that the simple model of the training answers looks at together.
-ORDER = 5
 # What the sections of likelihoods compare.
 BEFORE, AFTER = "before", "after"
 
@@ -53,7 +53,7 @@ def perturbed(rows: Dataset) -> dict[str, list[Any]]:
     return {"with a please": [f"Please {prompt[:1].lower()}{prompt[1:]}" for prompt in rows["prompt"]]}
 
 
-def sections_of(task: Task, records: list[dict[str, Any]]) -> dict[str, Any]:
+def sections_of(task: Any, records: list[dict[str, Any]]) -> dict[str, Any]:
     """`needed`: what fine-tuning adds to each baseline; `samples`: answers that nobody picked."""
     references = [record["reference"] for record in records]
 
@@ -66,7 +66,7 @@ def sections_of(task: Task, records: list[dict[str, Any]]) -> dict[str, Any]:
     for baseline in records[0]["baselines"]:
         theirs = statistics([record["baselines"][baseline] for record in records])
         scores = {metric: float(value) for metric, value in task.score(theirs.sum(axis=0)).items()}
-        difference = bootstrap.difference(ours, theirs, task.score, name, is_share=True)
+        difference = bootstrap.difference(ours, theirs, task.score, name, is_share=task.metrics[0].unit == "share")
         rows.append({"value": baseline, "metrics": scores, "difference": difference})
     order = np.random.default_rng(task.config.seed).permutation(len(records))[:SHOWN]
     samples = [
@@ -75,7 +75,7 @@ def sections_of(task: Task, records: list[dict[str, Any]]) -> dict[str, Any]:
             "input": records[index]["input"],
             "reference": records[index]["reference"],
             "prediction": records[index]["prediction"]["value"],
-            "right": bool(ours[index, 0]),
+            "right": None if task.of_texts else bool(ours[index, 0]),
             "stopped": bool(records[index]["prediction"]["details"]["stopped"]),
         }
         for index in order.tolist()
@@ -125,13 +125,15 @@ def _compared(found: dict[str, NDArray[np.float64]], bootstrap: Bootstrap) -> di
 def answer_statistics(task: Any, model: Causal, rows: Dataset) -> NDArray[np.float64]:
     """(n, 3) how likely the right answer to each row is, its end included."""
     features = encoded(task.encode, rows)
+    row_of = column(features, "row")
     nats, tokens = np.zeros(len(rows)), [0] * len(rows)
     for indices in evaluation_batches(column(features, "length"), BATCH):
         batch = task.collate(features[indices])
         losses = _losses(model, {name: batch[name] for name in ("input_ids", "attention_mask", "targets")})
         counts = (batch["targets"] != IGNORED).sum(dim=1).tolist()
         for index, of_row, answer in zip(indices.tolist(), losses.split(counts), batch["answers"], strict=True):
-            nats[index], tokens[index] = float(of_row[len(of_row) - answer :].sum()), answer
+            nats[row_of[index]] += float(of_row[len(of_row) - answer :].sum())
+            tokens[row_of[index]] += answer
     return language_model.statistics(nats, tokens, list(rows["reference"]))
 
 
@@ -170,6 +172,4 @@ def other_texts(count: int) -> list[str]:
 
 def untuned_model(task: Any, source: Path) -> Causal:
     """The pretrained model on the device that answers are given on."""
-    from .baselines import as_it_came
-
     return as_it_came(task, source).to(default_device()).eval()

@@ -1,6 +1,7 @@
 """Where the rows come from: prompts with answers, chats, a Hub id, or a starter; and what an answer must be."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 ROLES = ("system", "user", ANSWERER)
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 CANONICAL = {"prompt": pa.string(), "messages": pa.list_(MESSAGE), "reference": pa.string()}
-OPTIONS = "--prompt_column and --completion_column, or --messages_column"
+OPTIONS = "--prompt_column and --completion_column, or --messages_column, or --text_column"
+# The share of a plain text's words that its beginning has, which is what the model is asked to go on from.
+BEGINNING = 0.75
 
 
 def load_rows(config: "TextGenerationConfig") -> Data:
@@ -48,6 +51,8 @@ def _chats(config: "TextGenerationConfig") -> Column:
     on_its_own = config.dataset is not None and config.dataset.startswith("starter:")
     if config.messages_column and not on_its_own:
         return Column(config.messages_column, OPTIONS, _checked(from_messages, config.answer_format), CANONICAL)
+    if config.text_column and not on_its_own:
+        return Column(config.text_column, OPTIONS, from_text, CANONICAL)
     named = ("prompt", "completion") if on_its_own else (config.prompt_column, config.completion_column)
     return Column(named, OPTIONS, _checked(from_pair, config.answer_format), CANONICAL)
 
@@ -68,6 +73,16 @@ def from_pair(prompt: Any, completion: Any) -> dict[str, Any]:
     """A prompt with its answer.  Raises RowProblem."""
     asked = _text(prompt, "prompt", "--prompt_column")
     return {**asked_by(asked), "reference": _text(completion, "answer", "--completion_column")}
+
+
+def from_text(cell: Any) -> dict[str, Any]:
+    """A text, cut at the end of a word into its beginning and the rest.  Raises RowProblem."""
+    text = _text(cell, "text", "--text_column")
+    ends = [word.end() for word in re.finditer(r"\S+", text)]
+    if len(ends) < 2:
+        raise RowProblem("a text of a single word (join it with others)")
+    cut = ends[min(int(BEGINNING * len(ends)), len(ends) - 2)]
+    return {**asked_by(text[:cut]), "reference": text[cut:]}
 
 
 def from_messages(cell: Any) -> dict[str, Any]:

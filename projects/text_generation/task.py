@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from common.data.features import column
 from common.data.findings import Finding, row_names
 from common.data.splits import Data
-from common.metrics import calibration, text
+from common.metrics import calibration, language_model, text
 from common.models import lora
 from common.models.causal import (
     IGNORED,
@@ -30,10 +30,11 @@ from common.models.causal import (
 from common.models.chat import ChatTemplate, Encoded, Message
 from common.models.tokenizer import load_chat_tokenizer
 from common.models.weights import load_model
+from common.system.errors import UserError
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
 from .config import TextGenerationConfig
-from .features import features_of
+from .features import features_of, windows
 from .rows import asked_by
 
 # Rows without anything to learn above this share mean that something is wrong with all of them.
@@ -49,6 +50,12 @@ from transformers import pipeline
 answer = pipeline("text-generation", model="model")
 chat = [{system}{{"role": "user", "content": {prompt}}}]
 print(answer(chat)[0]["generated_text"][-1]["content"])
+"""
+# Where rows are plain texts.
+TEXT_USAGE = """\
+from transformers import pipeline
+
+print(pipeline("text-generation", model="model")({prompt})[0]["generated_text"])
 """
 
 
@@ -69,6 +76,7 @@ class TextGeneration(Task):
 
     def __init__(self, config: Any):
         super().__init__(config)
+        self.of_texts = config.text_column is not None
         self.metrics = metrics_of(config)
         # Is told the index of an asked input with its tokens so far, and says whether it is to stop there.
         self.listener: Callable[[int, list[int]], bool] | None = None
@@ -96,13 +104,19 @@ class TextGeneration(Task):
 
     def load_processor(self, source: Path) -> None:
         self.tokenizer = load_chat_tokenizer(source)
-        self.template = ChatTemplate(self.tokenizer, self.config.model)
-        self.padding = (
-            self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.template.turn_end
-        )
+        if self.of_texts:
+            if self.tokenizer.eos_token_id is None:
+                raise UserError(f"{self.config.model} has no token that ends a text: choose another --model.")
+            self.end = int(self.tokenizer.eos_token_id)
+        else:
+            self.template = ChatTemplate(self.tokenizer, self.config.model)
+            self.end = self.template.turn_end
+        self.padding = self.end if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
         self.limit = min(self.config.max_length, self.tokenizer.model_max_length)
 
     def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        if self.of_texts:
+            return self._windows(rows)
         chats = rows["messages"]
         if "reference" not in rows:
             return features_of(self.encoded_chats(chats, self.limit))
@@ -111,6 +125,20 @@ class TextGeneration(Task):
             for chat, answer in zip(chats, rows["reference"], strict=True)
         ]
         return features_of(self.encoded_chats(answered, self.limit))
+
+    def _windows(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """Plain texts, each of which has a window or more; with their rest, and the end, where that is known."""
+        beginnings = self._tokens(rows["prompt"])
+        rests = [[] for _ in beginnings]
+        if "reference" in rows:
+            rests = [[*rest, self.end] for rest in self._tokens(rows["reference"])]
+        found = [windows(*of_row, self.limit) for of_row in zip(beginnings, rests, strict=True)]
+        of_rows = [row for row, of_row in enumerate(found) for _ in of_row]
+        return {**features_of([window for of_row in found for window in of_row]), "row": of_rows}
+
+    def _tokens(self, texts: list[str]) -> list[list[int]]:
+        tokens: list[list[int]] = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        return tokens
 
     def encoded_chats(self, chats: Sequence[Sequence[Message]], limit: int) -> list[Encoded]:
         """Chats as the model reads them, the system prompt of the options before those that have none."""
@@ -181,7 +209,7 @@ class TextGeneration(Task):
         check_head(Causal(plain), config.model)
         if config.pack:
             check_packing(Causal(plain), config.model)
-        answers_with(plain, self.template.turn_end, config.max_new_tokens, self.padding)
+        answers_with(plain, self.end, config.max_new_tokens, self.padding)
         if config.gradient_checkpointing:
             plain.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         if config.tuning == "full":
@@ -221,8 +249,13 @@ class TextGeneration(Task):
         losses: Tensor = model(**_read(batch)).sum()
         return losses
 
-    def predict(self, model: nn.Module, batch: Batch) -> list[Generated]:
+    def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
+        """Answers; with plain texts, each beside how well the model foretells what it goes on from."""
         assert isinstance(model, Causal)
+        written = self._written(model, batch)
+        return self._foretold(model, batch, written)[1] if self.of_texts else written
+
+    def _written(self, model: Causal, batch: Batch) -> list[Generated]:
         listener = self.listener
         if listener is None:
             short: dict[str, Any] = {"max_new_tokens": REHEARSED} if self.rehearsal else {}
@@ -234,12 +267,24 @@ class TextGeneration(Task):
 
         return model.write(batch["prompt_ids"], batch["prompt_mask"], each_step)
 
-    def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[Generated]]:
+    def _foretold(
+        self, model: Causal, batch: Batch, written: Sequence[Generated]
+    ) -> tuple[Tensor, list[tuple[Generated, float, int]]]:
+        """The loss; and of each row what is written, with the nats and the number of the beginning's tokens."""
+        losses = model(**_read(batch))
+        of_rows = losses.double().split((batch["targets"] != IGNORED).sum(dim=1).tolist())
+        begun = [of_row[: len(of_row) - rest] for of_row, rest in zip(of_rows, batch["answers"], strict=True)]
+        found = [(one, float(nats.sum()), len(nats)) for one, nats in zip(written, begun, strict=True)]
+        return losses.sum(), found
+
+    def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[Any]]:
         """The loss, and what the model says when it is told each right token before the next one.
 
         That is right where the answer that it writes alone is, and costs as much as the loss.
         """
         assert isinstance(model, Causal)
+        if self.of_texts:
+            return self._foretold(model, batch, [Generated([], False, 0.0, 0.0)] * len(batch["answers"]))
         losses, said = model.told(**_read(batch))
         counts = (batch["targets"] != IGNORED).sum(dim=1).tolist()
         found = []
@@ -249,7 +294,21 @@ class TextGeneration(Task):
         return losses.sum(), found
 
     def finish(self, rows: Rows, outputs: Outputs) -> list[Prediction]:
-        return [self._answer(of_row[0]) for of_row in outputs]
+        if not self.of_texts:
+            return [self._answer(of_row[0]) for of_row in outputs]
+        return [self._continued(*of_row) for of_row in zip(rows["prompt"], outputs, strict=True)]
+
+    def _continued(self, beginning: str, windows: list[tuple[Generated, float, int]]) -> Prediction:
+        """How the first window's text goes on, and what the beginning cost; its first token follows nothing."""
+        answer = self._answer(windows[0][0])
+        first = self.tokenizer.decode(self._tokens([beginning])[0][:1])
+        sizes = [len(text.encode("utf-8", "surrogatepass")) for text in (beginning, first)]
+        foretold = {
+            "nats": round(sum(nats for _, nats, _ in windows), 6),
+            "foretold": sum(count for _, _, count in windows),
+            "bytes": max(1, sizes[0] - sizes[1]),
+        }
+        return Prediction(answer.value, details={**answer.details, **foretold})
 
     def _answer(self, written: Generated) -> Prediction:
         said = self.tokenizer.decode(written.ids, skip_special_tokens=True).strip()
@@ -259,7 +318,7 @@ class TextGeneration(Task):
 
     def settle(self, ask: Callable[[Dataset], Outputs], validation: Dataset) -> dict[str, Any]:
         """The confidence from which on an answer is sure; None with few validation rows."""
-        if len(validation) < calibration.FEWEST_ROWS:
+        if self.of_texts or len(validation) < calibration.FEWEST_ROWS:
             return {"threshold": None}
         rows = validation.select(range(min(SETTLED_ROWS, len(validation))))
         written = self.finish(rows, ask(rows))
@@ -270,16 +329,22 @@ class TextGeneration(Task):
     # Evidence
 
     def statistics(self, predictions: list[Prediction], references: list[Any]) -> NDArray[np.float64]:
+        if self.of_texts:
+            names = ("nats", "foretold", "bytes")
+            sums = [[one.details[name] for name in names] for one in predictions]
+            return np.asarray(sums, dtype=np.float64).reshape(-1, len(names))
         stopped = [bool(one.details.get("stopped", True)) for one in predictions]
         answers, config = [one.value for one in predictions], self.config
         return text.statistics(answers, references, stopped, config.answer_format, config.answer_field)
 
     def score(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        found = text.score(sums)
+        found = language_model.score(sums) if self.of_texts else text.score(sums)
         return {metric.name: found[metric.name] for metric in self.metrics}
 
     def same(self, old: Prediction, new: Prediction, tolerance: float) -> bool:
         """The same text, as likely; or another one where two tokens were as likely as the tolerance allows."""
+        if self.of_texts and abs(old.details["nats"] - new.details["nats"]) > tolerance * old.details["foretold"]:
+            return False
         if old.value != new.value:
             return bool(min(one.details.get("gap", np.inf) for one in (old, new)) <= tolerance)
         return abs((old.confidence or 0.0) - (new.confidence or 0.0)) <= tolerance
@@ -310,6 +375,8 @@ class TextGeneration(Task):
         return f"{end}, or after {self.config.max_new_tokens} tokens."
 
     def describe(self) -> dict[str, Any]:
+        if self.of_texts:
+            return {**super().describe(), "usage": TEXT_USAGE.format(prompt=self.example)}
         system = self.config.system_prompt
         first = f'{{"role": "system", "content": {system!r}}}, ' if system else ""
         return {**super().describe(), "usage": USAGE.format(system=first, prompt=self.example)}
@@ -322,7 +389,7 @@ class TextGeneration(Task):
     def perturb(self, rows: Dataset) -> dict[str, list[Any]]:
         from .evidence import perturbed
 
-        return perturbed(rows)
+        return {} if self.of_texts else perturbed(rows)
 
     # Baselines
 
@@ -339,6 +406,8 @@ class TextGeneration(Task):
 
 def metrics_of(config: TextGenerationConfig) -> tuple[Metric, ...]:
     """What is measured of answers of a format."""
+    if config.text_column:
+        return (Metric("bits_per_byte", "number", higher_is_better=False, title="bits a byte"),)
     exact, stopped = Metric("exact_match", exact=True), Metric("stopped", exact=True, title="stopped by itself")
     if config.answer_format != "json":
         return exact, Metric("first_word", exact=True, title="first word right"), stopped

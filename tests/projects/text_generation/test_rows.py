@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,27 @@ def test_pairs_and_chats_of_one_turn_are_the_same_rows(tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
         for name in ("prompt", "messages", "reference"):
             assert list(one.splits[split][name]) == list(two.splits[split][name])
+
+
+def test_a_plain_text_is_cut_at_the_end_of_a_word_into_a_beginning_and_the_rest(tmp_path: Path) -> None:
+    row = module("rows").from_text(" a  bc\ndef g hi j k l ")
+    assert (row["prompt"], row["reference"]) == ("a  bc\ndef g hi j k", " l")
+    texts = [{"words": f"{row['prompt']} {row['completion']}"} for row in answered(40)]
+    splits = load(tmp_path, texts, "--text_column", "words").splits
+    whole = {row["prompt"] + row["reference"] for rows in splits.values() for row in rows}
+    assert whole == {row["words"] for row in texts}
+    with pytest.raises(UserError, match="a text of a single word"):
+        load(tmp_path, [*texts, {"words": "word"}], "--text_column", "words")
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 8, 9, 15, 40])
+def test_each_token_of_a_plain_text_but_the_first_is_learned_once_behind_the_one_before_it(length: int) -> None:
+    ids = list(range(100, 100 + length))
+    found = module("features").windows(ids[: length // 2], ids[length // 2 :], limit=8)
+    pairs = [(one.ids[at - 1], one.ids[at]) for one in found for at in one.learned]
+    assert pairs == list(pairwise(ids)) and all(len(one.ids) <= 8 for one in found)
+    rest = [one.ids[at] for one in found for at in one.learned if at >= one.answer]
+    assert rest == [token for token in ids[length // 2 :] if token > 100]
 
 
 @pytest.mark.parametrize("as_text", [False, True])
@@ -81,6 +103,7 @@ def test_a_file_of_others_says_which_options_name_the_columns(tmp_path: Path) ->
         (["--pretrained", "false"], "--tuning full"),
         (["--answer_field", "about"], "--answer_format json"),
         (["--freeze", "backbone"], "a language model has none"),
+        (["--text_column", "text", "--messages_column", "messages"], "which are no chats"),
     ],
 )
 def test_options_that_cannot_be_together_are_refused(options: list[str], said: str) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -300,3 +301,43 @@ def test_prompts_of_several_turns_go_the_whole_way(tiny_chat_model: Path, tmp_pa
     assert not results["failed"] and results["metrics"]["stopped"]["value"] + 1 > 0
     asked = json.loads(run.predictions.read_text(encoding="utf-8").splitlines()[0])["input"]
     assert asked.startswith("user: hello\nassistant: ask\nuser: ")
+
+
+@pytest.mark.slow
+def test_plain_texts_are_learned_whole_and_measured_by_how_well_others_are_foretold(
+    tiny_chat_model: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    from common.fine_tune import fine_tune
+
+    rows = [{"text": f"{one['prompt']}, {one['completion']}, {two['prompt']}"} for one, two in pairwise(answered(81))]
+    file = write_jsonl(tmp_path / "texts.jsonl", rows)
+    options = [
+        "--train_file",
+        str(file),
+        "--text_column",
+        "text",
+        "--model",
+        str(tiny_chat_model),
+        "--max_length",
+        "48",
+    ]
+    options += ["--output_dir", str(tmp_path), "--run_name", "texts", "--max_steps", "6", "--max_new_tokens", "4"]
+    fine_tune(PROJECT, [*options, "--learning_rate", "1e-2", "--precision", "fp32", "--pack", "true"])
+    run = Run(tmp_path / PROJECT / "texts")
+    results = read_json(run.results)
+    assert not results["failed"] and set(results["baselines"]) == {"bytes", "as_it_came"}
+    score = results["metrics"]["bits_per_byte"]["value"]
+    assert 0 < score < results["baselines"]["as_it_came"]["bits_per_byte"]["value"]
+    assert not differing(run) and "bits a byte" in run.report.read_text(encoding="utf-8")
+
+    predictor = Predictor.load(run.folder, precision="fp32")
+    beginning = json.loads(run.predictions.read_text(encoding="utf-8").splitlines()[0])["input"]
+    (found,) = predictor.predict([beginning])
+    ids = torch.tensor(predictor.task.tokenizer([beginning], add_special_tokens=False)["input_ids"])
+    plain = AutoModelForCausalLM.from_pretrained(run.model)
+    assert found.details["foretold"] == ids.shape[1] - 1 and found.confidence is None
+    if ids.shape[1] <= 48:
+        whole = float(plain(ids, labels=ids).loss) * (ids.shape[1] - 1)
+        assert found.details["nats"] == pytest.approx(whole, rel=1e-4)
