@@ -220,13 +220,13 @@ def claims_list(content: dict[str, Any]) -> str:
 
 
 def projects_table(projects: Path) -> str:
-    """Each project with what it asks, how good its starter is, and by how much that is better than a baseline."""
+    """Each project with what it asks, how good its starter is, by how much better than a baseline, and where worst."""
     rows = []
     for folder in sorted(path.parent for path in projects.glob("*/task.py")):
         file = folder / "results" / f"{SHOWN}.json"
         link = f"[`{folder.name}`](projects/{folder.name}/README.md)"
         if not file.exists():
-            rows.append([link, NOTHING, "", ""])
+            rows.append([link, NOTHING, "", "", ""])
             continue
         results = read_json(file)
         kind, comparison = wording.primary(results), results["comparison"]
@@ -235,8 +235,10 @@ def projects_table(projects: Path) -> str:
         if comparison:
             name = inline(wording.baseline_short(results, comparison["against"]))
             against = f"{wording.difference_alone(comparison, kind)} against {name}"
-        rows.append([link, inline(question(results)), f"{wording.heading(kind)} {score}", against])
-    return _table(["project", "question", "starter, on its test split", "best baseline"], rows, texts=4)
+        worst = wording.weakest(results)
+        weakest = f"{inline(worst[0])}, {wording.number(worst[1], kind)}" if worst else ""
+        rows.append([link, inline(question(results)), f"{wording.heading(kind)} {score}", against, weakest])
+    return _table(["project", "question", "starter, on its test split", "best baseline", "weakest on"], rows, texts=5)
 
 
 def runs_table(content: dict[str, Any]) -> str:

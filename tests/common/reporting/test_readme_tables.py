@@ -201,9 +201,9 @@ def test_the_repositorys_readme_has_blocks_of_each_project_and_an_overview(
     assert "| tweets | 3,432 | 66.7 % |" in text
     assert "<!-- results: essays/sets -->\n<!-- end -->" in text
     assert (
-        "| [`essays`](projects/essays/README.md) | Nothing is measured yet. |  |  |\n"
+        "| [`essays`](projects/essays/README.md) | Nothing is measured yet. |  |  |  |\n"
         "| [`films`](projects/films/README.md) | Do they like it? | accuracy 86.4 % (84.9 to 87.9) | "
-        "+6.6 points against words |"
+        "+6.6 points against words | tweets, 66.7 % |"
     ) in text
     write_readme(tmp_path / "projects/essays")
     assert "<!-- results: essays/sets -->\n\nNothing is measured yet." in front.read_text(encoding="utf-8")

@@ -35,6 +35,7 @@ from common.reporting.wording import (
     unbroken,
     verdict,
     verdicts,
+    weakest,
     with_article,
     with_interval,
 )
@@ -290,3 +291,18 @@ def test_without_a_baseline_the_sentence_says_so() -> None:
 def test_what_a_terminal_would_obey_is_shown_on_pages_too_but_ends_of_lines_are_blanks_there() -> None:
     assert printable("a\x1b[31m\u202eb\ud800") == r"a\x1b[31m\u202eb\ud800"
     assert printable("one\r\ntwo\u2028three\x85four\x0cfive") == "one\ntwo\nthree\nfour\nfive"
+
+
+@pytest.mark.parametrize(("kind", "name"), [(ACCURACY, "tweets"), (ERROR, "length: long")])
+def test_the_weakest_place_is_a_set_out_of_domain_or_a_slice(kind: dict[str, Any], name: str) -> None:
+    score = {"tweets": 0.6, "length: long": 0.9, "length: short": 0.8}
+    rows = [
+        {"slice": "length", "value": "long", "examples": 50, "metrics": {"m": interval(score["length: long"])}},
+        {"slice": "length", "value": "short", "examples": 50, "metrics": {"m": interval(score["length: short"])}},
+        {"slice": "language", "value": "all", "examples": 100, "metrics": {"m": interval(0.0)}},
+        {"slice": "length", "value": "empty", "examples": 2},
+    ]
+    results = {"primary_metric": "m", "metric_kinds": {"m": kind}, "examples": 100, "slices": rows}
+    results["out_of_domain"] = {"tweets": {"metrics": {"m": interval(score["tweets"])}}}
+    assert weakest(results) == (name, interval(score[name]))
+    assert weakest(results | {"slices": [], "out_of_domain": {}}) is None
