@@ -170,6 +170,5 @@ def other_texts(count: int) -> list[str]:
 
 def untuned_model(task: Any, source: Path) -> Causal:
     """The pretrained model on the device that answers are given on."""
-    from .baselines import as_it_came
-
-    return as_it_came(task, source).to(default_device()).eval()
+    model: Causal = task.as_it_came(source).to(default_device()).eval()
+    return model
