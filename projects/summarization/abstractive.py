@@ -20,6 +20,8 @@ from common.models.weights import load_model
 from common.system.errors import UserError
 from common.task.contract import Batch, Prediction
 
+from .faithful import sources
+
 
 class Writer:
     """What both kinds of writers share: their options, and that a validation row is answered as any other."""
@@ -32,9 +34,9 @@ class Writer:
         return bool(self.task.rehearsal)
 
     def answer(self, document: str, generated: list[Generated]) -> Prediction:
-        """What was written."""
+        """What was written, and which sentences of the document have most of its words."""
         said, details = self.written(generated[0])  # type: ignore[attr-defined]
-        return Prediction(said, details=details)
+        return Prediction(said, details={**details, "sources": sources(document, said)})
 
     def head(self, model: nn.Module) -> tuple[str, ...]:
         return ()

@@ -213,7 +213,7 @@ class Extractive:
         left = order[len(chosen) :]
         gap = float(chances[order[len(chosen) - 1]] - chances[left[0]]) if len(left) else 1.0
         details = {
-            "chosen": [list(spans[index]) for index in chosen],
+            "sources": [list(spans[index]) for index in chosen],
             "chances": [round(float(one), 4) for one in chances],
             "gap": round(gap, 6),
         }

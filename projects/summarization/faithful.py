@@ -1,4 +1,4 @@
-"""Numbers and names of a summary that its document does not hold: what a reader should look up first."""
+"""Where a summary comes from, and which of its numbers and names its document does not hold: what to look up first."""
 
 import itertools
 import re
@@ -22,6 +22,26 @@ def unsupported(document: str, summary: str) -> list[Span]:
         for word in WORD.finditer(summary)
         if _is_claim(word[0], word.start() in starts) and not _forms(word[0]) & known
     ]
+
+
+def sources(document: str, summary: str) -> list[Span | None]:
+    """For each sentence of a summary the sentence of the document that has most of its words; None where none has any.
+
+    Of several the first.
+    """
+    spans = spans_of(document)
+    known = [_words(document[slice(*span)]) for span in spans]
+    found: list[Span | None] = []
+    for start, end in spans_of(summary):
+        said = _words(summary[start:end])
+        shared = [len(said & words) for words in known]
+        found.append(spans[shared.index(max(shared))] if max(shared, default=0) else None)
+    return found
+
+
+def _words(text: str) -> set[str]:
+    """The words of a text without case, but for those of one or two letters, which stand everywhere."""
+    return {word.casefold() for word in WORD.findall(text) if len(word) > 2 or DIGITS.search(word)}
 
 
 def _is_claim(word: str, is_first: bool) -> bool:

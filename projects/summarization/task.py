@@ -1,6 +1,7 @@
 """Summarization: what does this document say, in one sentence?"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, R
 from .abstractive import ChatWriter, writer_of
 from .config import SummarizationConfig
 from .extractive import Extractive
+from .faithful import unsupported
 from .sentences import on_lines
 from .usage import usage_of
 
@@ -112,7 +114,13 @@ class Summarization(Task):
         return evaluated
 
     def finish(self, rows: Rows, outputs: Outputs) -> list[Prediction]:
-        return [self.recipe.answer(*pair) for pair in zip(rows["document"], outputs, strict=True)]
+        """Summaries, each with the characters of its unsupported words, and of the sentences that it comes from."""
+        found = []
+        for document, of_row in zip(rows["document"], outputs, strict=True):
+            answer: Prediction = self.recipe.answer(document, of_row)
+            odd = [list(span) for span in unsupported(document, answer.value)]
+            found.append(replace(answer, details={**answer.details, "unsupported": odd}))
+        return found
 
     # Evidence
 
