@@ -119,7 +119,8 @@ def test_results_hold_no_texts_of_their_data_and_no_path_of_a_machine() -> None:
 # starter's: that of short sentences, and one on the beginnings of the texts.
 QUICKER = {"text_classification": ["--max_length", "16"]}
 TINY = dict.fromkeys(("question_answering", "semantic_search"), "tiny_model")
-TINY |= {"image_classification": "tiny_image_model", "text_generation": "tiny_chat_model"}
+TINY |= dict.fromkeys(("summarization", "text_generation"), "tiny_chat_model")
+TINY |= {"image_classification": "tiny_image_model"}
 
 
 @pytest.mark.slow

@@ -25,7 +25,8 @@ from common.task.projects import load_task_class
 from common.verify import verify
 
 from .conftest import PROJECT
-from .rows import documents
+from .models import tiny_seq2seq
+from .rows import documents, write_jsonl
 
 TASK = load_task_class(PROJECT)
 WRITES = ("--method", "abstractive", "--max_new_tokens", "12")
@@ -191,50 +192,7 @@ def test_beams_are_not_for_chat_models(tiny_chat_model: Path) -> None:
 def seq2seq_model(
     request: pytest.FixtureRequest, tiny_chat_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The folder of a random T5, or BART, of two layers."""
-    from tokenizers import processors
-    from transformers import (
-        AutoTokenizer,
-        BartConfig,
-        BartForConditionalGeneration,
-        PreTrainedTokenizerFast,
-        T5Config,
-        T5ForConditionalGeneration,
-    )
-
-    folder = tmp_path_factory.mktemp(f"tiny-{request.param}")
-    backend = AutoTokenizer.from_pretrained(tiny_chat_model).backend_tokenizer
-    start = "<|im_start|> " if request.param == "bart" else ""
-    backend.post_processor = processors.TemplateProcessing(
-        single=f"{start}$A <|im_end|>", special_tokens=[("<|im_start|>", 1), ("<|im_end|>", 2)]
-    )
-    special = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
-    PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=128, **special).save_pretrained(folder)
-    sizes = {"vocab_size": backend.get_vocab_size(), "d_model": 32}
-    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    torch.manual_seed(0)
-    if request.param == "t5":
-        model: Any = T5ForConditionalGeneration(
-            T5Config(d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0, **sizes, **ids)
-        )
-    else:
-        layers = {"encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4}
-        model = BartForConditionalGeneration(
-            BartConfig(
-                encoder_ffn_dim=64,
-                decoder_ffn_dim=64,
-                max_position_embeddings=160,
-                decoder_start_token_id=2,
-                forced_bos_token_id=1,
-                forced_eos_token_id=None,
-                init_std=0.3,
-                **layers,
-                **sizes,
-                **ids,
-            )
-        )
-    model.save_pretrained(folder)
-    return folder
+    return tiny_seq2seq(request.param, tiny_chat_model, tmp_path_factory.mktemp(f"tiny-{request.param}"))
 
 
 def test_the_loss_of_a_decoder_is_told_each_right_token_and_has_to_say_the_next(seq2seq_model: Path) -> None:
@@ -300,8 +258,6 @@ def test_long_documents_lose_their_middle_and_long_summaries_are_not_learned(seq
 @pytest.mark.slow
 def test_a_model_with_encoder_and_decoder_goes_the_whole_way(seq2seq_model: Path, tmp_path: Path) -> None:
     from common.fine_tune import fine_tune
-
-    from .rows import write_jsonl
 
     file = write_jsonl(tmp_path / "rows.jsonl", documents(60))
     options = ["--train_file", str(file), "--model", str(seq2seq_model), "--output_dir", str(tmp_path), *WRITES]
