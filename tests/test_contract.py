@@ -156,11 +156,18 @@ def search_rows(folder: Path) -> list[str]:
     return ["--train_file", str(write_jsonl(folder / "menus.jsonl", menus(120)))]
 
 
+def document_rows(folder: Path) -> list[str]:
+    from tests.projects.summarization.rows import documents, write_jsonl
+
+    return ["--train_file", str(write_jsonl(folder / "documents.jsonl", documents(120)))]
+
+
 # A few rows for each project, and the fixture that is its pretrained model.
 TINY = {
     "image_classification": (picture_rows, "tiny_image_model"),
     "question_answering": (question_rows, "tiny_model"),
     "semantic_search": (search_rows, "tiny_model"),
+    "summarization": (document_rows, "tiny_model"),
     "text_classification": (text_rows, "tiny_model"),
     "text_generation": (chat_rows, "tiny_chat_model"),
     "token_classification": (entity_rows, "tiny_model"),

@@ -118,7 +118,8 @@ def test_results_hold_no_texts_of_their_data_and_no_path_of_a_machine() -> None:
 # Most walks have a tiny model, which reads thousands of test rows in seconds, and writes as many answers. That of short
 # sentences has the starter's.
 TINY = dict.fromkeys(("question_answering", "semantic_search", "text_classification"), "tiny_model")
-TINY |= {"image_classification": "tiny_image_model", "text_generation": "tiny_chat_model"}
+TINY |= dict.fromkeys(("summarization", "text_generation"), "tiny_chat_model")
+TINY |= {"image_classification": "tiny_image_model"}
 
 
 @pytest.mark.slow

@@ -1,37 +1,25 @@
 """Text generation: a chat model that learns to answer as the training rows do."""
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from datasets import Dataset
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from common.data.features import column
-from common.data.findings import Finding, row_names
 from common.data.splits import Data
 from common.metrics import calibration, text
-from common.models import lora
-from common.models.causal import IGNORED, Causal, Generated, answers_with, check_head, padded
-from common.models.chat import ChatTemplate, Encoded, Message
-from common.models.tokenizer import load_chat_tokenizer
-from common.models.weights import load_model
-from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
+from common.models.causal import Causal, Generated
+from common.models.chat_model import ChatModel, features_of
+from common.task.contract import Baseline, Metric, Outputs, Prediction, Rows, Task
 
 from .config import TextGenerationConfig
-from .features import features_of
 from .rows import asked_by
 
-# Rows without anything to learn above this share mean that something is wrong with all of them.
-MOST_UNLEARNED = 0.05
 # Validation rows that are answered to find out from which confidence on the model is sure: writing takes its time.
 SETTLED_ROWS = 200
-# Tokens of an answer in a rehearsal.
-REHEARSED = 3
 
 USAGE = """\
 from transformers import pipeline
@@ -42,7 +30,7 @@ print(answer(chat)[0]["generated_text"][-1]["content"])
 """
 
 
-class TextGeneration(Task):
+class TextGeneration(ChatModel, Task):
     """A causal language model, fine-tuned with LoRA or as a whole, that writes an answer to a chat."""
 
     title = "Text generation"
@@ -60,8 +48,6 @@ class TextGeneration(Task):
     def __init__(self, config: Any):
         super().__init__(config)
         self.metrics = metrics_of(config)
-        # Is told the index of an asked input with its tokens so far, and says whether it is to stop there.
-        self.listener: Callable[[int, list[int]], bool] | None = None
 
     # Rows
 
@@ -84,14 +70,6 @@ class TextGeneration(Task):
 
     # Features: a chat, and which of its tokens are learned
 
-    def load_processor(self, source: Path) -> None:
-        self.tokenizer = load_chat_tokenizer(source)
-        self.template = ChatTemplate(self.tokenizer, self.config.model)
-        self.padding = (
-            self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.template.turn_end
-        )
-        self.limit = min(self.config.max_length, self.tokenizer.model_max_length)
-
     def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         chats = rows["messages"]
         if "reference" not in rows:
@@ -102,144 +80,13 @@ class TextGeneration(Task):
         ]
         return features_of(self.encoded_chats(answered, self.limit))
 
-    def encoded_chats(self, chats: Sequence[Sequence[Message]], limit: int) -> list[Encoded]:
-        """Chats as the model reads them, the system prompt of the options before those that have none."""
-        system = [{"role": "system", "content": self.config.system_prompt}] if self.config.system_prompt else []
-        whole = [[*([] if chat[0]["role"] == "system" else system), *chat] for chat in chats]
-        return self.template.encode(whole, limit)
-
-    def seen(self, feature: Mapping[str, Any]) -> list[tuple[str, bool]]:
-        learned = set(feature["learned"])
-        marked = ((token, index in learned) for index, token in enumerate(feature["input_ids"]))
-        parts = itertools.groupby(marked, key=lambda pair: pair[1])
-        return [(self.tokenizer.decode([token for token, _ in tokens]), is_learned) for is_learned, tokens in parts]
-
-    def check_features(self, features: Dataset) -> list[Finding]:
-        where, found = "the training rows", []
-        cut, drifts = column(features, "cut"), column(features, "drifts")
-        learned = np.asarray([len(of_row) for of_row in features["learned"]])
-
-        def find(chosen: NDArray[np.bool_], problem: str, remedy: str, is_error: bool = False) -> None:
-            if chosen.any():
-                names = row_names(features, np.flatnonzero(chosen))
-                found.append(Finding("error" if is_error else "warning", where, names, problem, remedy))
-
-        nothing = learned == 0
-        find(
-            nothing,
-            f"answers that do not fit into {self.limit} tokens with their prompt, so that nothing of them is learned",
-            "give a larger --max_length, or shorten them",
-            is_error=bool(nothing.mean() > MOST_UNLEARNED),
-        )
-        find(
-            (cut > 0) & ~nothing,
-            f"chats of more than {self.limit} tokens, of whose prompts the middle is left out",
-            "give a larger --max_length; answers are whole",
-        )
-        find(drifts > 0, "prompts whose tokens are others where an answer follows", "begin answers without a blank")
-        return found
-
-    def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
-        """Chats padded on the right, with the token that follows each learned position; to answer, prompts, too."""
-        ids, mask = padded(features["input_ids"], self.padding)
-        targets = torch.full_like(ids, IGNORED)
-        for row, learned in enumerate(features["learned"]):
-            at = torch.tensor(learned, dtype=torch.long)
-            targets[row, at - 1] = ids[row, at]
-        batch: Batch = {"input_ids": ids, "attention_mask": mask, "targets": targets}
-        if epoch is None:
-            batch["rows"] = features.get("row")
-            batch["prompt_ids"], batch["prompt_mask"] = padded(features["prompt"], self.padding, left=True)
-            batch["answers"] = [
-                sum(at >= answer for at in learned)
-                for learned, answer in zip(features["learned"], features["answer"], strict=True)
-            ]
-        return batch
-
-    # Model
-
-    def prepare(self, source: Path, train: Dataset) -> nn.Module:
-        from transformers import AutoConfig, AutoModelForCausalLM
-
-        config = self.config
-        if config.pretrained:
-            plain: Any = load_model(AutoModelForCausalLM, source, links=True, dtype=torch.float32)
-        else:
-            plain = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source), trust_remote_code=False)
-        check_head(Causal(plain), config.model)
-        answers_with(plain, self.template.turn_end, config.max_new_tokens, self.padding)
-        if config.gradient_checkpointing:
-            plain.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        if config.tuning == "full":
-            return Causal(plain)
-        targets = config.lora_targets if config.lora_targets == "all-linear" else config.lora_targets.split()
-        origin = source.name if Path(config.model).is_dir() else config.model
-        rank, alpha, dropout = config.lora_rank, config.lora_alpha, config.lora_dropout
-        return Causal(lora.with_adapters(plain, lora.Adapters(rank, alpha, dropout, targets, origin)))
-
-    def load(self, folder: Path) -> nn.Module:
-        from transformers import AutoModelForCausalLM
-
-        return Causal(load_model(AutoModelForCausalLM, folder))
-
-    def before(self, folder: Path) -> nn.Module | None:
-        """The model as it was before its adapters were trained; None where it was fine-tuned as a whole."""
-        loaded = self.load(folder)
-        assert isinstance(loaded, Causal)
-        untuned = lora.without_adapters(loaded.model, folder)
-        return None if untuned is None else Causal(untuned)
-
-    def save(self, model: nn.Module, folder: Path) -> None:
-        assert isinstance(model, Causal)
-        lora.merged(model.model).save_pretrained(folder)
-        lora.save_adapters(model.model, folder)
-        self.tokenizer.save_pretrained(folder)
-
-    def parameters(self, model: nn.Module) -> int:
-        return super().parameters(model) - lora.size_of_adapters(model)
-
-    # Learning and answering
-
-    def items(self, batch: Batch) -> int:
-        return int((batch["targets"] != IGNORED).sum())
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        losses: Tensor = model(**_read(batch)).sum()
-        return losses
-
-    def predict(self, model: nn.Module, batch: Batch) -> list[Generated]:
-        assert isinstance(model, Causal)
-        listener = self.listener
-        if listener is None:
-            short: dict[str, Any] = {"max_new_tokens": REHEARSED} if self.rehearsal else {}
-            return model.write(batch["prompt_ids"], batch["prompt_mask"], **short)
-
-        def each_step(written: list[list[int]]) -> list[bool]:
-            pairs = zip(batch["rows"], written, strict=True)
-            return [listener(row, model.up_to_end(ids)[0]) for row, ids in pairs]
-
-        return model.write(batch["prompt_ids"], batch["prompt_mask"], each_step)
-
-    def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[Generated]]:
-        """The loss, and what the model says when it is told each right token before the next one.
-
-        That is right where the answer that it writes alone is, and costs as much as the loss.
-        """
-        assert isinstance(model, Causal)
-        losses, said = model.told(**_read(batch))
-        counts = (batch["targets"] != IGNORED).sum(dim=1).tolist()
-        found = []
-        for of_row, answer in zip(said.split(counts), batch["answers"], strict=True):
-            ids, stopped = model.up_to_end(of_row[len(of_row) - answer :].tolist())
-            found.append(Generated(ids, stopped, 0.0, 0.0))
-        return losses.sum(), found
+    # Answering
 
     def finish(self, rows: Rows, outputs: Outputs) -> list[Prediction]:
         return [self._answer(of_row[0]) for of_row in outputs]
 
     def _answer(self, written: Generated) -> Prediction:
-        said = self.tokenizer.decode(written.ids, skip_special_tokens=True).strip()
-        details = {"stopped": written.stopped, "tokens": len(written.ids), "gap": round(written.gap, 6)}
+        said, details = self.written(written)
         confidence = round(written.confidence, 6)
         return Prediction(said, confidence, confidence >= (self.settings.get("threshold") or 0.0), details)
 
@@ -331,11 +178,6 @@ def metrics_of(config: TextGenerationConfig) -> tuple[Metric, ...]:
     field = config.answer_field
     of_field = (Metric("field", exact=True, title=f"{field} right"),) if field else ()
     return (exact, *of_field, Metric("valid_json", exact=True, title="valid JSON"), stopped)
-
-
-def _read(batch: Batch) -> dict[str, Tensor]:
-    """What the model's forward pass takes of a batch."""
-    return {name: batch[name] for name in ("input_ids", "attention_mask", "targets")}
 
 
 TASK = TextGeneration
