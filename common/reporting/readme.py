@@ -398,6 +398,38 @@ def training_table(content: dict[str, Any]) -> str:
     return _table(["run", "training rows", "training", "examples a second", "waiting for data", "on"], rows)
 
 
+def curve_table(content: dict[str, Any]) -> str:
+    """The score over a part of the training rows, with what it cost, and what others published."""
+    curve = content["learning_curve"]
+    rows = [
+        [
+            part,
+            f"{found['sentences']:,}",
+            *[f"{found[name]:.3f}" for name in ("f1", "precision", "recall")],
+            *[f"{scores[part]:.2f}" if part in scores else "" for scores in curve["published"].values()],
+            f"{found['minutes']:.1f} min",
+            f"{found['device']} ({found['computed_in']})",
+        ]
+        for part, found in curve["parts"].items()
+    ]
+    head = ["rows", "sentences", "F1", "precision", "recall", *map(inline, curve["published"]), "training", "on"]
+    return f"{curve['what']}\n\n{_table(head, rows)}"
+
+
+def elsewhere_table(content: dict[str, Any]) -> str:
+    """Finished runs on a set that is none of theirs."""
+    found = content["elsewhere"]
+    rows = []
+    for run, measured in found["runs"].items():
+        scores = [
+            f"{wording.share(measured[name]['value'])} ({wording.share(measured[name]['low'])} to "
+            f"{wording.share(measured[name]['high'])})"
+            for name in ("f1", "exact_match")
+        ]
+        rows.append([inline(run), f"{measured['questions']:,}", *scores, wording.share(measured["no_answer_said"])])
+    return f"{found['what']}\n\n{_table(['run', 'questions', 'F1', 'exact match', 'no answer said'], rows)}"
+
+
 def gpt_table(content: dict[str, Any]) -> str:
     """The lesson's GPT beside that of transformers."""
     gpt = content["gpt"]
@@ -519,4 +551,6 @@ TABLES: dict[str, Table] = {
     "unlike": unlike_table,
     "training": training_table,
     "gpt": gpt_table,
+    "curve": curve_table,
+    "elsewhere": elsewhere_table,
 }

@@ -336,7 +336,7 @@ class QuestionAnswering(Task):
         return by_kind(self, rows)
 
     def perturb(self, rows: Dataset) -> dict[str, list[Any]]:
-        return perturbed(rows)
+        return perturbed(self, rows)
 
     # Baselines
 

@@ -217,3 +217,20 @@ def test_the_repositorys_readme_has_blocks_of_each_project_and_an_overview(
     (films / "results/starter-light.svg").write_text("another", encoding="utf-8")
     with pytest.raises(UserError, match=r"starter-light\.svg"):
         write_readme(films, only_check=True)
+
+
+def test_a_learning_curve_stands_beside_what_others_published() -> None:
+    found = {"f1": 0.5, "precision": 0.6, "recall": 0.4, "minutes": 2.0, "device": "a machine", "computed_in": "bf16"}
+    parts = {"1/8": {**found, "sentences": 1_025}, "1/1": {**found, "sentences": 8_198}}
+    table = readme.curve_table({"learning_curve": {"what": "W", "parts": parts, "published": {"Other": {"1/1": 0.96}}}})
+    assert [row[:6] for row in cells(table)[4:]] == [
+        ["1/8", "1,025", "0.500", "0.600", "0.400", ""],
+        ["1/1", "8,198", "0.500", "0.600", "0.400", "0.96"],
+    ]
+
+
+def test_runs_on_a_set_that_is_none_of_theirs_have_a_table() -> None:
+    share = {"value": 0.5, "low": 0.4, "high": 0.6}
+    run = {"questions": 1_190, "f1": share, "exact_match": share, "no_answer_said": 0.25}
+    table = readme.elsewhere_table({"elsewhere": {"what": "W", "runs": {"people": run}}})
+    assert cells(table)[-1] == ["people", "1,190", *["50.0 % (40.0 % to 60.0 %)"] * 2, "25.0 %"]
