@@ -31,6 +31,8 @@ from common.task.contract import Prediction, Task
 QUESTION = 1_000
 # Characters of the button of an example, and of the questions and texts of a file together.
 SHOWN, FILE = 70, 300_000
+# Tokens that are read for one question, which stands in each window: many more than a page of English has.
+TOKENS = 16_000
 # Texts that are read of those that a search finds.
 READ = 5
 # A likely answer that is less likely is not shown.
@@ -53,23 +55,27 @@ class QuestionDemo(Demo):
 
     arguments: ClassVar[dict[str, Any]] = {"question": str, "context": str}
     reference: ClassVar[str] = "answers"
-    dearest: ClassVar[float] = 16_000  # characters: seconds of a slow processor
+    dearest: ClassVar[float] = 4_000  # tokens: seconds of a slow processor
 
     def __init__(self, predictor: Predictor, search: Predictor | None = None):
         """Raises UserError where `search` finds no texts."""
         if search and type(search.task).passages is Task.passages:
             raise UserError(f"the answers of {search.folder} name no texts: give --search a run that finds some.")
+        self.task: Any = predictor.task  # before the examples ask for it
+        self.tokenizer = copy.deepcopy(self.task.tokenizer)  # the model's thread changes the state of its own
         super().__init__(predictor)
-        task: Any = predictor.task
-        self.tokenizer = copy.deepcopy(task.tokenizer)  # the model's thread changes the state of its own
         self.search = search
         if search:
-            self.searched = BatchQueue(search.predict, cost=len, dearest=self.dearest)
+            self.searched = BatchQueue(search.predict)
 
     async def checked(self, given: Any) -> dict[str, str]:
         if not isinstance(given, dict):
             raise UserError("Give a question and a text.")
-        return {"question": checked_question(given.get("question")), "context": checked_text(given.get("context"))}
+        question = {"question": checked_question(given.get("question")), "context": checked_text(given.get("context"))}
+        if (tokens := self.cost(question)) > TOKENS:
+            problem = f"The text, with the question in each window of it, has {tokens:,} tokens"
+            raise UserError(f"{problem}, and {TOKENS:,} are read at most: shorten one of both.")
+        return question
 
     def question_boxes(self) -> list[Any]:
         return [
@@ -84,7 +90,13 @@ class QuestionDemo(Demo):
         ]
 
     def cost(self, question: dict[str, str]) -> float:
-        return len(question["question"]) + len(question["context"])
+        """The tokens of all windows in which the text is read, those of the question in each."""
+        texts = [question["question"], question["context"]]
+        found = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        asked, text = min(len(found[0]), self.task.window // 2), len(found[1])
+        room = self.task.window - asked - self.tokenizer.num_special_tokens_to_add(pair=True)
+        windows = 1 + max(0, -(-(text - room) // (room - self.task.stride)))
+        return text + windows * asked + (windows - 1) * self.task.stride
 
     def finds_something(self, example: dict[str, Any]) -> bool:
         return bool(example["reference"] != self.predictor.task.in_words("", example["input"]))
@@ -156,7 +168,7 @@ class QuestionDemo(Demo):
         rows = await asyncio.to_thread(read_questions, checked_file(path, KINDS), question, context)
         asked = [await self.asked_in(row, context) for row in rows]
         questions = [one for one in asked if isinstance(one, dict)]
-        if (characters := sum(map(self.cost, questions))) > FILE:
+        if (characters := sum(len(text) for one in questions for text in one.values())) > FILE:
             raise UserError(
                 f"The file has {characters:,} characters, and {FILE:,} are read at most: give a part of it."
             )
@@ -190,7 +202,7 @@ class QuestionDemo(Demo):
 
     def notes_html(self, question: dict[str, str], prediction: Prediction) -> list[str]:
         tokens = self.tokenizer(question["question"], add_special_tokens=False, verbose=False)["input_ids"]
-        most = self.predictor.task.settings["window"] // 2
+        most = self.task.window // 2
         unread = (
             f"<p>The model reads {most} tokens of a question: its end was not read.</p>" if len(tokens) > most else ""
         )

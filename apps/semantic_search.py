@@ -4,10 +4,13 @@ A visitor may search documents of their own, too.
 """
 
 import asyncio
+import contextlib
 import html
 import re
 import time
 import weakref
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 from apps.parts import answers, server, visitors
 from apps.parts.answers import BaselineAnswer
 from apps.parts.batch_queue import BatchQueue
+from apps.parts.demo import with_arguments
 from apps.parts.guard import guarded
 from apps.parts.inputs import LIMITS, checked_file, checked_text, uploaded
 from apps.parts.texts import KINDS, Cut, TextQuestions, read_upload
@@ -80,6 +84,7 @@ class SearchDemo(TextQuestions):
         self.vectors = BatchQueue(self._vectors, cost=lambda given: len(given[1]), dearest=self.dearest)
         self.cut = Cut(self.task.tokenizer)  # type: ignore[attr-defined]
         self.kept_documents: weakref.WeakSet[OwnDocuments] = weakref.WeakSet()
+        self.reading: Counter[str] = Counter()  # {address: files that are read just now}
         super().__init__(predictor)
 
     def as_input(self, given: tuple[Any, ...]) -> Any:
@@ -98,7 +103,7 @@ class SearchDemo(TextQuestions):
     # Documents of the visitor's own
 
     def more_ways_to_ask(self) -> dict[str, Any]:
-        own = gr.State(time_to_live=OWN_SECONDS)
+        own = self.own = gr.State(time_to_live=OWN_SECONDS)
         with gr.Accordion("Search documents of your own", open=False):
             gr.Markdown(
                 f"A file ({', '.join(KINDS)}) with a document in each row: at most {LIMITS.rows:,} of them, with "
@@ -112,10 +117,31 @@ class SearchDemo(TextQuestions):
             said = gr.HTML()
             back = gr.Button(f"Back to the {len(self.task.index.ids):,} documents of the run", visible=False)
         outputs: list[Any] = [own, said, back]
-        private: dict[str, Any] = {"api_visibility": "private"}
-        file.upload(self.read_documents, [file, column], outputs, preprocess=False, **private)
-        back.click(lambda: (None, "", gr.Button(visible=False)), None, outputs, **private)
+        file.upload(self.read_documents, [file, column], outputs, preprocess=False, api_name="read_documents")
+        back.click(lambda: (None, "", gr.Button(visible=False)), None, outputs, api_visibility="private")
         return {"documents": own}
+
+    def listen(self, boxes: list[Any], answered: list[Any]) -> None:
+        search = with_arguments(self.search_documents, {"query": str, "documents": Any}, dict[str, Any])
+        nobody_sees, found = gr.Button(visible=False), gr.JSON(visible=False)
+        nobody_sees.click(search, [*boxes, self.own], found, api_name="search_documents")
+
+    @guarded(LIMITS.seconds)
+    async def search_documents(self, query: Any, documents: OwnDocuments | None) -> dict[str, Any]:
+        """What is found for other programs in the documents that `/read_documents` took in the same session."""
+        if not documents:
+            raise UserError("There are no documents of your own in this session: give /read_documents a file first.")
+        question = await self.checked(OwnQuery(query, documents))
+        prediction, by_words, milliseconds = await self.answer(question)
+        assert by_words
+        found, words = (
+            [
+                {"id": one, "text": self.document(question, one), "score": score}
+                for one, score in zip(answer.value, answer.details["scores"], strict=True)
+            ]
+            for answer in (prediction, by_words[1])
+        )
+        return {"documents": found, "bm25": words, "milliseconds": round(milliseconds, 1)}
 
     @guarded(LIMITS.file_seconds)
     async def read_documents(
@@ -136,16 +162,28 @@ class SearchDemo(TextQuestions):
         if (characters := sum(map(len, texts))) > OWN_CHARACTERS:
             most = f"{OWN_CHARACTERS:,} are read at most"
             raise UserError(f"The documents have {characters:,} characters together, and {most}: give a part of them.")
-        of_address = sum(one.address == visitors.visitor() for one in self.kept_documents)
-        if len(self.kept_documents) >= OWN_VISITORS or of_address >= OWN_VISITORS / 2:
-            raise UserError("Many visitors search documents of their own just now: try again in an hour.")
-        documents = await self.own_documents(texts, progress)
-        self.kept_documents.add(documents)
+        with self.room():
+            documents = await self.own_documents(texts, progress)
+            self.kept_documents.add(documents)
         said = f"<p>The search now goes over your <b>{len(texts):,}</b> {'documents' if texts[1:] else 'document'}.</p>"
         if problems := [row.problem for row in rows if row.problem]:
             said += f"<p>Rows that were left out: {len(problems):,}. The first one: {html.escape(problems[0])}</p>"
         said += await asyncio.to_thread(self.unread, texts)
         return documents, f'<div class="report">{said}</div>', gr.Button(visible=True)
+
+    @contextlib.contextmanager
+    def room(self) -> Iterator[None]:
+        """Room for the documents of one more file.  Raises UserError where there is none."""
+        address = visitors.visitor()
+        held = Counter(one.address for one in self.kept_documents) + self.reading
+        if held.total() >= OWN_VISITORS or held[address] >= OWN_VISITORS / 2:
+            raise UserError("Many visitors search documents of their own just now: try again in an hour.")
+        self.reading[address] += 1
+        try:
+            yield
+        finally:
+            self.reading[address] -= 1
+            self.reading = +self.reading  # nobody is remembered
 
     async def own_documents(self, texts: list[str], progress: gr.Progress) -> OwnDocuments:
         """Checked texts with their vectors; whoever asks in between does not wait for all of them."""

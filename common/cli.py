@@ -79,6 +79,7 @@ def _main() -> None:
     command.add_argument("folder", type=Path)
     command.add_argument("--push", metavar="USER/NAME", help="upload it, too (needs a token)")
     command.add_argument("--training-rows", action="store_true", help="publish the training rows that it shows, too")
+    command.add_argument("--search", metavar="RUN", help="a further run that finds the texts which this one reads")
     _publishing(command)
     command.set_defaults(call=_space)
 
@@ -328,7 +329,8 @@ def _space(arguments: argparse.Namespace) -> None:
     if arguments.push:
         check_upload(arguments.push)  # before anything is written
     options = arguments.allow_tokens, arguments.push, arguments.training_rows
-    folder = write_space(_run(arguments.run), arguments.folder, *options)
+    others = {"search": _run(arguments.search)} if arguments.search else {}
+    folder = write_space(_run(arguments.run), arguments.folder, *options, others)
     _say(folder)
     if arguments.push:
         _say(push_space(folder, arguments.push, arguments.private))

@@ -17,6 +17,7 @@ from common.run import Run
 from common.system.files import read_json, write_json
 from tests.conftest import REPOSITORY, SHAPES, draw_pictures, sentences
 from tests.hub import TOKEN, Hub
+from tests.projects.summarization.models import tiny_seq2seq
 
 MODEL, DATASET = "someone/tiny", "someone/topics"
 
@@ -95,6 +96,13 @@ def talks(count: int, seed: int) -> bytes:
     )
 
 
+def news(count: int, seed: int) -> bytes:
+    """Articles whose first sentence, without its full stop, is what people say of them."""
+    rows = sentences(count, seed)
+    columns = {"article": [f"{row['text']}. It is here." for row in rows], "highlights": [row["text"] for row in rows]}
+    return parquet(columns, Features({"article": Value("string"), "highlights": Value("string")}))
+
+
 @pytest.fixture(scope="module")
 def hub(
     tiny_model: Path, tiny_chat_model: Path, tiny_image_model: Path, tmp_path_factory: pytest.TempPathFactory
@@ -119,6 +127,10 @@ def hub(
     readme = configs(**{"everyday-conversations": {"train": "data/train.parquet", "test": "data/test.parquet"}})
     files = {"data/train.parquet": talks(90, 0), "data/test.parquet": talks(30, 3)}
     server.add("dataset", "HuggingFaceTB/smoltalk", {"README.md": readme, **files})
+    server.add("model", "google-t5/t5-small", tiny_seq2seq("t5", tiny_chat_model, tmp_path_factory.mktemp("t5")))
+    readme = configs(**{"3.0.0": {split: f"data/{split}.parquet" for split in ("train", "validation", "test")}})
+    files = {f"data/{split}.parquet": news(30, seed) for seed, split in enumerate(("train", "validation", "test"))}
+    server.add("dataset", "abisee/cnn_dailymail", {"README.md": readme, **files})
     yield server
     server.close()
 

@@ -115,11 +115,11 @@ def test_results_hold_no_texts_of_their_data_and_no_path_of_a_machine() -> None:
         assert all("input" not in row for key in ("worst_errors", "examples_to_try") for row in content.get(key, []))
 
 
-# Most walks have a tiny model, which reads thousands of test rows in seconds, and writes as many answers. Two have the
-# starter's: that of short sentences, and one on the beginnings of the texts.
-QUICKER = {"text_classification": ["--max_length", "16"]}
-TINY = dict.fromkeys(("question_answering", "semantic_search"), "tiny_model")
-TINY |= {"image_classification": "tiny_image_model", "text_generation": "tiny_chat_model"}
+# Most walks have a tiny model, which reads thousands of test rows in seconds, and writes as many answers. That of short
+# sentences has the starter's.
+TINY = dict.fromkeys(("question_answering", "semantic_search", "text_classification"), "tiny_model")
+TINY |= dict.fromkeys(("summarization", "text_generation"), "tiny_chat_model")
+TINY |= {"image_classification": "tiny_image_model"}
 
 
 @pytest.mark.slow
@@ -140,7 +140,7 @@ def test_each_projects_starter_runs_and_all_that_its_readme_names_follows(
         return done.stdout
 
     folder = REPOSITORY / "projects" / project
-    options = ["--config", str(folder / "starter.yaml"), "--max_steps", "2", *QUICKER.get(project, [])]
+    options = ["--config", str(folder / "starter.yaml"), "--max_steps", "2"]
     options += ["--model", str(request.getfixturevalue(TINY[project]))] if project in TINY else []
     printed = run("-m", "accelerate.commands.launch", str(folder / "train.py"), *options)
     example = load_task_class(project).example

@@ -187,6 +187,10 @@ class Demo(ABC):
         """What else is to be known about an answer, each as HTML; empty ones are left out."""
         return []
 
+    def truth_html(self, example: dict[str, Any], says: Any, sure: bool) -> str:
+        """What the test set says of an example, as HTML, beside what the model `says` of it now."""
+        return answers.truth(example, says, sure)
+
     def as_json(self, prediction: Prediction) -> dict[str, Any]:
         """The answer's value, its confidence if it has one, and whether it is sure."""
         return {"value": prediction.value, "confidence": prediction.confidence, "sure": prediction.sure}
@@ -291,7 +295,7 @@ class Demo(ABC):
     ) -> tuple[Any, ...]:
         question = self.example_input(example)
         says = self.predictor.task.in_words(prediction.value, example["input"])
-        truth = answers.truth(example, says, prediction.sure)
+        truth = self.truth_html(example, says, prediction.sure)
         return *self.as_values(question), self.answer_html(question, prediction, baseline, milliseconds) + truth, ""
 
     @guarded(LIMITS.seconds)

@@ -4,6 +4,7 @@ Gradio enforces the limits of its components in the browser only; a request that
 the checks here.
 """
 
+import contextlib
 import hashlib
 import re
 import shutil
@@ -146,12 +147,16 @@ def checked_file(
 def fresh_folder(parent: Path, limits: Limits = LIMITS) -> Path:
     """An empty folder for one visitor's file; those of an hour ago, and the visitor's oldest of many, are removed."""
     prefix = hashlib.sha256(visitors.visitor().encode()).hexdigest()[:16] + "-"
+    made: list[tuple[float, Path, int]] = []
+    for folder in parent.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another visitor's request has just removed it
+            size = sum(file.stat().st_size for file in folder.iterdir()) if folder.name.startswith(prefix) else 0
+            made.append((folder.stat().st_mtime, folder, size))
     held = 0
-    for old in sorted(parent.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True):
-        if own := old.name.startswith(prefix):
-            held += sum(file.stat().st_size for file in old.iterdir())
-        if old.stat().st_mtime < time.time() - 3_600 or (own and held > limits.made_bytes):
-            shutil.rmtree(old, ignore_errors=True)
+    for moment, folder, size in sorted(made, reverse=True):
+        held += size
+        if moment < time.time() - 3_600 or (size and held > limits.made_bytes):
+            shutil.rmtree(folder, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
 
 

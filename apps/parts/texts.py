@@ -172,7 +172,7 @@ def _uploaded_row(number: int, row: tables.Row, column: str) -> UploadedRow:
         if name != column and len(cell) > LIMITS.characters:
             raise UserError(
                 f"Row {number} has {len(cell):,} characters in {name[:100]!r}, and {LIMITS.characters:,} "
-                "are read at most: leave this column out."
+                "are read at most: shorten it, or leave this column out."
             )
     try:
         return UploadedRow(cells, checked_text(row.get(column)))

@@ -34,7 +34,7 @@ DESCRIPTION, WEIGHTS = "baseline.json", "baseline.safetensors"
 class Majority(Baseline):
     """The most frequent reference, whatever the input."""
 
-    title, short = "always the most frequent answer", "majority"
+    title, short = "always the most frequent training answer", "majority"
 
     def __init__(self, value: Any):
         self.value = value

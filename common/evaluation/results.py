@@ -241,7 +241,8 @@ class Measured:
             key=lambda i: (self.scores[i], -self._confidence(i), self.records[i]["id"]),
         )
         right = [index for index in right if self._says_the_reference(index)] or right
-        hardly = [index for index in right if not self.doubted[index]]
+        graded = [index for index in right if self.predictions[index].confidence is not None]
+        hardly = [index for index in graded if not self.doubted[index]]
         chosen = []
         for reference in sorted({as_key(self.references[index]) for index in right})[:3]:
             alike = [index for index in right if as_key(self.references[index]) == reference]

@@ -131,7 +131,7 @@ class Causal(nn.Module):
         As the model's generation_config.json says, which plain transformers reads, too; `options` go to `generate`.
         After each step `each_step` is given what is written so far, and says of each row whether it is to stop there.
         """
-        watch, told = _Watch(), _Told(each_step, input_ids.shape[1])
+        watch, told = Watch(), _Told(each_step, input_ids.shape[1])
         given: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
         given["logits_processor"] = LogitsProcessorList([watch])
         if each_step:
@@ -149,11 +149,16 @@ class Causal(nn.Module):
 
     def up_to_end(self, ids: list[int]) -> tuple[list[int], bool]:
         """The tokens before the first that ends an answer, and whether there is one."""
-        end = next((index for index, token in enumerate(ids) if token in self.ends), None)
-        return ids[:end], end is not None
+        return up_to_end(ids, self.ends)
 
 
-class _Watch(LogitsProcessor):
+def up_to_end(ids: list[int], ends: set[int]) -> tuple[list[int], bool]:
+    """The tokens before the first of those that end an answer, and whether there is one."""
+    end = next((index for index, token in enumerate(ids) if token in ends), None)
+    return ids[:end], end is not None
+
+
+class Watch(LogitsProcessor):
     """Notes of each step how likely its token is, and by how much likelier than the next one; changes nothing."""
 
     def __init__(self) -> None:

@@ -29,6 +29,7 @@ class Adapters:
         dropout: share of their inputs that is left out while training.
         targets: the layers that get some: `all-linear`, or the ends of their names.
         origin: the name of the model that they belong to.
+        kind: peft's name for what the model does.
     """
 
     rank: int
@@ -36,6 +37,19 @@ class Adapters:
     dropout: float
     targets: str | list[str]
     origin: str
+    kind: str = "CAUSAL_LM"
+
+
+def as_options_say(plain: Any, config: Any, source: Path, kind: str) -> Any:
+    """A model from the folder `source`, made ready to train as the options of a language model say."""
+    if config.gradient_checkpointing:
+        plain.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if config.tuning == "full":
+        return plain
+    targets = config.lora_targets if config.lora_targets == "all-linear" else config.lora_targets.split()
+    origin = source.name if Path(config.model).is_dir() else config.model
+    rank, alpha, dropout = config.lora_rank, config.lora_alpha, config.lora_dropout
+    return with_adapters(plain, Adapters(rank, alpha, dropout, targets, origin, kind))
 
 
 def with_adapters(model: Any, adapters: Adapters) -> Any:
@@ -47,7 +61,7 @@ def with_adapters(model: Any, adapters: Adapters) -> Any:
         lora_alpha=adapters.alpha,
         lora_dropout=adapters.dropout,
         target_modules=adapters.targets,
-        task_type="CAUSAL_LM",
+        task_type=adapters.kind,
     )
     with _without_warnings():
         wrapped = get_peft_model(model, config)
@@ -63,6 +77,12 @@ def size_of_adapters(model: nn.Module) -> int:
 def merged(model: Any) -> Any:
     """A copy of the model whose own weights hold the adapters; the model itself if it has none."""
     return copy.deepcopy(model).merge_and_unload() if hasattr(model, "merge_and_unload") else model
+
+
+def save_both(model: Any, folder: Path) -> None:
+    """Write one model of weights and adapters, and below it the adapters alone."""
+    merged(model).save_pretrained(folder)
+    save_adapters(model, folder)
 
 
 def save_adapters(model: Any, folder: Path) -> None:

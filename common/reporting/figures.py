@@ -16,6 +16,8 @@ POINTS = 120
 FEWEST_POINTS = 5
 # Share of a scale that stays free at either end, for what is as wide as a dot.
 MARGIN = 0.05
+# Marks that are nearer to each other, in per cent of a scale, hide each other.
+TOGETHER = 2.0
 # Of the baselines' marks; report.css and the picture draw them.
 SHAPES = ("square", "diamond", "triangle", "frame", "wedge")
 COUNT: wording.Kind = {"title": "", "unit": "number", "higher_is_better": True, "exact": False}
@@ -76,6 +78,15 @@ def comparison_scale(results: wording.Results, without: str | None = None) -> Sc
         for scores in (part["metrics"], *(found for name, found in part["baselines"].items() if name != without))
     ]
     return scale_of(measured, wording.primary(results))
+
+
+def levels(scale: Scale, baselines: dict[str, dict[str, wording.Interval]], metric: str) -> dict[str, int]:
+    """How many marks lie below each baseline's: those of equal scores stand upon each other, so that each is seen."""
+    found: dict[str, int] = {}
+    places = {name: scale.at(scores[metric]["value"]) for name, scores in baselines.items()}
+    for name, place in places.items():
+        found[name] = sum(abs(place - places[other]) < TOGETHER for other in found)
+    return found
 
 
 def off_the_chart(results: wording.Results) -> str | None:

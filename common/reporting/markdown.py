@@ -45,3 +45,9 @@ def fenced(text: str, language: str = "") -> Markup:
     """A block of code that no text within can end."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return Markup(f"{fence}{language}\n{text}\n{fence}")
+
+
+def as_table(header: list[str], rows: list[list[str]], texts: int = 1) -> str:
+    """A table of Markdown whose first columns hold texts, the others numbers."""
+    lines = [header, ["---"] * texts + ["---:"] * (len(header) - texts), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

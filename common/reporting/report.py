@@ -211,6 +211,7 @@ def _environment(results: wording.Results, is_markdown: bool) -> Environment:
         "scale_of": figures.scale_of,
         "comparison_scale": figures.comparison_scale,
         "off_the_chart": figures.off_the_chart,
+        "levels_of": figures.levels,
         "tiles": tiles,
         "coverage": coverage,
         "script": (TEMPLATES / SCRIPT).read_text(encoding="utf-8"),

@@ -3,9 +3,11 @@
 Docs: https://huggingface.co/docs/hub/spaces-config-reference (front matter), /spaces-sdks-gradio.
 """
 
+import ast
 import re
 import shutil
 import sys
+from collections.abc import Iterable
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
@@ -28,6 +30,8 @@ SKIPPED = re.compile(
 )
 # A free Space has no GPU. pip prefers the wheels from here, which are a tenth as large; where it has none, PyPI's.
 CPU_WHEELS = ("--extra-index-url https://download.pytorch.org/whl/cpu",)
+# Where a run lies in a Space, and the folder of the further runs that its demo asks.
+MAIN, OTHERS = "run", "others"
 # What was written, so that a Space is written again over itself, and over nothing else.
 WRITTEN = ".written.json"
 
@@ -39,7 +43,8 @@ from apps.{project} import build
 from apps.parts.server import launch
 from common.predictor import Predictor
 
-demo = build(Predictor.load(Path(__file__).parent / "run"))
+here = Path(__file__).parent
+demo = build({runs})
 
 if __name__ == "__main__":
     launch(demo)
@@ -47,28 +52,36 @@ if __name__ == "__main__":
 
 
 def write_space(
-    folder: Path, target: Path, allow_tokens: bool = False, name: str | None = None, training_rows: bool = False
+    folder: Path,
+    target: Path,
+    allow_tokens: bool = False,
+    name: str | None = None,
+    training_rows: bool = False,
+    others: dict[str, Path] | None = None,
 ) -> Path:
     """Write the Space of a run into a folder that is empty, missing, or as this function left it.
 
     `name` is what it will be called on the Hub, whose previews of links then show the run's picture. The training rows
-    that the demo shows beside an answer are published with `training_rows` only.
+    that the demo shows beside an answer are published with `training_rows` only. `others` are further runs that the
+    demo asks, by the names that its `build` has for them.
 
     Raises UserError where that cannot be, or where a file of the run is not the one that was measured.
     """
-    run, target = Run(folder), target.resolve()
-    if not run.results.is_file():
-        raise UserError(f"{folder} is no finished run: `kit list` shows those that are.")
+    run, asked, target = Run(folder), {name: Run(other) for name, other in (others or {}).items()}, target.resolve()
+    project, *further = (_project(one) for one in (run, *asked.values()))
     _check_replaceable(target)
-    project = project_of(read_json(run.results))
     if not (REPOSITORY / "apps" / f"{project}.py").exists():
         raise UserError(f"there is no demo apps/{project}.py: a Space needs one.")
-    start = (f"apps.{project}", "apps.parts.server", "common.predictor", f"projects.{project}.task")
+    _check_asked(project, asked)
+    tasks = (f"projects.{one}.task" for one in (project, *further))
+    start = (f"apps.{project}", "apps.parts.server", "common.predictor", *tasks)
     modules = used_modules(*start, skip=lambda name: bool(SKIPPED.match(name)))
     with whole_folder(target) as draft:
         _copy_code(modules, project, draft)
-        _copy_run(run, draft / "run", training_rows)
-        write_text(draft / "app.py", APP.format(project=project))
+        _copy_run(run, draft / MAIN, training_rows)
+        for of_other, other in asked.items():
+            _copy_model(other, draft / OTHERS / of_other)
+        write_text(draft / "app.py", APP.format(project=project, runs=_loaded(asked)))
         write_text(draft / "requirements.txt", "".join(f"{line}\n" for line in [*CPU_WHEELS, *requirements(modules)]))
         write_text(draft / "README.md", _readme(run, name))
         refuse_tokens(draft, allow_tokens)
@@ -79,7 +92,28 @@ def write_space(
 def push_space(folder: Path, name: str, private: bool = False) -> str:
     """Upload a Space's folder, and return its address.  Raises UserError without a token, or where the Hub refuses."""
     check_upload(name)
-    return upload(folder, name, "space", private, own=("apps", "common", "projects", "run"))
+    return upload(folder, name, "space", private, own=("apps", "common", "projects", MAIN, OTHERS))
+
+
+def _project(run: Run) -> str:
+    if not run.results.is_file():
+        raise UserError(f"{run.folder} is no finished run: `kit list` shows those that are.")
+    return project_of(read_json(run.results))
+
+
+def _check_asked(project: str, names: Iterable[str]) -> None:
+    """Raise UserError where a project's demo knows no further run of such a name."""
+    code = ast.parse((REPOSITORY / "apps" / f"{project}.py").read_text(encoding="utf-8"))
+    made = [node.args.args for node in ast.walk(code) if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+    known = {argument.arg for arguments in made for argument in arguments}
+    if odd := [name for name in names if name not in known]:
+        raise UserError(f"the demo of {project} asks no further run: leave --{odd[0]} out.")
+
+
+def _loaded(others: Iterable[str]) -> str:
+    """The arguments of the demo's `build`, as code."""
+    further = (f'{name}=Predictor.load(here / "{OTHERS}" / "{name}")' for name in others)
+    return ", ".join([f'Predictor.load(here / "{MAIN}")', *further])
 
 
 def _check_replaceable(target: Path) -> None:
@@ -129,12 +163,21 @@ def _copy_code(modules: dict[str, Path], project: str, target: Path) -> None:
 
 
 def _copy_run(run: Run, target: Path, training_rows: bool) -> None:
-    """Model, best baseline and evidence, without the folders of this machine."""
-    results, manifest = published(run)
+    """Model, best baseline and evidence."""
     private = {run.predictions} if training_rows else {run.predictions, run.nearest_rows}
-    measured = [file for file in check_vouched(run) if file not in private]
     pictures = [run.picture] if run.picture.exists() else []
-    for file in [*measured, run.card, *pictures]:
+    _copy_files(run, [*(file for file in check_vouched(run) if file not in private), *pictures], target)
+
+
+def _copy_model(run: Run, target: Path) -> None:
+    """What answers, and what says where it comes from."""
+    _copy_files(run, [file for file in check_vouched(run) if file.is_relative_to(run.model)], target)
+
+
+def _copy_files(run: Run, files: list[Path], target: Path) -> None:
+    """Files of a run with its card, results and options, without the folders of this machine."""
+    results, manifest = published(run)
+    for file in [*files, run.card]:
         copy(file, target / file.relative_to(run.folder))
     write_json(target / run.results.name, results)
     write_json(target / run.manifest.name, manifest)

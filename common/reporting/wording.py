@@ -1,6 +1,7 @@
 """How results are said: numbers with their intervals, verdicts, sentences.
 
-A metric has a kind, its entry in results["metric_kinds"]: {"title", "unit", "higher_is_better", "exact"}.
+A metric has a kind, its entry in results["metric_kinds"]: {"title", "unit", "higher_is_better", "exact"}, and
+where it needs one a "meaning".
 Only here is a share turned into percent, and only here does it matter whether higher or lower values are better.
 """
 
@@ -287,6 +288,16 @@ def clearly_worse(interval: Interval, value: float, kind: Kind) -> bool:
 def how_bad(interval: Interval, kind: Kind) -> float:
     """A key that sorts the worst first."""
     return interval["value"] if kind["higher_is_better"] else -interval["value"]
+
+
+def weakest(results: Results) -> tuple[str, Interval] | None:
+    """The out-of-domain set or slice of the test split on which it does worst, by name; None where there is neither."""
+    metric, kind = results["primary_metric"], primary(results)
+    found = [(name, part["metrics"][metric]) for name, part in results["out_of_domain"].items()]
+    for row in results["slices"]:
+        if "metrics" in row and row["examples"] < results["examples"]:
+            found.append((f"{row['slice']}: {row['value']}", row["metrics"][metric]))
+    return min(found, key=lambda pair: how_bad(pair[1], kind), default=None)
 
 
 def achieves(interval: Interval, kind: Kind, rows: str) -> str:

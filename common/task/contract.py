@@ -37,6 +37,7 @@ class Metric:
         higher_is_better: False for errors, losses and rates of mistakes.
         exact: its statistic is 0 or 1 for each row, so McNemar's test applies to independent rows.
         title: its name in tables and charts; empty for `name`.
+        meaning: what it counts, for readers who do not know its name: `the share of ...`.
     """
 
     name: str
@@ -44,11 +45,13 @@ class Metric:
     higher_is_better: bool = True
     exact: bool = False
     title: str = ""
+    meaning: str = ""
 
     def describe(self) -> dict[str, Any]:
         """The description that results.json carries, from which every page is drawn."""
         title = self.title or self.name.replace("_", " ")
-        return {"title": title, "unit": self.unit, "higher_is_better": self.higher_is_better, "exact": self.exact}
+        kind = {"title": title, "unit": self.unit, "higher_is_better": self.higher_is_better, "exact": self.exact}
+        return {**kind, "meaning": self.meaning} if self.meaning else kind
 
 
 @dataclass(frozen=True)

@@ -72,15 +72,23 @@ def _place(reference: list[dict[str, Any]], context: str) -> str | None:
     return ("in the first third", "in the second third", "in the last third")[third]
 
 
-def perturbed(rows: Dataset) -> dict[str, list[Any]]:
-    """The question without case, and without its words: an answer that stays then was not asked for."""
-    pairs = list(zip(rows["question"], rows["context"], strict=True))
+def perturbed(task: Any, rows: Dataset) -> dict[str, list[Any]]:
+    """The question in capitals, and without its words: an answer that stays then was not asked for.
+
+    What the tokenizer takes for the same questions is left out: the answers would be the same.
+    """
+    questions, contexts = list(rows["question"]), list(rows["context"])
     every = {
-        "question in capitals": [{"question": text.upper(), "context": context} for text, context in pairs],
-        "without the question's words": [{"question": "?", "context": context} for _, context in pairs],
+        "question in capitals": [text.upper() for text in questions],
+        "without the question's words": ["?"] * len(questions),
     }
+
+    def read(texts: list[str]) -> Any:
+        return task.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+
+    before = read(questions)
     return {
-        name: changed
+        name: [{"question": text, "context": context} for text, context in zip(changed, contexts, strict=True)]
         for name, changed in every.items()
-        if any(one["question"] != text for one, (text, _) in zip(changed, pairs, strict=True))
+        if read(changed) != before
     }

@@ -81,7 +81,10 @@ class QuestionAnswering(Task):
     example = '\'{"question": "What does it return?", "context": "A text of yours."}\''
     config_class = QuestionAnsweringConfig
     input_columns = ("question", "context")
-    metrics = (Metric("f1", title="F1 of words"), Metric("exact_match", exact=True))
+    metrics = (
+        Metric("f1", title="F1 of words", meaning="how many words the answer and a right one share; 1 where all"),
+        Metric("exact_match", exact=True),
+    )
 
     # Rows
 
@@ -333,7 +336,7 @@ class QuestionAnswering(Task):
         return by_kind(self, rows)
 
     def perturb(self, rows: Dataset) -> dict[str, list[Any]]:
-        return perturbed(rows)
+        return perturbed(self, rows)
 
     # Baselines
 

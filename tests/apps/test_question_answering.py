@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +17,10 @@ from gradio_client import Client, handle_file
 
 from apps.parts import server
 from apps.question_answering import READ, QuestionDemo, build, marked
+from common.cli import main
 from common.data.corrections import kept_file, review
 from common.predictor import Predictor
+from common.reporting.space import write_space
 from common.run import Run
 from common.system.errors import UserError
 from common.system.files import read_json
@@ -120,6 +123,19 @@ def test_what_looks_like_code_is_only_text(served: gr.Blocks, text: str) -> None
         assert "<script>" not in marked(context, prediction)
 
 
+@pytest.mark.parametrize(("question", "text"), [("drum", TEXT), ("drum " * 40, "rain " * 900), ("a", "! " * 300)])
+def test_what_an_answer_costs_is_known_before_the_model_is_asked(demo: QuestionDemo, question: str, text: str) -> None:
+    asked = {"question": question, "context": text}
+    lengths = demo.task.encode({name: [value] for name, value in asked.items()})["length"]
+    special = len(lengths) * demo.tokenizer.num_special_tokens_to_add(pair=True)
+    assert demo.cost(asked) == pytest.approx(sum(lengths) - special, rel=0.05)
+
+
+def test_a_text_of_too_many_tokens_is_refused(served: gr.Blocks) -> None:
+    kind, answer = call(served.local_url, "predict", "drum " * 200, "! " * 5_000)
+    assert kind == "error" and re.search(r"has [\d,]+ tokens, and 16,000 are read at most", answer["error"])
+
+
 def test_many_visitors_at_once(served: gr.Blocks) -> None:
     with ThreadPoolExecutor(32) as visitors:
         asked = visitors.map(lambda n: call(served.local_url, "predict", "drum drum", f"{TEXT} {n}"), range(64))
@@ -220,6 +236,27 @@ def test_the_command_line_names_the_run_that_searches(
     monkeypatch.setattr(sys, "argv", ["demo", "some/run", "--search", str(finished_search_run.folder)])
     server.main(build, "question_answering.py", {"search": "finds texts"})
     assert shown[0][1] == Path("some/run") and shown[0][3] == {"search": finished_search_run.folder}
+
+
+def test_a_space_holds_the_run_that_searches_too(
+    finished_question_run: Run,  # noqa: F811
+    finished_search_run: Run,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads, finds, space = finished_question_run.folder, finished_search_run.folder, tmp_path / "space"
+    monkeypatch.setattr(sys, "argv", ["kit", "space", str(reads), str(space), "--search", str(finds)])
+    main()
+    held = {path.name for path in (space / "others/search").iterdir()}
+    assert held == {"model", "config.yaml", "manifest.json", "results.json", "README.md"}
+    asked = (
+        "import app; print(app.demo.title); print([getattr(one, 'value', None) for one in app.demo.blocks.values()])"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], cwd=space, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Ask the corpus" in done.stdout
+    with pytest.raises(UserError, match="asks no further run: leave --search out"):
+        write_space(finds, tmp_path / "another", others={"search": reads})
 
 
 @pytest.mark.parametrize(("given", "said"), [("snow", "does not stand in the text"), (None, "Copy the right answer")])

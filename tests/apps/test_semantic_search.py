@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import gzip
 import json
 import re
 import weakref
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 
@@ -203,6 +205,76 @@ def test_documents_are_taken_from_uploads_alone_and_from_so_many_visitors(
     with pytest.raises(gr.Error, match="try again in an hour"):
         read(demo, uploads / "own.csv", "text\nrain\n")
     assert set(demo.kept_documents) == {mine, another}
+
+
+ZIPPED = gzip.compress(b"text\n" + b"rain " * 2_000_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("own.csv", ZIPPED, "is no UTF-8: save the file"),
+        ("own.csv.gz", ZIPPED, "This kind of file cannot be read"),
+        ("own.csv", "text\nrain\n".encode("utf-16"), "is no UTF-8: save the file"),
+        ("own.csv", b"text\nr\0in\n", "No row of 'text' can be answered"),
+        ("own.csv", b"text,b\nrain,a\0\n", "characters that are no text"),
+        ("own.jsonl", b'{"text": "\\ud800"}\n', "No row of 'text' can be answered"),
+        ("own.jsonl", b'{"text": ' + b"[" * 100_000 + b"\n", "nested too deeply"),
+        ("own.jsonl", b'{"text": ["rain"]}\n{"text": {"a": 1}}\n', "No row of 'text' can be answered"),
+        ("own.csv", b"text\n" + b"r\n" * 100_000, "more than 1,000 rows"),
+        ("own.csv", b"text\n" + b"rain " * 1_900_000, "No row of 'text' can be answered"),
+        ("<img src=x onerror=alert(1)>.csv", b"a,b\n1,2\n", "Which column holds the texts"),
+        ("own.csv", b'text\n"rain\n', "never closed"),
+    ],
+)
+def test_hostile_files_of_documents_get_a_sentence(served: gr.Blocks, name: str, content: bytes, said: str) -> None:
+    kind, answer = own_documents(served.local_url, name, content)
+    assert kind == "error" and said in answer["error"], answer
+    assert not re.search(r"/tmp|<|Traceback", answer["error"]) and len(answer["error"]) < 600
+
+
+def own_documents(url: str, name: str, content: bytes, session: str = "") -> tuple[str, Any]:
+    """What is answered to a file of documents, over plain HTTP."""
+    (path,) = httpx.post(f"{url}gradio_api/upload", files={"files": (name, content)}, timeout=30).json()
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    return call(url, "read_documents", file, "", session=session)
+
+
+def test_documents_of_ones_own_are_nobody_elses(served: gr.Blocks) -> None:
+    url, rows = served.local_url, menus()
+    texts = [rows[3]["document"], '=HYPERLINK("https://evil.example")', "<script>alert(1)</script> **b** $x$"]
+    content = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
+    kind, answer = own_documents(url, "own.jsonl", content, session="mine")
+    assert kind == "complete" and "<b>3</b> documents" in answer[-2]
+    kind, answer = call(url, "search_documents", rows[3]["query"], session="mine")
+    found = answer[0]
+    assert kind == "complete" and {one["text"] for one in found["documents"]} == set(texts), "as they were given"
+    assert [one["score"] for one in found["documents"]] == sorted(
+        (o["score"] for o in found["documents"]), reverse=True
+    )
+    assert found["bm25"][0]["text"] == texts[0]
+    for session in ("", "another"):
+        kind, answer = call(url, "search_documents", rows[3]["query"], session=session)
+        assert kind == "error" and "no documents of your own in this session" in answer["error"]
+    assert len(call(url, "predict", rows[3]["query"], session="mine")[1][0]["documents"]) == 10
+    for query in ("", "a" * 10_001, "a\0b"):
+        assert call(url, "search_documents", query, session="mine")[0] == "error"
+
+
+def test_files_that_come_together_count_as_much_as_those_that_are_kept(
+    demo: SearchDemo, uploads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.semantic_search.OWN_VISITORS", 6)
+    monkeypatch.setattr(demo, "kept_documents", weakref.WeakSet())
+    for number in range(8):
+        (uploads / f"{number}.csv").write_text("text\nrain\n", encoding="utf-8")
+
+    async def all_at_once() -> list[Any]:
+        given = ({"path": str(uploads / f"{number}.csv")} for number in range(8))
+        return await asyncio.gather(*(demo.read_documents(one, "") for one in given), return_exceptions=True)
+
+    refused = [isinstance(one, gr.Error) for one in asyncio.run(all_at_once())]
+    assert sum(refused) == 5 and not demo.reading
 
 
 def test_documents_without_a_word_are_searched_too(demo: SearchDemo, uploads: Path) -> None:

@@ -34,11 +34,11 @@ def demo(finished_run: Run) -> TextDemo:
     return TextDemo(Predictor.load(finished_run.folder, precision="fp32"))
 
 
-def call(url: str, endpoint: str, *data: Any) -> tuple[str, Any]:
+def call(url: str, endpoint: str, *data: Any, session: str = "") -> tuple[str, Any]:
     """(`complete` or `error`, what came back) of one request over plain HTTP."""
     started = httpx.post(
         f"{url}gradio_api/call/{endpoint}",
-        content=json.dumps({"data": data}),
+        content=json.dumps({"data": data, **({"session_hash": session} if session else {})}),
         headers={"content-type": "application/json"},
         timeout=30,
     )

@@ -12,7 +12,8 @@ import gradio as gr
 import pytest
 
 from apps.parts.batch_queue import BatchQueue
-from apps.text_generation import NOTICE, GenerationDemo, SoFar, Streamed, build
+from apps.parts.streams import SoFar, Streamed
+from apps.text_generation import NOTICE, GenerationDemo, build
 from common.predictor import Predictor
 from common.run import Run
 from common.task.contract import Prediction
@@ -175,7 +176,7 @@ def streamed(demo: GenerationDemo, prompt: Any, session: str = "one", stop: bool
 def test_an_answer_grows_and_ends_as_it_would_have_been_given_at_once(
     demo: GenerationDemo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.text_generation.STEP", 0.001)
+    monkeypatch.setattr("apps.parts.streams.STEP", 0.001)
     prompt = answered(1)[0]["prompt"]
     *growing, last = streamed(demo, prompt)
     assert growing and all("Writing" in page and NOTICE in page for page in growing)

@@ -4,8 +4,9 @@
 
 The real server, in a process of its own. Each visitor comes from an address of its own (127.0.1.1, 127.0.1.2, ...),
 asks `/predict` one question, reads the answer for one to five seconds, and asks again. The flooder sends texts of the
-greatest length that is allowed, 60 requests at a time and as fast as they are answered or refused. The server's memory
-is read each second; the first minute, in which it grows to what it needs, is left out.
+greatest length that is allowed, 60 requests at a time and as fast as they are answered or refused. Where a question
+comes with a text, that of the visitors has some 1,000 characters. The server's memory is read each second; the first
+minute, in which it grows to what it needs, is left out.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from common.system.files import read_json
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VISITORS, FLOOD, WARM_UP = 32, 60, 60.0
+QUESTION = 1_000  # characters, where a text comes with it
 WORDS = ("a charming little film", "that never outstays its welcome", "but the plot is dull", "seen it before")
 
 
@@ -73,12 +75,15 @@ def served(run: Path) -> Iterator[tuple[str, str, int]]:
 
 async def watched(address: str, pid: int, seconds: float) -> dict[str, Any]:
     """What the visitors waited, and what the server held, within so many seconds."""
+    with_text = await takes_a_text(address)
     end = time.monotonic() + seconds
     waited: list[float] = []
     said: Counter[str] = Counter()
     memory: list[float] = []
-    people = [visitor(address, f"127.0.1.{number + 1}", number, end, waited, said) for number in range(VISITORS)]
-    await asyncio.gather(*people, flooder(address, "127.0.2.1", end, said), weigh(pid, end, memory))
+    people = [
+        visitor(address, f"127.0.1.{number + 1}", number, end, waited, said, with_text) for number in range(VISITORS)
+    ]
+    await asyncio.gather(*people, flooder(address, "127.0.2.1", end, said, with_text), weigh(pid, end, memory))
     settled = memory[int(WARM_UP) :] or memory
     middle = statistics.median(settled)
     return {
@@ -95,29 +100,39 @@ async def watched(address: str, pid: int, seconds: float) -> dict[str, Any]:
     }
 
 
-async def visitor(address: str, own: str, number: int, end: float, waited: list[float], said: "Counter[str]") -> None:
+async def takes_a_text(address: str) -> bool:
+    """Whether `/predict` takes a question and a text that it is asked about."""
+    async with httpx.AsyncClient(base_url=address, timeout=60) as http:
+        info = (await http.get("/gradio_api/info")).json()
+    return len(info["named_endpoints"]["/predict"]["parameters"]) > 1
+
+
+async def visitor(
+    address: str, own: str, number: int, end: float, waited: list[float], said: "Counter[str]", with_text: bool
+) -> None:
     """Ask, read, and ask again; every wait is noted, and every answer that is none."""
     chance = random.Random(number)
+    passage = ". ".join(chance.choices(WORDS, k=40))
     async with client(address, own) as http:
         while time.monotonic() < end:
             text = " ".join(chance.choices(WORDS, k=chance.randrange(1, 9)))
             started = time.monotonic()
             try:
-                said[f"visitor: {await asked(http, text)}"] += 1
+                said[f"visitor: {await asked(http, [text, passage] if with_text else [text])}"] += 1
             except httpx.HTTPError as error:
                 said[f"visitor: {type(error).__name__}"] += 1
             waited.append(time.monotonic() - started)
             await asyncio.sleep(chance.uniform(1, 5))
 
 
-async def flooder(address: str, own: str, end: float, said: "Counter[str]") -> None:
+async def flooder(address: str, own: str, end: float, said: "Counter[str]", with_text: bool) -> None:
     """Ask the dearest questions, many at once."""
 
     async def one(number: int) -> None:
         text = (f"{number} " + "word " * 3_000)[:10_000]
         while time.monotonic() < end:
             try:
-                said[f"flooder: {await asked(http, text)}"] += 1
+                said[f"flooder: {await asked(http, [text[:QUESTION], text] if with_text else [text])}"] += 1
             except httpx.HTTPError as error:
                 said[f"flooder: {type(error).__name__}"] += 1
                 await asyncio.sleep(0.05)
@@ -132,9 +147,9 @@ def client(address: str, own: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=address, transport=transport, timeout=60)
 
 
-async def asked(http: httpx.AsyncClient, text: str) -> str:
-    """How `/predict` answers a text: `answer`, `sentence` for an error in words, or the status that refuses it."""
-    taken = await http.post("/gradio_api/call/predict", json={"data": [text]})
+async def asked(http: httpx.AsyncClient, given: list[str]) -> str:
+    """How `/predict` answers: `answer`, `sentence` for an error in words, or the status that refuses it."""
+    taken = await http.post("/gradio_api/call/predict", json={"data": given})
     if taken.status_code != 200:
         return str(taken.status_code)
     answer = await http.get(f"/gradio_api/call/predict/{taken.json()['event_id']}")

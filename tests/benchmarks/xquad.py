@@ -17,9 +17,11 @@ import numpy as np
 from common.metrics import answers
 from common.metrics.intervals import Bootstrap
 from common.predictor import Predictor
-from common.system.files import read_json
+from common.system.files import read_json, write_json
 
-RESULTS = Path(__file__).resolve().parents[2] / "projects/question_answering/results/xquad.json"
+RESULTS = Path(__file__).resolve().parents[2] / "projects/question_answering/results/elsewhere.json"
+
+WHAT = "The English questions of XQuAD about paragraphs of Wikipedia, each with an answer; no run was trained on them."
 
 
 def main() -> None:
@@ -31,8 +33,8 @@ def main() -> None:
     measured = {run.name: measure(run, file) for run in options.runs}
     print(json.dumps(measured, indent=1))
     if options.write:
-        before = read_json(RESULTS) if RESULTS.exists() else {}
-        RESULTS.write_text(json.dumps({**before, **measured}, indent=1) + "\n", encoding="utf-8")
+        before = read_json(RESULTS)["runs"] if RESULTS.exists() else {}
+        write_json(RESULTS, {"what": WHAT, "runs": {**before, **measured}})
 
 
 def measure(run: Path, file: Path) -> dict[str, Any]:

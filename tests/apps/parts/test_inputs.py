@@ -2,11 +2,13 @@
 
 import csv
 import io
+import os
 import re
 import tempfile
 import time
 import unicodedata
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from apps.parts import visitors
 from apps.parts.answers import write_csv
-from apps.parts.inputs import checked_file, neutralised, uploaded
+from apps.parts.inputs import Limits, checked_file, fresh_folder, neutralised, uploaded
 from common.system.errors import UserError
 from tests.apps.pictures import png
 
@@ -98,3 +101,32 @@ def test_only_uploads_are_read(uploads: Path) -> None:
     assert uploaded(str(inside)) == uploaded({"path": str(inside)}) == str(inside)
     assert [uploaded(value()) for value in outside] == [None] * 5
     assert uploaded(str(uploads / "link.png")) is None
+
+
+def made(parent: Path, visitor: str, size: int, seconds_ago: float, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that was made for a visitor, with a file of so many bytes."""
+    monkeypatch.setattr(visitors, "visitor", lambda: visitor)
+    folder = fresh_folder(parent)
+    (folder / "answers.csv").write_bytes(bytes(size))
+    os.utime(folder, (time.time() - seconds_ago,) * 2)
+    return folder
+
+
+def test_of_many_made_files_a_visitors_own_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = [made(tmp_path, "10.0.0.1", 400, 30 - age, monkeypatch) for age in range(4)]
+    anothers = made(tmp_path, "10.0.0.2", 900, 60, monkeypatch)
+    old = made(tmp_path, "10.0.0.3", 1, 4_000, monkeypatch)
+    monkeypatch.setattr(visitors, "visitor", lambda: "10.0.0.1")
+    new = fresh_folder(tmp_path, Limits(made_bytes=1_000))
+    assert [folder.exists() for folder in mine] == [False, False, True, True], "800 of at most 1,000 bytes are left"
+    assert anothers.exists() and new.exists() and not old.exists()
+
+
+def test_visitors_that_make_files_at_the_same_time_do_not_meet(tmp_path: Path) -> None:
+    for number in range(200):
+        folder = fresh_folder(tmp_path)
+        (folder / "answers.csv").write_bytes(bytes(number))
+        os.utime(folder, (time.time() - 4_000,) * 2)
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: fresh_folder(tmp_path), range(40)))
+    assert len(set(folders)) == 40 and all(folder.exists() for folder in folders)

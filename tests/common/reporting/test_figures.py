@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.reporting.figures import COUNT, POINTS, Scale, comparison_scale, curves, off_the_chart, scale_of
+from common.reporting.figures import COUNT, POINTS, Scale, comparison_scale, curves, levels, off_the_chart, scale_of
 from tests.common.reporting import synthetic
 from tests.common.reporting.synthetic import ACCURACY, interval
 
@@ -75,3 +75,10 @@ def test_a_baseline_far_from_the_others_is_left_off_the_chart_unless_it_is_the_b
     assert comparison_scale(results, far).low > 20 > comparison_scale(results).low
     results["comparison"]["against"] = far
     assert off_the_chart(results) is None
+
+
+def test_marks_that_would_hide_each_other_stand_upon_each_other() -> None:
+    values = {"words": 0.500, "frozen": 0.501, "rule": 0.9, "nearest": 0.499}
+    baselines = {name: {"accuracy": interval(value, 0.01)} for name, value in values.items()}
+    scale = Scale.of([0.0, 1.0], ACCURACY)
+    assert levels(scale, baselines, "accuracy") == {"words": 0, "frozen": 1, "rule": 0, "nearest": 2}

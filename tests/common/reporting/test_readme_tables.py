@@ -8,16 +8,15 @@ import pytest
 from common.portfolio import Portfolio
 from common.reporting import readme
 from common.reporting.picture import describe
-from common.reporting.readme import (
-    claims_list,
+from common.reporting.readme import keep_results, write_readme
+from common.reporting.readme_benchmarks import claims_list, curve_table, visitors_line
+from common.reporting.readme_runs import (
+    elsewhere_table,
     headline,
-    keep_results,
     outside_list,
     runs_table,
     seeds_table,
     sets_table,
-    visitors_line,
-    write_readme,
 )
 from common.reporting.wording import elsewhere, plain
 from common.run import Run
@@ -153,14 +152,20 @@ def test_what_was_measured_of_the_kit_is_said_with_its_numbers() -> None:
             "speed": {"loops": loops, "what": "One epoch of some rows; of the loop alone."},
             "resume_kills": {"kills": 20, "identical": 19},
             "memory": {"runs": runs},
+            "visitors": {
+                **{"visitors": 32, "minutes": 10.0, "device": "a machine", "p95_seconds": 1.24},
+                **{"memory_share_off_median": 0.04, "memory_mib": {"median": 900.4}},
+            },
         }
     )
-    assert said.splitlines() == [
+    assert plain(said).splitlines() == [
         "- Speed: **1.18 times** as fast as Trainer, best and **3.44 times** as fast as Trainer, defaults, "
         "in one epoch of some rows.",
         "- Resume: of **20** runs killed at random moments, **19** went on and ended with the same bits as a run that "
         "was never stopped.",
         "- Memory: **1,000,000 rows** take 200 MiB to train on, 10,000 rows 100 MiB.",
+        "- Demo: **32 visitors** and one who floods it, for 10 minutes on a machine: 95 % of their answers came within "
+        "1.2 s, and its memory stayed within 4 % of 900 MiB.",
     ]
 
 
@@ -201,9 +206,9 @@ def test_the_repositorys_readme_has_blocks_of_each_project_and_an_overview(
     assert "| tweets | 3,432 | 66.7 % |" in text
     assert "<!-- results: essays/sets -->\n<!-- end -->" in text
     assert (
-        "| [`essays`](projects/essays/README.md) | Nothing is measured yet. |  |  |\n"
+        "| [`essays`](projects/essays/README.md) | Nothing is measured yet. |  |  |  |\n"
         "| [`films`](projects/films/README.md) | Do they like it? | accuracy 86.4 % (84.9 to 87.9) | "
-        "+6.6 points against words |"
+        "+6.6 points against words | tweets, 66.7 % |"
     ) in text
     write_readme(tmp_path / "projects/essays")
     assert "<!-- results: essays/sets -->\n\nNothing is measured yet." in front.read_text(encoding="utf-8")
@@ -217,3 +222,20 @@ def test_the_repositorys_readme_has_blocks_of_each_project_and_an_overview(
     (films / "results/starter-light.svg").write_text("another", encoding="utf-8")
     with pytest.raises(UserError, match=r"starter-light\.svg"):
         write_readme(films, only_check=True)
+
+
+def test_a_learning_curve_stands_beside_what_others_published() -> None:
+    found = {"f1": 0.5, "precision": 0.6, "recall": 0.4, "minutes": 2.0, "device": "a machine", "computed_in": "bf16"}
+    parts = {"1/8": {**found, "sentences": 1_025}, "1/1": {**found, "sentences": 8_198}}
+    table = curve_table({"learning_curve": {"what": "W", "parts": parts, "published": {"Other": {"1/1": 0.96}}}})
+    assert [row[:6] for row in cells(table)[4:]] == [
+        ["1/8", "1,025", "0.500", "0.600", "0.400", ""],
+        ["1/1", "8,198", "0.500", "0.600", "0.400", "0.96"],
+    ]
+
+
+def test_runs_on_a_set_that_is_none_of_theirs_have_a_table() -> None:
+    share = {"value": 0.5, "low": 0.4, "high": 0.6}
+    run = {"questions": 1_190, "f1": share, "exact_match": share, "no_answer_said": 0.25}
+    table = elsewhere_table({"elsewhere": {"what": "W", "runs": {"people": run}}})
+    assert cells(table)[-1] == ["people", "1,190", *["50.0 % (40.0 % to 60.0 %)"] * 2, "25.0 %"]

@@ -36,6 +36,7 @@ from common.reporting.wording import (
     unbroken,
     verdict,
     verdicts,
+    weakest,
     with_article,
     with_interval,
 )
@@ -296,3 +297,18 @@ def test_what_a_terminal_would_obey_is_shown_on_pages_too_but_ends_of_lines_are_
 def test_long_texts_are_told_from_short_ones() -> None:
     assert not are_long([]) and not are_long(["good", "bad", "x" * 200])
     assert are_long(["ls", '{"intent": "HassTurnOn", "area": "kitchen"}', "tar xf {{path/to/archive}} --verbose"])
+
+
+@pytest.mark.parametrize(("kind", "name"), [(ACCURACY, "tweets"), (ERROR, "length: long")])
+def test_the_weakest_place_is_a_set_out_of_domain_or_a_slice(kind: dict[str, Any], name: str) -> None:
+    score = {"tweets": 0.6, "length: long": 0.9, "length: short": 0.8}
+    rows = [
+        {"slice": "length", "value": "long", "examples": 50, "metrics": {"m": interval(score["length: long"])}},
+        {"slice": "length", "value": "short", "examples": 50, "metrics": {"m": interval(score["length: short"])}},
+        {"slice": "language", "value": "all", "examples": 100, "metrics": {"m": interval(0.0)}},
+        {"slice": "length", "value": "empty", "examples": 2},
+    ]
+    results = {"primary_metric": "m", "metric_kinds": {"m": kind}, "examples": 100, "slices": rows}
+    results["out_of_domain"] = {"tweets": {"metrics": {"m": interval(score["tweets"])}}}
+    assert weakest(results) == (name, interval(score[name]))
+    assert weakest(results | {"slices": [], "out_of_domain": {}}) is None

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from projects.foundations import lessons
 from projects.foundations.lesson07_transformer import compare, dates, lesson
 from projects.foundations.lesson07_transformer.lesson import Architecture, Trained, Transformer
+from tests.projects.foundations.test_lessons import run_whole
 
 SMALL = Architecture(width=16, heads=4, hidden=24, layers=2)
 
@@ -224,6 +227,14 @@ def test_minilm_without_its_own_choices_gives_something_else() -> None:
         for layer in model.encoder.layers:
             layer.feed_forward.bend = torch.nn.ReLU()  # type: ignore[union-attr]
         assert (model(tokens, mask) - right).abs().max() > 0.01, "gelu is not relu"
+
+
+@pytest.mark.slow
+def test_it_runs_and_leaves_pictures(
+    trained: Trained, own_pictures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lesson, "train", lambda: trained)
+    run_whole(lessons.find("07"), own_pictures, capsys)
 
 
 @pytest.mark.slow

@@ -383,15 +383,14 @@ def test_characters_are_split_as_nanogpt_splits_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_nanogpts_setting_reaches_its_loss(assets: Path) -> None:
-    """nanoGPT's README: 1.88 after this run on a CPU; here on the whole validation part."""
+def test_it_learns_shakespeare_in_a_seventh_of_nanogpts_run(assets: Path) -> None:
+    """A table of pairs of characters reaches 2.48; the whole run, and its 1.88, is that of tests.benchmarks.gpt."""
     train, validation, characters = lesson.shakespeare(assets)
     assert len(characters.signs) == 65 and (len(train), len(validation)) == (1_003_854, 111_540)
     model = random_gpt(Shape(65))
-    for _ in lesson.training(model, model, train, Recipe()):
+    for _ in lesson.training(model, model, train, Recipe(steps=300)):
         pass
-    assert lesson.mean_loss(model, validation, 64) <= 1.88
+    assert lesson.mean_loss(model, validation, 64) <= 2.4
 
 
 def test_the_results_hold_what_the_readme_quotes() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from common.predictor import Predictor
-from common.reporting.readme import attribution_table
+from common.reporting.readme_benchmarks import attribution_table
 from common.run import Run
 from projects.text_classification.pieces import pieces
 from tests.benchmarks import attribution

@@ -53,7 +53,7 @@ def test_a_plain_text_is_cut_at_the_end_of_a_word_into_a_beginning_and_the_rest(
 @pytest.mark.parametrize("length", [1, 2, 7, 8, 9, 15, 40])
 def test_each_token_of_a_plain_text_but_the_first_is_learned_once_behind_the_one_before_it(length: int) -> None:
     ids = list(range(100, 100 + length))
-    found = module("features").windows(ids[: length // 2], ids[length // 2 :], limit=8)
+    found = module("texts").windows(ids[: length // 2], ids[length // 2 :], limit=8)
     pairs = [(one.ids[at - 1], one.ids[at]) for one in found for at in one.learned]
     assert pairs == list(pairwise(ids)) and all(len(one.ids) <= 8 for one in found)
     rest = [one.ids[at] for one in found for at in one.learned if at >= one.answer]

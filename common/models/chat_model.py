@@ -1,0 +1,244 @@
+"""What every task says of a causal model that learns to answer chats: features, batches, weights, loss and answers."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from common.data.features import column
+from common.data.findings import Finding, row_names
+from common.models import lora
+from common.models.causal import (
+    IGNORED,
+    Causal,
+    Generated,
+    answers_with,
+    check_head,
+    check_packing,
+    next_tokens,
+    packed,
+    padded,
+)
+from common.models.chat import ChatTemplate, Encoded, Message
+from common.models.tokenizer import load_chat_tokenizer
+from common.models.weights import load_model
+from common.task.contract import Batch
+
+# Rows without anything to learn above this share mean that something is wrong with all of them.
+MOST_UNLEARNED = 0.05
+# Tokens of an answer in a rehearsal.
+REHEARSED = 3
+
+
+class ChatModel:
+    """The part of a task between rows as chats and answers as tokens; a task has it as a base, or as its recipe.
+
+    Attributes:
+        config: the options of `common.kinds.language_model_config`, and `max_length`.
+        rehearsal: as the task's.
+        packs: whether texts stand behind each other in training, in place of padding.
+        nouns: what messages call chats, what is asked in them, and the answers.
+        listener: is told the index of an asked input with its tokens so far, and says whether it is to stop there.
+    """
+
+    config: Any
+    rehearsal: bool
+    packs: bool = False
+    nouns: ClassVar[tuple[str, str, str]] = ("chats", "prompts", "answers")
+    listener: Callable[[int, list[int]], bool] | None = None
+
+    # Features: a chat, and which of its tokens are learned
+
+    def load_processor(self, source: Path) -> None:
+        """Make ready to encode: the tokenizer of a model's folder, and its template."""
+        self.tokenizer = load_chat_tokenizer(source)
+        self.end = self.find_end()
+        self.padding = self.end if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
+        self.limit = min(self.config.max_length, self.tokenizer.model_max_length)
+
+    def find_end(self) -> int:
+        """The token that ends what the model writes.  Raises UserError where there is none."""
+        self.template = ChatTemplate(self.tokenizer, self.config.model)
+        return self.template.turn_end
+
+    @property
+    def system_prompt(self) -> str | None:
+        """What the model is told before each chat that has no system prompt of its own."""
+        return self.config.system_prompt  # type: ignore[no-any-return]
+
+    def encoded_chats(self, chats: Sequence[Sequence[Message]], limit: int) -> list[Encoded]:
+        """Chats as the model reads them, the system prompt of the options before those that have none."""
+        system = [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
+        whole = [[*([] if chat[0]["role"] == "system" else system), *chat] for chat in chats]
+        return self.template.encode(whole, limit)
+
+    def seen(self, feature: Mapping[str, Any]) -> list[tuple[str, bool]]:
+        """An encoded chat as texts one behind the other, and whether each is learned."""
+        learned = set(feature["learned"])
+        marked = ((token, index in learned) for index, token in enumerate(feature["input_ids"]))
+        parts = itertools.groupby(marked, key=lambda pair: pair[1])
+        return [(self.tokenizer.decode([token for token, _ in tokens]), is_learned) for is_learned, tokens in parts]
+
+    def check_features(self, features: Dataset) -> list[Finding]:
+        """What had to be left out of the training rows."""
+        where, found = "the training rows", []
+        cut, drifts = column(features, "cut"), column(features, "drifts")
+        learned = np.asarray([len(of_row) for of_row in features["learned"]])
+        chats, prompts, answers = self.nouns
+
+        def find(chosen: NDArray[np.bool_], problem: str, remedy: str, is_error: bool = False) -> None:
+            if chosen.any():
+                names = row_names(features, np.flatnonzero(chosen))
+                found.append(Finding("error" if is_error else "warning", where, names, problem, remedy))
+
+        nothing = learned == 0
+        find(
+            nothing,
+            f"{answers} that do not fit into {self.limit} tokens with their {prompts[:-1]}, so that nothing of them is "
+            "learned",
+            "give a larger --max_length, or shorten them",
+            is_error=bool(nothing.mean() > MOST_UNLEARNED),
+        )
+        find(
+            (cut > 0) & ~nothing,
+            f"{chats} of more than {self.limit} tokens, of whose {prompts} the middle is left out",
+            f"give a larger --max_length; {answers} are whole",
+        )
+        find(drifts > 0, f"{prompts} whose tokens are others where an answer follows", "begin answers without a blank")
+        return found
+
+    def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
+        """Chats padded on the right, with the token that follows each learned position; to answer, prompts, too."""
+        if epoch is not None and self.packs:
+            return dict(packed(features["input_ids"], features["learned"], self.limit, self.padding))
+        ids, mask = padded(features["input_ids"], self.padding)
+        targets = next_tokens(ids, features["learned"])
+        batch: Batch = {"input_ids": ids, "attention_mask": mask, "targets": targets}
+        if epoch is None:
+            batch["rows"] = features.get("row")
+            batch["prompt_ids"], batch["prompt_mask"] = padded(features["prompt"], self.padding, left=True)
+            batch["answers"] = [
+                sum(at >= answer for at in learned)
+                for learned, answer in zip(features["learned"], features["answer"], strict=True)
+            ]
+        return batch
+
+    # Model
+
+    def prepare(self, source: Path, train: Dataset | None) -> nn.Module:
+        """The pretrained model of a folder, with adapters if the options want some."""
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        if self.config.pretrained:
+            plain: Any = load_model(AutoModelForCausalLM, source, links=True, dtype=torch.float32)
+        else:
+            plain = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source), trust_remote_code=False)
+        check_head(Causal(plain), self.config.model)
+        if self.packs:
+            check_packing(Causal(plain), self.config.model)
+        self.set_answers(plain)
+        return Causal(lora.as_options_say(plain, self.config, source, "CAUSAL_LM"))
+
+    def set_answers(self, plain: Any) -> None:
+        """Write into a model of transformers how it answers."""
+        answers_with(plain, self.end, self.config.max_new_tokens, self.padding)
+
+    def load(self, folder: Path) -> nn.Module:
+        """The fine-tuned model that `save` wrote."""
+        from transformers import AutoModelForCausalLM
+
+        return Causal(load_model(AutoModelForCausalLM, folder))
+
+    def as_it_came(self, source: Path) -> Causal:
+        """The pretrained model, which answers by the settings of the fine-tuned one."""
+        from transformers import AutoModelForCausalLM
+
+        plain: Any = load_model(AutoModelForCausalLM, source, links=True, dtype=torch.float32)
+        self.set_answers(plain)
+        return Causal(plain)
+
+    def before(self, folder: Path) -> nn.Module | None:
+        """The model as it was before its adapters were trained; None where it was fine-tuned as a whole."""
+        loaded = self.load(folder)
+        assert isinstance(loaded, Causal)
+        untuned = lora.without_adapters(loaded.model, folder)
+        return None if untuned is None else Causal(untuned)
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """Write one model of weights and adapters, the adapters alone beside it, and the tokenizer."""
+        lora.save_both(model.model, folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def parameters(self, model: nn.Module) -> int:
+        """How many parameters the model has beside its adapters."""
+        return sum(parameter.numel() for parameter in model.parameters()) - lora.size_of_adapters(model)
+
+    # Learning and answering
+
+    def items(self, batch: Batch) -> int:
+        """The tokens that are learned."""
+        return int((batch["targets"] != IGNORED).sum())
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Summed over the tokens that are learned."""
+        losses: Tensor = model(**read_of(batch)).sum()
+        return losses
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[Generated]:
+        """What the model writes; the listener is told after each token."""
+        assert isinstance(model, Causal)
+        listener = self.listener
+        if listener is None:
+            short: dict[str, Any] = {"max_new_tokens": REHEARSED} if self.rehearsal else {}
+            return model.write(batch["prompt_ids"], batch["prompt_mask"], **short)
+
+        def each_step(written: list[list[int]]) -> list[bool]:
+            pairs = zip(batch["rows"], written, strict=True)
+            return [listener(row, model.up_to_end(ids)[0]) for row, ids in pairs]
+
+        return model.write(batch["prompt_ids"], batch["prompt_mask"], each_step)
+
+    def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[Generated]]:
+        """The loss, and what the model says when it is told each right token before the next one.
+
+        That is right where the answer that it writes alone is, and costs as much as the loss.
+        """
+        assert isinstance(model, Causal)
+        losses, said = model.told(**read_of(batch))
+        counts = (batch["targets"] != IGNORED).sum(dim=1).tolist()
+        found = []
+        for of_row, answer in zip(said.split(counts), batch["answers"], strict=True):
+            ids, stopped = model.up_to_end(of_row[len(of_row) - answer :].tolist())
+            found.append(Generated(ids, stopped, 0.0, 0.0))
+        return losses.sum(), found
+
+    def written(self, generated: Generated) -> tuple[str, dict[str, Any]]:
+        """The text that was written, and the details of a prediction."""
+        said = self.tokenizer.decode(generated.ids, skip_special_tokens=True).strip()
+        details = {"stopped": generated.stopped, "tokens": len(generated.ids), "gap": round(generated.gap, 6)}
+        return said, details
+
+
+def features_of(chats: list[Encoded]) -> dict[str, list[Any]]:
+    """Encoded chats as the columns of features."""
+    return {
+        "input_ids": [one.ids for one in chats],
+        "learned": [one.learned for one in chats],
+        "answer": [one.answer for one in chats],
+        "prompt": [one.prompt for one in chats],
+        "cut": [one.cut for one in chats],
+        "drifts": [one.drifts for one in chats],
+        "length": [len(one.ids) for one in chats],
+    }
+
+
+def read_of(batch: Batch) -> dict[str, Tensor]:
+    """What the model's forward pass takes of a batch."""
+    names = ("input_ids", "attention_mask", "position_ids", "targets")
+    return {name: batch[name] for name in names if name in batch}

@@ -1,0 +1,207 @@
+"""Summaries in words of their own: a chat model that is shown a document, or a model such as T5 that translates it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor, nn
+
+from common.data.features import column
+from common.data.findings import Finding, row_names
+from common.models import lora
+from common.models.causal import IGNORED, Causal, Generated, padded
+from common.models.chat_model import MOST_UNLEARNED, REHEARSED, ChatModel, features_of
+from common.models.seq2seq import Seq2Seq, writes_with
+from common.models.tokenizer import load_tokenizer
+from common.models.weights import load_model
+from common.system.errors import UserError
+from common.task.contract import Batch, Prediction
+
+from .faithful import sources
+
+
+class Writer:
+    """What both kinds of writers share: their options, and that a validation row is answered as any other."""
+
+    def __init__(self, task: Any):
+        self.task, self.config = task, task.config
+
+    @property
+    def rehearsal(self) -> bool:
+        return bool(self.task.rehearsal)
+
+    def answer(self, document: str, generated: list[Generated]) -> Prediction:
+        """What was written, and which sentences of the document have most of its words."""
+        said, details = self.written(generated[0])  # type: ignore[attr-defined]
+        return Prediction(said, details={**details, "sources": sources(document, said)})
+
+    def head(self, model: nn.Module) -> tuple[str, ...]:
+        return ()
+
+    def about(self) -> str:
+        how = f"with {self.config.num_beams} beams" if self.config.num_beams > 1 else "the likeliest token each time"
+        return f"It writes {how}, until the summary ends by itself, or after {self.config.max_new_tokens} tokens."
+
+
+class ChatWriter(Writer, ChatModel):
+    """A causal model: the document is what a user says, the summary what it answers."""
+
+    nouns = ("documents with summaries", "documents", "summaries")
+
+    @property
+    def system_prompt(self) -> str | None:
+        return self.config.instruction  # type: ignore[no-any-return]
+
+    def load_processor(self, source: Path) -> None:
+        if self.config.num_beams > 1:
+            problem = "is a chat model, which writes the likeliest token each time"
+            raise UserError(f"{self.config.model} {problem}: leave --num_beams out.")
+        ChatModel.load_processor(self, source)
+
+    def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """Of several summaries of a document the first is learned."""
+        chats = [[{"role": "user", "content": document}] for document in rows["document"]]
+        if "reference" in rows:
+            answers = [{"role": "assistant", "content": of_row[0]} for of_row in rows["reference"]]
+            chats = [[*chat, answer] for chat, answer in zip(chats, answers, strict=True)]
+        return features_of(self.encoded_chats(chats, self.limit))
+
+    def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[Generated]]:
+        """The loss, and what the model writes alone: told each right token before the next, it would seem better."""
+        return self.loss(model, batch), self.predict(model, batch)
+
+    def left_out(self, document: str) -> int:
+        """How many tokens in the middle of a document are not read."""
+        return int(self.encode({"document": [document]})["cut"][0])
+
+
+class Seq2SeqWriter(Writer):
+    """An encoder reads the document, a decoder writes the summary."""
+
+    listener = None
+
+    def load_processor(self, source: Path) -> None:
+        # No sign in a text is taken for one.
+        self.tokenizer = load_tokenizer(source)
+        self.padding = self.tokenizer.pad_token_id
+        if self.padding is None or self.tokenizer.eos_token_id is None:
+            raise UserError(f"{self.config.model} has no token for padding, or for an end: choose another --model.")
+        self.limit = min(self.config.max_length, self.tokenizer.model_max_length)
+
+    def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """The tokens of documents without the middle of long ones, and the first summary of each, its end included."""
+        before = self.config.instruction or ""
+        documents = [before + document for document in rows["document"]]
+        read = self.tokenizer(documents, truncation=False, verbose=False)["input_ids"]
+        features: dict[str, list[Any]] = {
+            "input_ids": [middle_out(ids, self.limit) for ids in read],
+            "cut": [max(0, len(ids) - self.limit) for ids in read],
+        }
+        lengths = np.asarray([len(ids) for ids in features["input_ids"]])
+        if "reference" in rows:
+            first = [of_row[0] for of_row in rows["reference"]]
+            features["targets"] = self.tokenizer(text_target=first, truncation=False, verbose=False)["input_ids"]
+            features["learned"] = [int(len(ids) <= self.limit) for ids in features["targets"]]
+            lengths = lengths + [len(ids) for ids in features["targets"]]
+        return {**features, "length": lengths.tolist()}
+
+    def seen(self, feature: Mapping[str, Any]) -> list[tuple[str, bool]]:
+        read, learned = (self.tokenizer.decode(feature[name]) for name in ("input_ids", "targets"))
+        return [(f"{read} ", False), (learned, True)]
+
+    def check_features(self, features: Dataset) -> list[Finding]:
+        found, cut, learned = [], column(features, "cut"), column(features, "learned")
+        for chosen, severity, problem in (
+            (learned == 0, "error", f"summaries of more than {self.limit} tokens, of which nothing is learned"),
+            ((cut > 0) & (learned > 0), "warning", f"documents of more than {self.limit} tokens, without their middle"),
+        ):
+            if chosen.any():
+                stops: Any = severity if chosen.mean() > MOST_UNLEARNED else "warning"
+                names = row_names(features, np.flatnonzero(chosen))
+                found.append(Finding(stops, "the training rows", names, problem, "give a larger --max_length"))
+        return found
+
+    def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
+        """Documents and summaries padded on the right; the tokens of summaries that are not learned are ignored."""
+        ids, mask = padded(features["input_ids"], self.padding)
+        batch: Batch = {"input_ids": ids, "attention_mask": mask}
+        if "targets" in features:
+            targets, inside = padded(features["targets"], IGNORED)
+            learned = torch.tensor(features["learned"])[:, None]
+            batch["targets"] = targets.masked_fill((inside == 0) | (learned == 0), IGNORED)
+        return batch
+
+    def prepare(self, source: Path, train: Dataset | None) -> nn.Module:
+        from transformers import AutoConfig, AutoModelForSeq2SeqLM
+
+        if self.config.pretrained:
+            plain: Any = load_model(AutoModelForSeq2SeqLM, source, links=True, dtype=torch.float32)
+        else:
+            plain = AutoModelForSeq2SeqLM.from_config(AutoConfig.from_pretrained(source), trust_remote_code=False)
+        writes_with(plain, self.config.max_new_tokens, self.config.num_beams)
+        return Seq2Seq(lora.as_options_say(plain, self.config, source, "SEQ_2_SEQ_LM"))
+
+    def load(self, folder: Path) -> nn.Module:
+        from transformers import AutoModelForSeq2SeqLM
+
+        return Seq2Seq(load_model(AutoModelForSeq2SeqLM, folder))
+
+    def as_it_came(self, source: Path) -> Seq2Seq:
+        """The pretrained model, which writes by the settings of the fine-tuned one."""
+        from transformers import AutoModelForSeq2SeqLM
+
+        plain: Any = load_model(AutoModelForSeq2SeqLM, source, links=True, dtype=torch.float32)
+        writes_with(plain, self.config.max_new_tokens, self.config.num_beams)
+        return Seq2Seq(plain)
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        lora.save_both(model.model, folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def parameters(self, model: nn.Module) -> int:
+        return sum(parameter.numel() for parameter in model.parameters()) - lora.size_of_adapters(model)
+
+    def items(self, batch: Batch) -> int:
+        return int((batch["targets"] != IGNORED).sum())
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        losses: Tensor = model(**{name: batch[name] for name in ("input_ids", "attention_mask", "targets")}).sum()
+        return losses
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[Generated]:
+        assert isinstance(model, Seq2Seq)
+        short: dict[str, Any] = {"max_new_tokens": REHEARSED} if self.rehearsal else {}
+        return model.write(batch["input_ids"], batch["attention_mask"], **short)
+
+    def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[Generated]]:
+        return self.loss(model, batch), self.predict(model, batch)
+
+    written = ChatModel.written
+
+    def left_out(self, document: str) -> int:
+        """How many tokens in the middle of a document are not read."""
+        return int(self.encode({"document": [document]})["cut"][0])
+
+
+def middle_out(ids: list[int], limit: int) -> list[int]:
+    """At most so many tokens: the first and the last ones, as many of each."""
+    if len(ids) <= limit:
+        return ids
+    head = (limit + 1) // 2
+    return [*ids[:head], *ids[len(ids) - (limit - head) :]]
+
+
+def writer_of(task: Any, source: Path) -> ChatWriter | Seq2SeqWriter:
+    """What writes with the model of a folder."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    return Seq2SeqWriter(task) if config.is_encoder_decoder else ChatWriter(task)
+
+
+def is_writer(model: nn.Module) -> bool:
+    """Whether a model writes."""
+    return isinstance(model, Causal | Seq2Seq)
