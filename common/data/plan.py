@@ -43,7 +43,7 @@ class Plan:
         global_batch_size: examples in one optimizer step.
         seed: decides the shuffling together with the epoch.
         by_length: group similar lengths.
-        places: (examples,) numbers by which examples that are alike are near to each other: they come together, whatever
+        places: (examples,) numbers by which examples that are alike are near to each other, and come together whatever
             their lengths. Where they are each other's negatives, these are harder than others would be.
     """
 

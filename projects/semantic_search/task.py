@@ -20,9 +20,9 @@ from common.models.tokenizer import load_tokenizer
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
 from . import encoder, evidence
+from .alike import places
 from .config import SemanticSearchConfig
 from .documents import Corpus
-from .alike import places
 from .index import Index, all_documents, answer, excerpt, rounded
 
 # Documents that the trial of the evaluation ranks.
