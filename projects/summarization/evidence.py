@@ -54,8 +54,8 @@ def sections_of(task: Any, records: list[dict[str, Any]]) -> dict[str, Any]:
             "id": records[index]["id"],
             "input": documents[index],
             "reference": task.in_words(records[index]["reference"], None),
-            "prediction": task.in_words(records[index]["prediction"]["value"], None),
-            "unsupported": _named(documents[index], records[index]["prediction"]["value"]),
+            "prediction": records[index]["prediction"]["value"],
+            "unsupported": records[index]["prediction"]["details"]["unsupported"],
         }
         for index in order.tolist()
     ]
@@ -98,7 +98,3 @@ def _words(texts: Sequence[str]) -> Any:
     """(n,) words of each text."""
     return np.asarray([len(WORD.findall(text)) for text in texts], dtype=np.float64)
 
-
-def _named(document: str, summary: str) -> list[str]:
-    """The words that are unsupported."""
-    return [summary[slice(*span)] for span in unsupported(document, summary)]
