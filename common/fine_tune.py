@@ -171,7 +171,7 @@ class Training:
         trainer = self._trainer(model, train.features, validation, fits)
         self.steps.begin("Training")
         progress = trainer.run()
-        self._settle(trainer.model, validation)
+        self._settle(trainer.model, validation, is_fresh=trainer.evaluated == progress.best_step)
         if accelerator.is_main_process:
             self._save_model(trainer.model)
             seconds = {
@@ -208,15 +208,19 @@ class Training:
         start_tracker(accelerator, config, task.project)
         return trainer
 
-    def _settle(self, model: nn.Module, validation: Encoded) -> None:
-        """Find the task's settings with the trained model, which answers in the precision that it will be served in."""
+    def _settle(self, model: nn.Module, validation: Encoded, is_fresh: bool) -> None:
+        """Find the task's settings with the trained model, which answers in the precision that it will be served in.
+
+        What the task made of these weights at the last evaluation, in the same precision, `is_fresh` still.
+        """
         predictor = Predictor(self.task, model)
 
         def ask(rows: Dataset) -> Outputs:
             features = validation.features if rows is validation.rows else encoded(self.task.encode, rows)
             return predictor.outputs(features, len(rows), self.accelerator, "settling")
 
-        self.task.refresh(ask)
+        if not (is_fresh and predictor.precision == self.precision.name):
+            self.task.refresh(ask)
         self.task.settings |= self.task.settle(ask, validation.rows)
 
     def _save_model(self, model: nn.Module) -> None:

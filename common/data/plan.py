@@ -16,6 +16,8 @@ Indices = NDArray[np.int64]
 # Lengths are sorted inside pools of this many global batches: large enough that a batch holds nearly equal
 # lengths (little padding), small enough that batches still mix differently from epoch to epoch.
 POOL = 50
+# Examples that are alike and come together in a batch, which has several such groups.
+ALIKE = 32
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,15 @@ class Plan:
         global_batch_size: examples in one optimizer step.
         seed: decides the shuffling together with the epoch.
         by_length: group similar lengths.
+        places: (examples,) numbers by which examples that are alike are near to each other, and come together whatever
+            their lengths. Where they are each other's negatives, these are harder than others would be.
     """
 
     lengths: Indices
     global_batch_size: int
     seed: int
     by_length: bool = True
+    places: Indices | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -63,13 +68,20 @@ class Plan:
         full = len(order) // self.global_batch_size * self.global_batch_size
         batches = []
         for pool in _cut(order[:full], POOL * self.global_batch_size):
-            grouped = pool[np.argsort(-self.lengths[pool], kind="stable")] if self.by_length else pool
-            batches += _cut(grouped, self.global_batch_size)
+            if self.places is not None:
+                alike = _cut(pool[np.argsort(self.places[pool], kind="stable")], ALIKE)
+                mixed = np.concatenate([alike[index] for index in random.permutation(len(alike))])
+                batches += map(self._longest_first, _cut(mixed, self.global_batch_size))
+            else:
+                grouped = self._longest_first(pool) if self.by_length else pool
+                batches += _cut(grouped, self.global_batch_size)
         batches = [batches[index] for index in random.permutation(len(batches))]
         if full < len(order):
-            rest = order[full:]
-            batches.append(rest[np.argsort(-self.lengths[rest], kind="stable")])
+            batches.append(self._longest_first(order[full:]))
         return batches
+
+    def _longest_first(self, indices: Indices) -> Indices:
+        return indices[np.argsort(-self.lengths[indices], kind="stable")]
 
     def steps(self, first: int, last: int) -> Iterator[tuple[int, Indices]]:
         """(step, global batch) for the steps first + 1 ... last, counted from 1 over all epochs."""

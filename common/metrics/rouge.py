@@ -19,30 +19,26 @@ COLUMNS = (*TYPES, "stopped", "rows")
 READ = re.compile(r"[a-z0-9]", re.IGNORECASE)
 
 
-class _Stemmer:
-    """The library's stemmer, which remembers the words that it has seen."""
+class _Stems:
+    """The words of the library's own tokenizer; the stem of each is looked for once."""
 
     def __init__(self) -> None:
         from nltk.stem.porter import PorterStemmer
 
         self.stem = functools.lru_cache(maxsize=100_000)(PorterStemmer().stem)
 
+    def tokenize(self, text: str) -> list[str]:
+        from rouge_score.tokenize import tokenize
+
+        words: list[str] = tokenize(text, self)
+        return words
+
 
 @functools.cache
 def _scorer(types: tuple[str, ...]) -> Any:
     from rouge_score.rouge_scorer import RougeScorer
-    from rouge_score.tokenize import tokenize
-    from rouge_score.tokenizers import Tokenizer
 
-    class Stems(Tokenizer):
-        """The words of the library's own tokenizer, stemmed once each."""
-
-        stemmer = _Stemmer()
-
-        def tokenize(self, text: str) -> list[str]:
-            return tokenize(text, self.stemmer)
-
-    return RougeScorer(list(types), tokenizer=Stems())
+    return RougeScorer(list(types), tokenizer=_Stems())
 
 
 def rouge(reference: str, summary: str, types: tuple[str, ...] = TYPES) -> tuple[float, ...]:

@@ -63,6 +63,7 @@ class Trainer:
     Attributes:
         source: the checkpoint that `run` will go on from; a wrong one is refused before anything is written.
         earlier_seconds: wall time of the sessions before this one, up to the checkpoint that was resumed from.
+        evaluated: the step of the weights that this session evaluated last.
     """
 
     task: Task
@@ -77,7 +78,9 @@ class Trainer:
 
     def __post_init__(self) -> None:
         config = self.config
-        self.plan = Plan(column(self.train, "length"), config.global_batch_size, config.seed, config.group_by_length)
+        lengths = column(self.train, "length")
+        places = column(self.train, "place") if "place" in self.train.column_names else None
+        self.plan = Plan(lengths, config.global_batch_size, config.seed, config.group_by_length, places)
         self.total_steps = self.plan.steps_per_epoch * config.epochs
         if config.max_steps:
             self.total_steps = min(self.total_steps, config.max_steps)
@@ -86,6 +89,7 @@ class Trainer:
         self.trainable = checkpoint.trainable(self.model)
         self.progress = Progress()
         self.started, self.earlier_seconds = time.perf_counter(), 0.0
+        self.evaluated: int | None = None
         self.stages = stages(config, self.total_steps, self.plan.steps_per_epoch)
         self.slot_size = self.micro_batch_size if self.task.loss_is_sum else part_size(self.micro_batch_size)
         self.checkpoints = self.folder / "checkpoints"
@@ -221,6 +225,7 @@ class Trainer:
         rows, features = self.validation.rows, self.validation.features
         given = {"process": accelerator.process_index, "processes": accelerator.num_processes}
         task.refresh(inference.asking(task, self.model, accelerator.device, **given))
+        self.evaluated = state.step
         outputs = inference.run(task, self.model, features, accelerator.device, **given, with_loss=True)
         if not math.isfinite(outputs.loss) and state.step:
             raise stops.diverged(outputs.loss, state, self.checkpoints)

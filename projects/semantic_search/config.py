@@ -29,6 +29,7 @@ class SemanticSearchConfig(Config):
         document_prefix: what the model reads before each document.
         index_vectors: how the documents' vectors are kept and ranked: `int8` takes a quarter of the space.
         max_length: tokens of a query or a document that are read; what is longer is cut, and counted.
+        similar_together: queries whose documents share words come into one batch, as harder negatives of each other.
         scale: factor on the cosines in the loss, 1 / temperature.
         hard_negatives: documents beside each positive that look right and are not: of `negatives_column`, else those
             that the pretrained model ranks high.
@@ -50,6 +51,7 @@ class SemanticSearchConfig(Config):
     document_prefix: str | None = None
     index_vectors: Literal["fp32", "int8"] = "fp32"
     max_length: Annotated[int, Ge(8)] = 128
+    similar_together: bool = False
     scale: PositiveFloat = 20.0
     hard_negatives: NonNegativeInt = 0
     negatives_margin: From0Below1 = 0.05

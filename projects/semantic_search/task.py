@@ -20,9 +20,13 @@ from common.models.tokenizer import load_tokenizer
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
 from . import encoder, evidence
+from .alike import places
 from .config import SemanticSearchConfig
 from .documents import Corpus
 from .index import Index, all_documents, answer, excerpt, rounded
+
+# Documents that the trial of the evaluation ranks.
+REHEARSED = 64
 
 
 class SemanticSearch(Task):
@@ -58,6 +62,7 @@ class SemanticSearch(Task):
         self.index: Index | None = None
         self.mined: dict[tuple[str, int], list[int]] = {}
         self._tokens: list[list[int]] = []
+        self._order: NDArray[np.int64] | None = None
         self._tokens_lock = threading.Lock()
 
     # Rows
@@ -72,7 +77,7 @@ class SemanticSearch(Task):
         self.number = {document: index for index, document in enumerate(self.documents)}
         measured = [rows for split, rows in data.splits.items() if split != "train"]
         self.held_out = {one["document"] for rows in measured for judged in rows["reference"] for one in judged}
-        self._tokens = []
+        self._tokens, self._order = [], None
         return data
 
     # Features: a query with one document that answers it, or a text alone
@@ -103,6 +108,8 @@ class SemanticSearch(Task):
                 features["negatives"].append([self.number[document] for document in negatives])
                 features["relevant"].append(relevant)
                 features["length"].append(len(ids) + len(tokens[positive]))
+        if self.config.similar_together:
+            features["place"] = self._places()[features["positive"]].tolist()
         return features
 
     def _texts(self, prefix: str | None, texts: Sequence[str]) -> dict[str, list[Any]]:
@@ -117,6 +124,13 @@ class SemanticSearch(Task):
                 texts = [self.corpus.texts[document] for document in self.documents]
                 self._tokens = self._texts(self.config.document_prefix, texts)["input_ids"]
         return self._tokens
+
+    def _places(self) -> NDArray[np.int64]:
+        """(documents,) their places in an order by shared words; found once, whichever thread asks first."""
+        with self._tokens_lock:
+            if self._order is None:
+                self._order = places([self.corpus.texts[document] for document in self.documents])
+        return self._order
 
     def check_features(self, features: Dataset) -> list[Finding]:
         limit, found = self.tokenizer.model_max_length, []
@@ -223,10 +237,16 @@ class SemanticSearch(Task):
 
     def refresh(self, ask: Callable[[Dataset], Outputs]) -> None:
         """Make the index anew."""
-        texts = [self.corpus.texts[document] for document in self.documents]
-        vectors = np.stack([of_row[0] for of_row in ask(Dataset.from_dict({"id": self.documents, "document": texts}))])
+        documents = self.searched
+        texts = [self.corpus.texts[document] for document in documents]
+        vectors = np.stack([of_row[0] for of_row in ask(Dataset.from_dict({"id": documents, "document": texts}))])
         int8 = self.config.index_vectors == "int8"
-        self.index = Index(self.documents, texts, rounded(vectors) if int8 else vectors)
+        self.index = Index(documents, texts, rounded(vectors) if int8 else vectors)
+
+    @property
+    def searched(self) -> list[str]:
+        """The ids of the documents that are ranked; a few of them are enough to try the evaluation."""
+        return self.documents[:REHEARSED] if self.rehearsal else self.documents
 
     def settle(self, ask: Callable[[Dataset], Outputs], validation: Dataset) -> dict[str, Any]:
         """How large the index is, and what int8 in place of fp32 costs on the validation rows."""
@@ -313,7 +333,7 @@ class SemanticSearch(Task):
     def baselines(self, data: Data, source: Path) -> dict[str, Baseline]:
         from .baselines import fit_baselines
 
-        return fit_baselines(self, [self.corpus.texts[one] for one in self.documents], self.documents, source)
+        return fit_baselines(self, [self.corpus.texts[one] for one in self.searched], self.searched, source)
 
     def load_baseline(self, folder: Path) -> Baseline:
         from .baselines import load

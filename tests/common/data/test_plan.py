@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.data.plan import Plan, deal, evaluation_batches, share
+from common.data.plan import ALIKE, Plan, deal, evaluation_batches, share
 
 LENGTHS = np.random.default_rng(0).integers(1, 60, size=1_003)
 
@@ -34,6 +34,18 @@ def test_a_resumed_plan_goes_on_where_it_stopped() -> None:
     for stop in (1, 31, 32, 33, 64, 79):
         assert [(step, b.tolist()) for step, b in plan.steps(stop, 80)] == whole[stop:]
         assert plan.global_batch(stop).tolist() == whole[stop - 1][1]
+
+
+def test_what_is_alike_comes_together_in_several_groups_of_a_batch() -> None:
+    places = np.random.default_rng(1).permutation(1_000)
+    plan = Plan(LENGTHS[:1_000], 4 * ALIKE, seed=0, places=places)
+    first = plan.epoch(0)
+    assert sorted(np.concatenate(first).tolist()) == list(range(1_000))
+    for batch in first[:-1]:
+        assert LENGTHS[batch].tolist() == sorted(LENGTHS[batch], reverse=True)
+        groups = np.sort(places[batch]).reshape(4, ALIKE)
+        assert (np.ptp(groups, axis=1) < 2 * ALIKE).all() and np.ptp(groups) > 4 * ALIKE
+    assert [b.tolist() for b in first] != [b.tolist() for b in plan.epoch(1)]
 
 
 def test_batches_group_lengths_so_that_little_is_padding() -> None:

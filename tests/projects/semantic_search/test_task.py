@@ -12,10 +12,11 @@ from datasets import Dataset
 
 from common.data.features import encoded, in_memory
 from common.inference import asking
-from common.predictor import Predictor
+from common.predictor import Predictor, load_task
 from common.run import Run
 from common.system.errors import UserError
 from common.system.files import read_json
+from projects.semantic_search.alike import places
 from projects.semantic_search.config import SemanticSearchConfig
 from projects.semantic_search.index import Index, quantised, restored
 from projects.semantic_search.task import SemanticSearch
@@ -164,3 +165,23 @@ def test_hard_negatives_are_near_but_not_too_near_and_never_answer_a_test_query(
     chosen = loaded._documents(features[:8])
     assert chosen.shape == (8, 4) and len(batch["documents"]["input_ids"]) == 32
     assert torch.isfinite(loaded.loss(model, batch))
+
+
+def test_documents_that_share_words_are_near_to_each_other() -> None:
+    texts = [f"{word} {number}" for number in range(40) for word in ("rain", "soup", "drum", "wind")]
+    found = places(texts)
+    assert sorted(found.tolist()) == list(range(160)) and places(texts).tolist() == found.tolist()
+    apart = [np.abs(np.diff(np.sort(found[kind::4]))).max() for kind in range(4)]
+    assert max(apart) < 40, "those of a word stand together"
+    for odd in (["a"], ["..."] * 50, ["rain"] * 50):
+        assert sorted(places(odd).tolist()) == list(range(len(odd)))
+
+
+def test_queries_for_similar_documents_come_into_one_batch(finished_search_run: Run) -> None:
+    config = load_task(finished_search_run.folder).config
+    task = SemanticSearch(replace(config, similar_together=True))
+    rows = task.data().splits["train"]
+    task.load_processor(finished_search_run.model)
+    features = task.encode(rows[:])
+    order = places([task.corpus.texts[document] for document in task.documents])
+    assert features["place"] == order[features["positive"]].tolist()
