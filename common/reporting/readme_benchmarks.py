@@ -207,6 +207,45 @@ def curve_table(content: dict[str, Any]) -> str:
     return f"{curve['what']}\n\n{as_table(head, rows)}"
 
 
+def lora_table(content: dict[str, Any]) -> str:
+    """The training of adapters beside trl's."""
+    lora = content["lora"]
+    rows = [
+        [
+            name,
+            *[f"{run['tokens'] / run['seconds']:,.0f}" for run in runs],
+            f"**{statistics.median(run['tokens'] / run['seconds'] for run in runs):,.0f}**",
+            f"{statistics.median(run['peak_bytes'] for run in runs) / 2**30:.2f} GiB",
+        ]
+        for name, runs in lora["runs"].items()
+    ]
+    count = len(next(iter(lora["runs"].values())))
+    head = ["loop", *[f"run {place + 1}" for place in range(count)], "median, tokens a second", "peak memory, median"]
+    ratios = lora["ratios"]
+    compared = (
+        f"The kit is {ratios['tokens_per_second']:.2f} times as fast, and takes {ratios['peak_memory']:.2f} times the "
+        "memory."
+    )
+    return f"{lora['what']}\n\n{as_table(head, rows)}\n\n{compared}"
+
+
+def streams_line(content: dict[str, Any]) -> str:
+    """What visitors see whose answers grow at the same time."""
+    found = content["streams"]
+    asked = found["answers"] + sum(found["problems"].values())
+    close = found["others_where_two_tokens_were_as_likely"]
+    as_likely = f", {close:,} another where two tokens were nearly as likely" if close else ""
+    others = f", and {found['others']:,} another one" if found["others"] else ""
+    seconds, first = found["seconds"], found["first_word_seconds"]["median"]
+    return (
+        f"On {found['device']}, clients included: {found['visitors']} visitors at once ask {asked:,} prompts of the "
+        f"test split and see each answer grow. {found['answers']:,} were answered, half of them within "
+        f"{seconds['median']:.1f} s (the first word within {first:.1f} s), all within {seconds['slowest']:.1f} s; "
+        f"{found['as_measured']:,} got the answer that was measured"
+        f"{as_likely}{others}."
+    )
+
+
 TABLES: dict[str, Table] = {
     "claims": claims_list,
     "ablation": ablation_table,
@@ -217,5 +256,7 @@ TABLES: dict[str, Table] = {
     "attribution": attribution_table,
     "unlike": unlike_table,
     "gpt": gpt_table,
+    "lora": lora_table,
+    "streams": streams_line,
     "curve": curve_table,
 }

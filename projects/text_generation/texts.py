@@ -46,7 +46,8 @@ class PlainTexts(ChatModel):
 
     def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         """The windows of each text; with its rest, and its end, where that is known."""
-        beginnings, rests = self._tokens(rows["prompt"]), [[] for _ in rows["prompt"]]
+        beginnings = self._tokens(rows["prompt"])
+        rests: list[list[int]] = [[] for _ in beginnings]
         if "reference" in rows:
             rests = [[*rest, self.end] for rest in self._tokens(rows["reference"])]
         found = [windows(*of_row, self.limit) for of_row in zip(beginnings, rests, strict=True)]

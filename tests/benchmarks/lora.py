@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 
 ROWS, BATCH, REPEATS = 256, 32, 3
-RESULTS = Path(__file__).resolve().parents[2] / "projects/text_generation/results/speed.json"
+RESULTS = Path(__file__).resolve().parents[2] / "projects/text_generation/results/lora.json"
 KIT, TRL = "the kit", "trl's SFTTrainer"
 
 

@@ -9,7 +9,7 @@ from common.portfolio import Portfolio
 from common.reporting import readme
 from common.reporting.picture import describe
 from common.reporting.readme import keep_results, write_readme
-from common.reporting.readme_benchmarks import claims_list, curve_table, visitors_line
+from common.reporting.readme_benchmarks import claims_list, curve_table, lora_table, streams_line, visitors_line
 from common.reporting.readme_runs import (
     elsewhere_table,
     headline,
@@ -239,3 +239,26 @@ def test_runs_on_a_set_that_is_none_of_theirs_have_a_table() -> None:
     run = {"questions": 1_190, "f1": share, "exact_match": share, "no_answer_said": 0.25}
     table = elsewhere_table({"elsewhere": {"what": "W", "runs": {"people": run}}})
     assert cells(table)[-1] == ["people", "1,190", *["50.0 % (40.0 % to 60.0 %)"] * 2, "25.0 %"]
+
+
+def test_adapters_stand_beside_those_of_another_loop_and_streams_are_counted() -> None:
+    runs = {
+        name: [{"tokens": 100, "seconds": seconds, "peak_bytes": peak * 2**30, "loss": 1.0} for seconds in (2, 1, 4)]
+        for name, peak in (("the kit", 3), ("another", 4))
+    }
+    said = lora_table(
+        {"lora": {"what": "A.", "runs": runs, "ratios": {"tokens_per_second": 1.04, "peak_memory": 0.75}}}
+    )
+    assert "| another | 50 | 100 | 25 | **50** | 4.00 GiB |" in said and "1.04 times as fast, and takes 0.75" in said
+    streams = {
+        "device": "a machine",
+        "visitors": 8,
+        "answers": 9,
+        "problems": {"late": 1},
+        "as_measured": 7,
+        "others": 1,
+    }
+    streams |= {"others_where_two_tokens_were_as_likely": 1, "seconds": {"median": 2.0, "slowest": 3.0}}
+    said = streams_line({"streams": {**streams, "first_word_seconds": {"median": 0.5}}})
+    assert "8 visitors at once ask 10 prompts" in said and "9 were answered" in said and "within 3.0 s; 7 got" in said
+    assert "1 another where two tokens were nearly as likely, and 1 another one." in said
