@@ -201,7 +201,8 @@ class Task(ABC):
     def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         """Some rows as columns of features, `length` among them; references become numbers here, where there are any.
 
-        Where rows have more than one feature, the column `row` holds the index of each feature's row among these.
+        Where rows have more than one feature, the column `row` holds the index of each feature's row among these. A
+        column `place` with numbers says which training features are alike: those with near ones come into one batch.
         """
 
     def seen(self, feature: Mapping[str, Any]) -> list[tuple[str, bool]]:

@@ -14,7 +14,7 @@ from torch import nn
 from common.config import Config
 from common.data.features import column
 from common.system.errors import UserError
-from common.system.hardware import Precision, autocast, available_memory_bytes, peak_memory_bytes
+from common.system.hardware import Precision, autocast, available_memory_bytes, peak_memory_bytes, reuse_freed_memory
 from common.system.progress import is_main_process, say, say_pairs
 from common.task.contract import Task
 from common.training.loop import Trainer
@@ -39,6 +39,8 @@ def find_micro_batch(
     The global batch stays: smaller micro-batches are accumulated. Leaves no gradient and changes no weight.
     Raises UserError where a single example does not fit.
     """
+    if accelerator.device.type == "cpu":
+        reuse_freed_memory()  # as the training does, whose peak is higher for that
     processes = accelerator.num_processes
     size = config.micro_batch_size or -(-config.global_batch_size // processes)
     size = min(size, len(train))

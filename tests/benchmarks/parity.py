@@ -3,8 +3,8 @@
     python -m tests.benchmarks.parity RUN [MORE RUNS]
 
 Every test row goes through the demo's own checks and queue, 64 at a time, and its answer is held against that in
-predictions.jsonl. With bf16 an answer depends on the batch that it was given in: `same` allows for that, as
-`kit verify` does.
+predictions.jsonl. In half precision an answer depends on the batch that it was given in: of a hundred one may then be
+further off than `kit verify` allows where the batches are the same.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from common.predictor import Predictor
 from common.run import Run, project_of
 from common.system.files import read_json
 from common.task.contract import Prediction
-from common.verify import TOLERANCE
+from common.verify import FLIPS, TOLERANCE
 
 TOGETHER = 64
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     found = [compared(run) for run in parser.parse_args().runs]
     print(json.dumps(found, indent=1))
-    sys.exit(any(one["other"] for one in found))
+    sys.exit(any(one["other"] > one["allowed"] for one in found))
 
 
 def compared(folder: Path) -> dict[str, Any]:
@@ -49,7 +49,9 @@ def compared(folder: Path) -> dict[str, Any]:
         if not demo.predictor.task.same(old, new, TOLERANCE[precision])
     ]
     equal = sum(old.value == new.value for old, new in pairs)
-    return {"run": str(folder), "rows": len(records), "equal": equal, "other": len(other), "first": other[:5]}
+    allowed = 0 if precision == "fp32" else int(FLIPS * len(records))
+    counts = {"rows": len(records), "equal": equal, "other": len(other), "allowed": allowed}
+    return {"run": str(folder), "precision": precision, **counts, "first": other[:5]}
 
 
 def demo_of(predictor: Predictor) -> Demo:
