@@ -48,7 +48,9 @@ class Summarization(Task):
         self.recipe: Any = Extractive(self) if extractive else ChatWriter(self)
         names = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeLsum": "ROUGE-Lsum"}
         stopped = () if extractive else (Metric("stopped", exact=True, title="stopped by itself"),)
-        self.metrics = (*(Metric(name, title=title) for name, title in names.items()), *stopped)
+        meanings = {"rouge1": "how many words a summary and one that people wrote share; 1 where all"}
+        rouges = (Metric(name, title=title, meaning=meanings.get(name, "")) for name, title in names.items())
+        self.metrics = (*rouges, *stopped)
 
     # Rows
 
