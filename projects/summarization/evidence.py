@@ -97,4 +97,3 @@ def oracle_section(task: Any, test: Dataset) -> dict[str, Any]:
 def _words(texts: Sequence[str]) -> Any:
     """(n,) words of each text."""
     return np.asarray([len(WORD.findall(text)) for text in texts], dtype=np.float64)
-
