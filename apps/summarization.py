@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import gradio as gr
 
 from apps.parts import server
-from apps.parts.answers import RIGHT, WRONG, cut
+from apps.parts.answers import RIGHT, WRONG, cut, probability
 from apps.parts.inputs import LIMITS
 from apps.parts.streams import StreamedAnswers
 from common.reporting.wording import Results, excerpt
@@ -17,7 +17,7 @@ from projects.summarization.baselines import FirstSentences
 
 NOTICE = "A language model wrote this, and it may be wrong: read the marked sentences."
 # What the buttons of examples say: ROUGE knows no right and wrong.
-KINDS = {RIGHT: "Near to what people say", WRONG: "Far from what people say"}
+KINDS = {RIGHT: "Close to what people wrote", WRONG: "Far from what people wrote"}
 # Characters of a button, and of a summary of people.
 LABEL, PEOPLE = 60, 400
 STYLE = (
@@ -25,7 +25,8 @@ STYLE = (
     " overflow: auto; }"
     ".passage mark.best { background: #1d4ed8 !important; color: #fff !important; border-radius: 4px;"
     " padding: .1rem .25rem; -webkit-box-decoration-break: clone; box-decoration-break: clone; }"
-    ".summary { white-space: pre-wrap; overflow-wrap: anywhere; }"
+    ".summary { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 1.2rem !important; line-height: 1.5;"
+    " margin-bottom: .8rem !important; }"
     ".summary mark { background: transparent !important; color: inherit !important;"
     " border-bottom: 3px solid var(--amber); padding-bottom: .05em; }"
     ".notice { border-left: 3px solid var(--amber); padding: .2rem .6rem; }</style>"
@@ -104,8 +105,10 @@ class SummaryDemo(StreamedAnswers):
 
     def notes_html(self, question: str, prediction: Prediction) -> list[str]:
         if not self.writes:
-            chance = sum(sorted(prediction.details["chances"])[-len(prediction.details["sources"]) :])
-            return [f'<span class="quiet">Of what it gives to all sentences, {chance:.0%} is for the marked.</span>']
+            count = len(prediction.details["sources"])
+            weight = probability(sum(sorted(prediction.details["chances"])[-count:]))
+            which = "The marked sentence has" if count == 1 else "The marked sentences have"
+            return [f'<span class="quiet">{which} {weight} of the weight that it gives to all.</span>']
         config: Any = self.predictor.task.config
         told = f"told {html.escape(repr(config.instruction))}, " if config.instruction else ""
         left_out = self.writer.left_out(question)

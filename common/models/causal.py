@@ -152,6 +152,12 @@ class Causal(nn.Module):
         return up_to_end(ids, self.ends)
 
 
+def in_words(generated: Generated, tokenizer: Any) -> tuple[str, dict[str, Any]]:
+    """The text that was written, and the details of a prediction."""
+    said = tokenizer.decode(generated.ids, skip_special_tokens=True).strip()
+    return said, {"stopped": generated.stopped, "tokens": len(generated.ids), "gap": round(generated.gap, 6)}
+
+
 def up_to_end(ids: list[int], ends: set[int]) -> tuple[list[int], bool]:
     """The tokens before the first of those that end an answer, and whether there is one."""
     end = next((index for index, token in enumerate(ids) if token in ends), None)

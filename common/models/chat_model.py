@@ -177,7 +177,7 @@ class ChatModel:
 
     def parameters(self, model: nn.Module) -> int:
         """How many parameters the model has beside its adapters."""
-        return sum(parameter.numel() for parameter in model.parameters()) - lora.size_of_adapters(model)
+        return lora.size_without_adapters(model)
 
     # Learning and answering
 
@@ -217,12 +217,6 @@ class ChatModel:
             ids, stopped = model.up_to_end(of_row[len(of_row) - answer :].tolist())
             found.append(Generated(ids, stopped, 0.0, 0.0))
         return losses.sum(), found
-
-    def written(self, generated: Generated) -> tuple[str, dict[str, Any]]:
-        """The text that was written, and the details of a prediction."""
-        said = self.tokenizer.decode(generated.ids, skip_special_tokens=True).strip()
-        details = {"stopped": generated.stopped, "tokens": len(generated.ids), "gap": round(generated.gap, 6)}
-        return said, details
 
 
 def features_of(chats: list[Encoded]) -> dict[str, list[Any]]:

@@ -69,9 +69,9 @@ def with_adapters(model: Any, adapters: Adapters) -> Any:
     return wrapped
 
 
-def size_of_adapters(model: nn.Module) -> int:
-    """How many parameters of a model are its adapters'."""
-    return sum(parameter.numel() for name, parameter in model.named_parameters() if ".lora_" in name)
+def size_without_adapters(model: nn.Module) -> int:
+    """How many parameters a model has that are not its adapters'."""
+    return sum(parameter.numel() for name, parameter in model.named_parameters() if ".lora_" not in name)
 
 
 def merged(model: Any) -> Any:

@@ -1,5 +1,6 @@
 """Summaries in words of their own: a chat model that is shown a document, or a model such as T5 that translates it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from common.data.features import column
 from common.data.findings import Finding, row_names
 from common.models import lora
-from common.models.causal import IGNORED, Causal, Generated, padded
+from common.models.causal import IGNORED, Generated, in_words, padded
 from common.models.chat_model import MOST_UNLEARNED, REHEARSED, ChatModel, features_of
 from common.models.seq2seq import Seq2Seq, writes_with
 from common.models.tokenizer import load_tokenizer
@@ -23,11 +24,25 @@ from common.task.contract import Batch, Prediction
 from .faithful import sources
 
 
-class Writer:
-    """What both kinds of writers share: their options, and that a validation row is answered as any other."""
+class Writer(ABC):
+    """What both kinds of writers share: their options, how they answer, and that they do so on validation rows, too."""
+
+    tokenizer: Any
 
     def __init__(self, task: Any):
         self.task, self.config = task, task.config
+
+    @abstractmethod
+    def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """Features, with the number of tokens that are `cut` from the middle; of several summaries the first counts."""
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Summed over the tokens that are learned."""
+
+    @abstractmethod
+    def predict(self, model: nn.Module, batch: Batch) -> list[Generated]:
+        """What is written."""
 
     @property
     def rehearsal(self) -> bool:
@@ -35,8 +50,19 @@ class Writer:
 
     def answer(self, document: str, generated: list[Generated]) -> Prediction:
         """What was written, and which sentences of the document have most of its words."""
-        said, details = self.written(generated[0])  # type: ignore[attr-defined]
+        said, details = in_words(generated[0], self.tokenizer)
         return Prediction(said, details={**details, "sources": sources(document, said)})
+
+    def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[Generated]]:
+        """The loss, and what the model writes alone: told each right token before the next, it would seem better."""
+        return self.loss(model, batch), self.predict(model, batch)
+
+    def left_out(self, document: str) -> int:
+        """How many tokens in the middle of a document are not read."""
+        return int(self.encode({"document": [document]})["cut"][0])
+
+    def parameters(self, model: nn.Module) -> int:
+        return lora.size_without_adapters(model)
 
     def head(self, model: nn.Module) -> tuple[str, ...]:
         return ()
@@ -46,10 +72,11 @@ class Writer:
         return f"It writes {how}, until the summary ends by itself, or after {self.config.max_new_tokens} tokens."
 
 
-class ChatWriter(Writer, ChatModel):
+class ChatWriter(ChatModel, Writer):
     """A causal model: the document is what a user says, the summary what it answers."""
 
     nouns = ("documents with summaries", "documents", "summaries")
+    evaluate = Writer.evaluate
 
     @property
     def system_prompt(self) -> str | None:
@@ -59,23 +86,14 @@ class ChatWriter(Writer, ChatModel):
         if self.config.num_beams > 1:
             problem = "is a chat model, which writes the likeliest token each time"
             raise UserError(f"{self.config.model} {problem}: leave --num_beams out.")
-        ChatModel.load_processor(self, source)
+        super().load_processor(source)
 
     def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-        """Of several summaries of a document the first is learned."""
         chats = [[{"role": "user", "content": document}] for document in rows["document"]]
         if "reference" in rows:
             answers = [{"role": "assistant", "content": of_row[0]} for of_row in rows["reference"]]
             chats = [[*chat, answer] for chat, answer in zip(chats, answers, strict=True)]
         return features_of(self.encoded_chats(chats, self.limit))
-
-    def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[Generated]]:
-        """The loss, and what the model writes alone: told each right token before the next, it would seem better."""
-        return self.loss(model, batch), self.predict(model, batch)
-
-    def left_out(self, document: str) -> int:
-        """How many tokens in the middle of a document are not read."""
-        return int(self.encode({"document": [document]})["cut"][0])
 
 
 class Seq2SeqWriter(Writer):
@@ -92,7 +110,6 @@ class Seq2SeqWriter(Writer):
         self.limit = min(self.config.max_length, self.tokenizer.model_max_length)
 
     def encode(self, rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-        """The tokens of documents without the middle of long ones, and the first summary of each, its end included."""
         before = self.config.instruction or ""
         documents = [before + document for document in rows["document"]]
         read = self.tokenizer(documents, truncation=False, verbose=False)["input_ids"]
@@ -161,9 +178,6 @@ class Seq2SeqWriter(Writer):
         lora.save_both(model.model, folder)
         self.tokenizer.save_pretrained(folder)
 
-    def parameters(self, model: nn.Module) -> int:
-        return sum(parameter.numel() for parameter in model.parameters()) - lora.size_of_adapters(model)
-
     def items(self, batch: Batch) -> int:
         return int((batch["targets"] != IGNORED).sum())
 
@@ -175,15 +189,6 @@ class Seq2SeqWriter(Writer):
         assert isinstance(model, Seq2Seq)
         short: dict[str, Any] = {"max_new_tokens": REHEARSED} if self.rehearsal else {}
         return model.write(batch["input_ids"], batch["attention_mask"], **short)
-
-    def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[Generated]]:
-        return self.loss(model, batch), self.predict(model, batch)
-
-    written = ChatModel.written
-
-    def left_out(self, document: str) -> int:
-        """How many tokens in the middle of a document are not read."""
-        return int(self.encode({"document": [document]})["cut"][0])
 
 
 def middle_out(ids: list[int], limit: int) -> list[int]:
@@ -200,8 +205,3 @@ def writer_of(task: Any, source: Path) -> ChatWriter | Seq2SeqWriter:
 
     config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     return Seq2SeqWriter(task) if config.is_encoder_decoder else ChatWriter(task)
-
-
-def is_writer(model: nn.Module) -> bool:
-    """Whether a model writes."""
-    return isinstance(model, Causal | Seq2Seq)

@@ -11,7 +11,7 @@ from torch import nn
 
 from common.data.splits import Data
 from common.metrics import calibration, text
-from common.models.causal import Causal, Generated
+from common.models.causal import Causal, Generated, in_words
 from common.models.chat_model import ChatModel, features_of
 from common.task.contract import Baseline, Metric, Outputs, Prediction, Rows, Task
 
@@ -91,7 +91,7 @@ class TextGeneration(ChatModel, Task):
         return [self._answer(of_row[0]) for of_row in outputs]
 
     def _answer(self, written: Generated) -> Prediction:
-        said, details = self.written(written)
+        said, details = in_words(written, self.tokenizer)
         confidence = round(written.confidence, 6)
         return Prediction(said, confidence, confidence >= (self.settings.get("threshold") or 0.0), details)
 

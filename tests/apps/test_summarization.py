@@ -70,7 +70,7 @@ def test_a_chosen_sentence_is_marked_in_its_text_beside_the_beginning(chooses: S
     page = asyncio.run(chooses.ask(document))[0]
     found = chooses.predictor.predict([document])[0]
     assert f'<mark class="best">{found.value}</mark>' in page and NOTICE not in page
-    assert "The beginning (the first sentence) says" in page and "is for the marked" in page
+    assert "The beginning (the first sentence) says" in page and "The marked sentence has" in page
 
 
 def test_what_is_unsupported_is_in_amber_and_named_and_hostile_text_is_text(writes: SummaryDemo) -> None:
@@ -113,8 +113,8 @@ def test_examples_say_what_people_wrote(chooses: SummaryDemo) -> None:
     kinds = {example["kind"] for example in chooses.examples}
     assert kinds <= {"right", "known failure"} and "right" in kinds
     assert chooses.example_label(chooses.examples[-1]).split(":")[0] in (
-        "Near to what people say",
-        "Far from what people say",
+        "Close to what people wrote",
+        "Far from what people wrote",
     )
     shown = asyncio.run(chooses.show_example(chooses.examples[0]))
     assert "People wrote: <b>" in shown[1]
