@@ -70,7 +70,7 @@ class ChatModel:
     @property
     def system_prompt(self) -> str | None:
         """What the model is told before each chat that has no system prompt of its own."""
-        return self.config.system_prompt  # type: ignore[no-any-return]
+        return self.config.system_prompt
 
     def encoded_chats(self, chats: Sequence[Sequence[Message]], limit: int) -> list[Encoded]:
         """Chats as the model reads them, the system prompt of the options before those that have none."""

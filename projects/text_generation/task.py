@@ -17,6 +17,7 @@ from common.task.contract import Baseline, Metric, Outputs, Prediction, Rows, Ta
 
 from .config import TextGenerationConfig
 from .rows import asked_by
+from .texts import USAGE as TEXT_USAGE
 from .texts import PlainTexts
 
 # Validation rows that are answered to find out from which confidence on the model is sure: writing takes its time.
@@ -180,6 +181,9 @@ class TextContinuation(PlainTexts, TextGeneration):
 
     question = "How does the text go on?"
     for_whom = "For whoever has texts of their own, and wants a small model that knows how they go on."
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "usage": TEXT_USAGE.format(prompt=self.example)}
 
 
 def metrics_of(config: TextGenerationConfig) -> tuple[Metric, ...]:

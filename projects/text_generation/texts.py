@@ -80,7 +80,7 @@ class PlainTexts(ChatModel):
         """How a text goes on, and what its beginning costs, whose first token follows nothing."""
         said, details = self.written(of_windows[0][0])
         first = self.tokenizer.decode(self._tokens([beginning])[0][:1])
-        nats, foretold = (sum(of_window[at] for of_window in of_windows) for at in (1, 2))
+        nats, foretold = sum(nats for _, nats, _ in of_windows), sum(count for _, _, count in of_windows)
         bytes_foretold = max(1, size(beginning) - size(first))
         return Prediction(
             said, details={**details, "nats": round(nats, 6), "foretold": foretold, "bytes": bytes_foretold}
@@ -102,9 +102,6 @@ class PlainTexts(ChatModel):
         if abs(old.details["nats"] - new.details["nats"]) > tolerance * old.details["foretold"]:
             return False
         return old.value == new.value or bool(min(one.details["gap"] for one in (old, new)) <= tolerance)
-
-    def describe(self) -> dict[str, Any]:
-        return {**super().describe(), "usage": USAGE.format(prompt=self.example)}  # type: ignore[misc]
 
     def perturb(self, rows: Dataset) -> dict[str, list[Any]]:
         return {}

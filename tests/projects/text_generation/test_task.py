@@ -346,5 +346,5 @@ def test_plain_texts_are_learned_whole_and_measured_by_how_well_others_are_foret
     plain = AutoModelForCausalLM.from_pretrained(run.model)
     assert found.details["foretold"] == ids.shape[1] - 1 and found.confidence is None
     if ids.shape[1] <= 48:
-        whole = float(plain(ids, labels=ids).loss) * (ids.shape[1] - 1)
+        whole = plain(ids, labels=ids).loss.item() * (ids.shape[1] - 1)
         assert found.details["nats"] == pytest.approx(whole, rel=1e-4)
