@@ -166,19 +166,20 @@ class QuestionDemo(Demo):
         """A CSV with the answers to each row of the uploaded file, and its first rows as HTML."""
         question, context = map(self.column, self.arguments)
         rows = await asyncio.to_thread(read_questions, checked_file(path, KINDS), question, context)
-        asked = [await self.asked_in(row, context) for row in rows]
-        questions = [one for one in asked if isinstance(one, dict)]
-        if (characters := sum(len(text) for one in questions for text in one.values())) > FILE:
+        if (characters := sum(len(row.text) + len(row.cells.get(context, "")) for row in rows)) > FILE:
             raise UserError(
                 f"The file has {characters:,} characters, and {FILE:,} are read at most: give a part of it."
             )
+        asked = [await self.asked_in(row, context) for row in rows]
+        questions = [one for one in asked if isinstance(one, dict)]
         found = iter(await self.answers_in_turn(questions, progress))
         names = list(rows[0].cells)
         cells = [[row.cells.get(name, "") for name in names] for row in rows]
         return self.answers_file(names, cells, [one if isinstance(one, str) else next(found) for one in asked])
 
     async def asked_in(self, row: UploadedRow, context: str) -> dict[str, str] | str:
-        """What a row asks, or why that cannot be answered."""
+        """What a row asks, or why that cannot be answered; others are answered meanwhile."""
+        await asyncio.sleep(0)
         try:
             asked = {"question": row.text, "context": row.cells.get(context, "")}
             return row.problem or await self.checked(asked)
