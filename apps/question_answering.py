@@ -61,8 +61,9 @@ class QuestionDemo(Demo):
         """Raises UserError where `search` finds no texts."""
         if search and type(search.task).passages is Task.passages:
             raise UserError(f"the answers of {search.folder} name no texts: give --search a run that finds some.")
-        self.task: Any = predictor.task  # before the examples ask for it
-        self.tokenizer = copy.deepcopy(self.task.tokenizer)  # the model's thread changes the state of its own
+        task: Any = predictor.task
+        self.task = task  # before the examples ask for it
+        self.tokenizer = copy.deepcopy(task.tokenizer)  # the model's thread changes the state of its own
         super().__init__(predictor)
         self.search = search
         if search:

@@ -80,7 +80,7 @@ class ChatWriter(ChatModel, Writer):
 
     @property
     def system_prompt(self) -> str | None:
-        return self.config.instruction  # type: ignore[no-any-return]
+        return self.config.instruction
 
     def load_processor(self, source: Path) -> None:
         if self.config.num_beams > 1:

@@ -237,7 +237,7 @@ def _owners(encoding: Any, spans: Sequence[tuple[int, int]]) -> list[int]:
     # A token may begin with the white space before a sentence.
     owners = np.searchsorted(starts, offsets[:, 1] - 1, side="right") - 1
     of_text = (np.asarray(encoding.special_tokens_mask) == 0) & (offsets[:, 0] < offsets[:, 1])
-    return np.where(of_text, owners, NONE).tolist()  # type: ignore[no-any-return]
+    return np.where(of_text, owners, NONE).tolist()
 
 
 def _distinct(owners: Sequence[int]) -> list[int]:

@@ -13,7 +13,7 @@ from common.data.splits import Data
 from common.evaluation.baselines import DESCRIPTION, fit_each, training_rows
 from common.evaluation.untuned import AsItCame
 from common.metrics import language_model
-from common.models.causal import IGNORED, Causal, Generated
+from common.models.causal import IGNORED, Causal, Generated, in_words
 from common.models.chat import Encoded
 from common.models.chat_model import ChatModel, features_of, read_of
 from common.models.ngram import ByteModel
@@ -78,7 +78,7 @@ class PlainTexts(ChatModel):
 
     def _continued(self, beginning: str, of_windows: list[Foretold]) -> Prediction:
         """How a text goes on, and what its beginning costs, whose first token follows nothing."""
-        said, details = self.written(of_windows[0][0])
+        said, details = in_words(of_windows[0][0], self.tokenizer)
         first = self.tokenizer.decode(self._tokens([beginning])[0][:1])
         nats, foretold = sum(nats for _, nats, _ in of_windows), sum(count for _, _, count in of_windows)
         bytes_foretold = max(1, size(beginning) - size(first))
