@@ -62,7 +62,7 @@ class QuestionDemo(Demo):
         if search and type(search.task).passages is Task.passages:
             raise UserError(f"the answers of {search.folder} name no texts: give --search a run that finds some.")
         self.task: Any = predictor.task  # before the examples ask for it
-        self.tokenizer = copy.deepcopy(self.task.tokenizer)  # the model's thread changes the state of its own
+        self.tokenizer = copy.deepcopy(self.task.tokenizer)  # type: ignore[attr-defined]  # the model's changes its state
         super().__init__(predictor)
         self.search = search
         if search:

@@ -66,7 +66,7 @@ class Plan:
         random = np.random.default_rng([self.seed, epoch])
         order = random.permutation(len(self.lengths))
         full = len(order) // self.global_batch_size * self.global_batch_size
-        batches = []
+        batches: list[Indices] = []
         for pool in _cut(order[:full], POOL * self.global_batch_size):
             if self.places is not None:
                 alike = _cut(pool[np.argsort(self.places[pool], kind="stable")], ALIKE)
