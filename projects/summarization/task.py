@@ -37,7 +37,7 @@ class Summarization(Task):
         "A first look at a document, with the document beside it: a summary leaves most of it out, and one that a "
         "model writes may say what is not there."
     )
-    pipeline_tag = "summarization"
+    pipeline_tag = title.lower()  # the Hub's name of the task, also in a copy of this project
     example = '"The text that is to be summarised."'
     config_class = SummarizationConfig
     input_columns = ("document",)
