@@ -131,6 +131,7 @@ def test_each_projects_starter_runs_and_all_that_its_readme_names_follows(
     """The starter for two steps, its whole evaluation, its demo, and the commands of its README and its last line."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
     Image.new("RGB", (40, 40), "white").save(tmp_path / "picture.jpg")
+    (tmp_path / "my_documents.csv").write_text("text\nFind files by their size.\nShow a calendar.\n", encoding="utf-8")
 
     def run(*words: str) -> str:
         done = subprocess.run(

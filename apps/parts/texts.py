@@ -115,6 +115,8 @@ def read_upload(file: Path, asked: str, usual: str) -> list[UploadedRow]:
     """The rows of an uploaded table.  Raises UserError, with the row's number where one breaks the table."""
     try:
         columns = tables.column_names(file)
+        if not columns:
+            _refuse_first_row(file)
         _check_columns(columns, asked)
         column = _chosen_column(columns, asked.strip(), usual)
         rows = []
@@ -136,6 +138,14 @@ def read_upload(file: Path, asked: str, usual: str) -> list[UploadedRow]:
     if all(row.problem for row in rows):
         raise UserError(f"No row of {column!r} can be answered. The first one: {rows[0].problem}")
     return rows
+
+
+def _refuse_first_row(file: Path) -> None:
+    """Raise UserError where the first row is none, so that it names no columns."""
+    for number, row in tables.rows(file):
+        if isinstance(row, tables.RowProblem):
+            raise UserError(f"Row {number} is {row}.")
+        return
 
 
 def _check_columns(columns: list[str], asked: str) -> None:

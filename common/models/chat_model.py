@@ -138,7 +138,8 @@ class ChatModel:
         if self.config.pretrained:
             plain: Any = load_model(AutoModelForCausalLM, source, links=True, dtype=torch.float32)
         else:
-            plain = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source), trust_remote_code=False)
+            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+            plain = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
         check_head(Causal(plain), self.config.model)
         if self.packs:
             check_packing(Causal(plain), self.config.model)

@@ -157,7 +157,8 @@ class Seq2SeqWriter(Writer):
         if self.config.pretrained:
             plain: Any = load_model(AutoModelForSeq2SeqLM, source, links=True, dtype=torch.float32)
         else:
-            plain = AutoModelForSeq2SeqLM.from_config(AutoConfig.from_pretrained(source), trust_remote_code=False)
+            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+            plain = AutoModelForSeq2SeqLM.from_config(config, trust_remote_code=False)
         writes_with(plain, self.config.max_new_tokens, self.config.num_beams)
         return Seq2Seq(lora.as_options_say(plain, self.config, source, "SEQ_2_SEQ_LM"))
 

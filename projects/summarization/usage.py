@@ -9,7 +9,6 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 tokenizer, model = AutoTokenizer.from_pretrained("model"), AutoModelForTokenClassification.from_pretrained("model")
 
-
 def summary(sentences):
     read = tokenizer(" ".join(sentences), truncation=True, return_offsets_mapping=True, return_tensors="pt")
     ends = read.pop("offset_mapping")[0, :, 1]
@@ -18,7 +17,6 @@ def summary(sentences):
         scores.append(logits[(start < ends) & (ends <= start + len(sentence))].mean())
         start += len(sentence) + 1
     return sentences[max(range(len(sentences)), key=lambda index: scores[index])]
-
 
 print(summary(["The first sentence.", "Another one."]))
 """

