@@ -51,7 +51,8 @@ class Writer(ABC):
     def answer(self, document: str, generated: list[Generated]) -> Prediction:
         """What was written, and which sentences of the document have most of its words."""
         said, details = in_words(generated[0], self.tokenizer)
-        return Prediction(said, details={**details, "sources": sources(document, said)})
+        places = [None if span is None else list(span) for span in sources(document, said)]
+        return Prediction(said, details={**details, "sources": places})
 
     def evaluate(self, model: nn.Module, batch: Batch) -> tuple[Tensor, list[Generated]]:
         """The loss, and what the model writes alone: told each right token before the next, it would seem better."""
