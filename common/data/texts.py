@@ -26,3 +26,12 @@ def text_cell(option: str) -> Callable[[Any], str]:
         return value
 
     return convert
+
+
+def written(cell: Any, name: str, option: str) -> str:
+    """A text without the white space around it, that messages call `name`.  Raises RowProblem where there is none."""
+    if not isinstance(cell, str) or is_blank(cell):
+        raise RowProblem(f"an empty {name}, or one that is no text (is it the right column? Name it with {option})")
+    if "\0" in cell:
+        raise RowProblem(f"a NUL character in the {name} (the file is damaged or no text: save it again as UTF-8)")
+    return cell.strip()

@@ -35,6 +35,8 @@ from common.task.contract import Baseline, Prediction, Task
 Record = dict[str, Any]
 # Rows whose own scores are computed at once, and how many statistics they may have together.
 CHUNK, NUMBERS = 1_000, 5_000_000
+# Records that are shown as they came.
+SHOWN = 20
 
 
 def baseline_answers(
@@ -184,6 +186,12 @@ def read_records(run: Run) -> list[Record]:
     # A text may hold what other functions take for the end of a line.
     with run.predictions.open(encoding="utf-8", newline="\n") as file:
         return [json.loads(line) for line in file]
+
+
+def unpicked(records: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """A few records that are shown as they came, drawn by the seed alone."""
+    order = np.random.default_rng(seed).permutation(len(records))[:SHOWN]
+    return [records[index] for index in order.tolist()]
 
 
 def groups_of(records: list[Record]) -> NDArray[Any]:

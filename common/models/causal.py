@@ -43,11 +43,11 @@ class Generated:
     gap: float
 
 
-class Causal(nn.Module):
-    """A model of transformers, perhaps with adapters; `forward` gives the losses of single positions.
+class LanguageModel(nn.Module):
+    """A model of transformers that writes, perhaps with adapters.
 
     Args:
-        model: any AutoModelForCausalLM, or peft's wrapper of one.
+        model: the model, or peft's wrapper of it.
     """
 
     def __init__(self, model: Any):
@@ -58,6 +58,22 @@ class Causal(nn.Module):
     def plain(self) -> Any:
         """transformers' model, which holds the adapters in its layers if there are any."""
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    @property
+    def ends(self) -> set[int]:
+        """The tokens that end an answer."""
+        ends = self.plain.generation_config.eos_token_id
+        return set(ends) if isinstance(ends, list) else {ends}
+
+    def up_to_end(self, ids: list[int]) -> tuple[list[int], bool]:
+        """The tokens before the first that ends an answer, and whether there is one."""
+        ends = self.ends
+        end = next((index for index, token in enumerate(ids) if token in ends), None)
+        return ids[:end], end is not None
+
+
+class Causal(LanguageModel):
+    """Any AutoModelForCausalLM; `forward` gives the losses of single positions."""
 
     def forward(
         self,
@@ -116,12 +132,6 @@ class Causal(nn.Module):
             said.append(logits.argmax(dim=-1))
         return torch.cat(losses), torch.cat(said)
 
-    @property
-    def ends(self) -> set[int]:
-        """The tokens that end an answer."""
-        ends = self.plain.generation_config.eos_token_id
-        return set(ends) if isinstance(ends, list) else {ends}
-
     @torch.no_grad()
     def write(
         self, input_ids: Tensor, attention_mask: Tensor, each_step: EachStep | None = None, **options: Any
@@ -147,21 +157,11 @@ class Causal(nn.Module):
         steps = len(kept) + stopped
         return Generated(kept, stopped, math.exp(sum(logs[:steps])), min(gaps[:steps], default=0.0))
 
-    def up_to_end(self, ids: list[int]) -> tuple[list[int], bool]:
-        """The tokens before the first that ends an answer, and whether there is one."""
-        return up_to_end(ids, self.ends)
-
 
 def in_words(generated: Generated, tokenizer: Any) -> tuple[str, dict[str, Any]]:
     """The text that was written, and the details of a prediction."""
     said = tokenizer.decode(generated.ids, skip_special_tokens=True).strip()
     return said, {"stopped": generated.stopped, "tokens": len(generated.ids), "gap": round(generated.gap, 6)}
-
-
-def up_to_end(ids: list[int], ends: set[int]) -> tuple[list[int], bool]:
-    """The tokens before the first of those that end an answer, and whether there is one."""
-    end = next((index for index, token in enumerate(ids) if token in ends), None)
-    return ids[:end], end is not None
 
 
 class Watch(LogitsProcessor):

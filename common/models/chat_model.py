@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -27,7 +26,7 @@ from common.models.causal import (
 )
 from common.models.chat import ChatTemplate, Encoded, Message
 from common.models.tokenizer import load_chat_tokenizer
-from common.models.weights import load_model
+from common.models.weights import load_model, model_of
 from common.task.contract import Batch
 
 # Rows without anything to learn above this share mean that something is wrong with all of them.
@@ -133,13 +132,9 @@ class ChatModel:
 
     def prepare(self, source: Path, train: Dataset | None) -> nn.Module:
         """The pretrained model of a folder, with adapters if the options want some."""
-        from transformers import AutoConfig, AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM
 
-        if self.config.pretrained:
-            plain: Any = load_model(AutoModelForCausalLM, source, links=True, dtype=torch.float32)
-        else:
-            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-            plain = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        plain = model_of(AutoModelForCausalLM, source, self.config.pretrained)
         check_head(Causal(plain), self.config.model)
         if self.packs:
             check_packing(Causal(plain), self.config.model)
@@ -160,7 +155,7 @@ class ChatModel:
         """The pretrained model, which answers by the settings of the fine-tuned one."""
         from transformers import AutoModelForCausalLM
 
-        plain: Any = load_model(AutoModelForCausalLM, source, links=True, dtype=torch.float32)
+        plain = model_of(AutoModelForCausalLM, source)
         self.set_answers(plain)
         return Causal(plain)
 

@@ -9,24 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers import LogitsProcessorList
 
-from common.models.causal import IGNORED, Generated, Watch, up_to_end
+from common.models.causal import IGNORED, Generated, LanguageModel, Watch
 
 
-class Seq2Seq(nn.Module):
-    """A model of transformers, perhaps with adapters; `forward` gives the losses of single tokens.
-
-    Args:
-        model: any AutoModelForSeq2SeqLM, or peft's wrapper of one.
-    """
-
-    def __init__(self, model: Any):
-        super().__init__()
-        self.model = model
-
-    @property
-    def plain(self) -> Any:
-        """transformers' model, which holds the adapters in its layers if there are any."""
-        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+class Seq2Seq(LanguageModel):
+    """Any AutoModelForSeq2SeqLM; `forward` gives the losses of single tokens."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, targets: Tensor) -> Tensor:
         """(n,) fp32 losses where `targets`, (b, s), are not `IGNORED`.
@@ -58,15 +45,9 @@ class Seq2Seq(nn.Module):
         return [self._generated(ids, gap) for ids, gap in rows]
 
     def _generated(self, ids: list[int], gap: float | list[float]) -> Generated:
-        kept, stopped = up_to_end(ids, self.ends)
+        kept, stopped = self.up_to_end(ids)
         smallest = min(gap[: len(kept) + stopped], default=0.0) if isinstance(gap, list) else gap
         return Generated(kept, stopped, 0.0, smallest)
-
-    @property
-    def ends(self) -> set[int]:
-        """The tokens that end an answer."""
-        ends = self.plain.generation_config.eos_token_id
-        return set(ends) if isinstance(ends, list) else {ends}
 
 
 def writes_with(model: Any, max_new_tokens: int, num_beams: int) -> None:

@@ -46,6 +46,20 @@ def load_model(
     return model
 
 
+def model_of(auto_class: Any, source: Path, pretrained: bool = True) -> Any:
+    """The whole model of a folder in fp32; without `pretrained` one of its kind, with random weights.
+
+    Raises UserError as `load_model` does.
+    """
+    import torch
+    from transformers import AutoConfig
+
+    if pretrained:
+        return load_model(auto_class, source, links=True, dtype=torch.float32)
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    return auto_class.from_config(config, trust_remote_code=False)
+
+
 def _share(model: Any, names: set[str]) -> float:
     """The share of parameters that these are of the pretrained part of a model, which every task of its kind has."""
     prefix = f"{model.base_model_prefix}."

@@ -17,7 +17,7 @@ from common.models.causal import IGNORED, Generated, in_words, padded
 from common.models.chat_model import MOST_UNLEARNED, REHEARSED, ChatModel, features_of
 from common.models.seq2seq import Seq2Seq, writes_with
 from common.models.tokenizer import load_tokenizer
-from common.models.weights import load_model
+from common.models.weights import load_model, model_of
 from common.system.errors import UserError
 from common.task.contract import Batch, Prediction
 
@@ -153,13 +153,9 @@ class Seq2SeqWriter(Writer):
         return batch
 
     def prepare(self, source: Path, train: Dataset | None) -> nn.Module:
-        from transformers import AutoConfig, AutoModelForSeq2SeqLM
+        from transformers import AutoModelForSeq2SeqLM
 
-        if self.config.pretrained:
-            plain: Any = load_model(AutoModelForSeq2SeqLM, source, links=True, dtype=torch.float32)
-        else:
-            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-            plain = AutoModelForSeq2SeqLM.from_config(config, trust_remote_code=False)
+        plain = model_of(AutoModelForSeq2SeqLM, source, self.config.pretrained)
         writes_with(plain, self.config.max_new_tokens, self.config.num_beams)
         return Seq2Seq(lora.as_options_say(plain, self.config, source, "SEQ_2_SEQ_LM"))
 
@@ -172,7 +168,7 @@ class Seq2SeqWriter(Writer):
         """The pretrained model, which writes by the settings of the fine-tuned one."""
         from transformers import AutoModelForSeq2SeqLM
 
-        plain: Any = load_model(AutoModelForSeq2SeqLM, source, links=True, dtype=torch.float32)
+        plain = model_of(AutoModelForSeq2SeqLM, source)
         writes_with(plain, self.config.max_new_tokens, self.config.num_beams)
         return Seq2Seq(plain)
 

@@ -8,6 +8,7 @@ from datasets import Dataset
 
 from common.evaluation import slices
 from common.evaluation.needed import against_each
+from common.evaluation.records import unpicked
 from common.metrics import rouge
 from common.task.contract import Prediction
 
@@ -15,8 +16,6 @@ from .faithful import WORD, new_pairs, unsupported
 from .oracle import greedy_oracle
 from .sentences import sentences_of
 
-# Summaries that are shown as they came, drawn by the seed alone.
-SHOWN = 20
 MODEL, PEOPLE = "the fine-tuned model", "people"
 
 
@@ -48,16 +47,15 @@ def sections_of(task: Any, records: list[dict[str, Any]]) -> dict[str, Any]:
     said |= {name: [record["baselines"][name] for record in records] for name in records[0]["baselines"]}
     said |= {PEOPLE: [{"value": record["reference"][0]} for record in records]}
     rows = [{"value": name, **described(documents, found)} for name, found in said.items()]
-    order = np.random.default_rng(task.config.seed).permutation(len(records))[:SHOWN]
     samples = [
         {
-            "id": records[index]["id"],
-            "input": documents[index],
-            "reference": task.in_words(records[index]["reference"], None),
-            "prediction": records[index]["prediction"]["value"],
-            "unsupported": records[index]["prediction"]["details"]["unsupported"],
+            "id": record["id"],
+            "input": record["input"],
+            "reference": task.in_words(record["reference"], None),
+            "prediction": record["prediction"]["value"],
+            "unsupported": record["prediction"]["details"]["unsupported"],
         }
-        for index in order.tolist()
+        for record in unpicked(records, task.config.seed)
     ]
     return {
         "needed": {"rows": against_each(task, records)},

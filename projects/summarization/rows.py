@@ -8,12 +8,12 @@ import pyarrow as pa
 from datasets import Dataset
 
 from common.data.findings import Finding, row_names
-from common.data.looks import is_blank
 from common.data.near_texts import near_texts
 from common.data.schema import Column, Schema, grouping_columns
 from common.data.sources import from_options
 from common.data.splits import Data, load_splits
 from common.data.tables import RowProblem
+from common.data.texts import written
 from common.metrics.rouge import READ
 
 from .sentences import sentences_of
@@ -55,7 +55,7 @@ def _summaries(config: "SummarizationConfig") -> Column:
 def from_cells(document: Any, summaries: Any) -> dict[str, Any]:
     """A document with its summaries.  Raises RowProblem."""
     given = _as_list(summaries)
-    found = [_text(one, "summary", "--summary_column") for one in (given if isinstance(given, list) else [given])]
+    found = [written(one, "summary", "--summary_column") for one in (given if isinstance(given, list) else [given])]
     if not found:
         raise RowProblem("no summary (is it the right column? Name it with --summary_column)")
     return {"document": _whole(document), "reference": list(dict.fromkeys(found))}
@@ -64,7 +64,7 @@ def from_cells(document: Any, summaries: Any) -> dict[str, Any]:
 def from_labelled(document: Any, summaries: Any, labels: Any) -> dict[str, Any]:
     """The same, and for each sentence as the rule finds it whether it is a part of the summary.  Raises RowProblem."""
     parts, given = _as_list(document), _as_list(labels)
-    texts = parts if isinstance(parts, list) else sentences_of(_text(document, "document", "--document_column"))
+    texts = parts if isinstance(parts, list) else sentences_of(written(document, "document", "--document_column"))
     if not isinstance(given, list) or len(given) != len(texts) or not set(given) <= {0, 1}:
         raise RowProblem(
             "labels that are no list of a 0 or 1 for each sentence (give documents as lists of sentences, or leave "
@@ -92,22 +92,14 @@ def _whole(document: Any) -> str:
     """A document as a text; where it is a list of sentences, with each on a line.  Raises RowProblem."""
     given = _as_list(document)
     if not isinstance(given, list):
-        return _text(given, "document", "--document_column")
+        return written(given, "document", "--document_column")
     if not all(isinstance(one, str) for one in given):
         raise RowProblem("a document that is a list of something else than sentences (is it the right column?)")
-    return _text("\n".join(filter(None, map(_on_one_line, given))), "document", "--document_column")
+    return written("\n".join(filter(None, map(_on_one_line, given))), "document", "--document_column")
 
 
 def _on_one_line(sentence: str) -> str:
     return " ".join(sentence.split())
-
-
-def _text(cell: Any, name: str, option: str) -> str:
-    if not isinstance(cell, str) or is_blank(cell):
-        raise RowProblem(f"an empty {name}, or one that is no text (is it the right column? Name it with {option})")
-    if "\0" in cell:
-        raise RowProblem(f"a NUL character in the {name} (the file is damaged or no text: save it again as UTF-8)")
-    return cell.strip()
 
 
 def check_summaries(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[Finding]:

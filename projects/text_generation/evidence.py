@@ -15,6 +15,7 @@ from common.data.plan import evaluation_batches
 from common.data.splits import Data
 from common.evaluation import slices
 from common.evaluation.needed import against_each
+from common.evaluation.records import unpicked
 from common.metrics import language_model
 from common.metrics.intervals import Bootstrap
 from common.models.causal import IGNORED, Causal, padded
@@ -23,13 +24,11 @@ from common.system.hardware import autocast, choose_precision, default_device
 from common.system.progress import track
 from common.task.contract import Prediction
 
-# Answers that are shown as they came, drawn by the seed alone.
-SHOWN = 20
+from .texts import ORDER
+
 # Of the text by which forgetting is measured: parts, characters of each, and tokens that are read of each at most.
 PARTS, CHARACTERS, TOKENS = 24, 800, 512
 BATCH = 16
-# Bytes that the simple model of the training answers looks at together.
-ORDER = 5
 # What the sections of likelihoods compare.
 BEFORE, AFTER = "before", "after"
 
@@ -55,19 +54,18 @@ def perturbed(rows: Dataset) -> dict[str, list[Any]]:
 
 def sections_of(task: Any, records: list[dict[str, Any]]) -> dict[str, Any]:
     """`needed`: what fine-tuning adds to each baseline; `samples`: answers that nobody picked."""
-    order = np.random.default_rng(task.config.seed).permutation(len(records))[:SHOWN]
     samples = [
         {
-            "id": records[index]["id"],
-            "input": records[index]["input"],
-            "reference": records[index]["reference"],
-            "prediction": records[index]["prediction"]["value"],
-            "right": task.is_right(records[index]["prediction"]["value"], records[index]["reference"])
+            "id": record["id"],
+            "input": record["input"],
+            "reference": record["reference"],
+            "prediction": record["prediction"]["value"],
+            "right": task.is_right(record["prediction"]["value"], record["reference"])
             if task.metrics[0].exact
             else None,
-            "stopped": bool(records[index]["prediction"]["details"]["stopped"]),
+            "stopped": bool(record["prediction"]["details"]["stopped"]),
         }
-        for index in order.tolist()
+        for record in unpicked(records, task.config.seed)
     ]
     return {"needed": {"rows": against_each(task, records)}, "samples": {"rows": samples}}
 

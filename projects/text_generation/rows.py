@@ -9,12 +9,12 @@ import pyarrow as pa
 from datasets import Dataset
 
 from common.data.findings import Finding
-from common.data.looks import is_blank
 from common.data.near_texts import near_texts
 from common.data.schema import Column, Schema, grouping_columns
 from common.data.sources import from_options
 from common.data.splits import Data, load_splits
 from common.data.tables import RowProblem
+from common.data.texts import written
 from common.metrics.text import json_object
 from common.models.chat import ANSWERER, Message
 
@@ -71,13 +71,13 @@ def _checked(convert: Callable[..., dict[str, Any]], answer_format: str) -> Call
 
 def from_pair(prompt: Any, completion: Any) -> dict[str, Any]:
     """A prompt with its answer.  Raises RowProblem."""
-    asked = _text(prompt, "prompt", "--prompt_column")
-    return {**asked_by(asked), "reference": _text(completion, "answer", "--completion_column")}
+    asked = written(prompt, "prompt", "--prompt_column")
+    return {**asked_by(asked), "reference": written(completion, "answer", "--completion_column")}
 
 
 def from_text(cell: Any) -> dict[str, Any]:
     """A text, cut at the end of a word into its beginning and the rest.  Raises RowProblem."""
-    text = _text(cell, "text", "--text_column")
+    text = written(cell, "text", "--text_column")
     ends = [word.end() for word in re.finditer(r"\S+", text)]
     if len(ends) < 2:
         raise RowProblem("a text of a single word (join it with others)")
@@ -105,7 +105,9 @@ def checked_chat(cell: Any) -> list[Message]:
     for one in cell:
         if one.get("role") not in ROLES:
             raise RowProblem(f"a message with another role than {', '.join(ROLES)} (rename or remove it)")
-    chat = [{"role": one["role"], "content": _text(one.get("content"), "message", "--messages_column")} for one in cell]
+    chat = [
+        {"role": one["role"], "content": written(one.get("content"), "message", "--messages_column")} for one in cell
+    ]
     turns = [one["role"] for one in chat if one["role"] != "system"]
     if [one["role"] for one in chat].count("system") > (chat[0]["role"] == "system" if chat else 0):
         raise RowProblem("a system message that is not the first one (put it first)")
@@ -120,14 +122,6 @@ def asked_by(given: str | Sequence[Mapping[str, str]]) -> dict[str, Any]:
     is_text = len(chat) == 1 and chat[0]["role"] == "user"
     prompt = chat[0]["content"] if is_text else "\n".join(f"{one['role']}: {one['content']}" for one in chat)
     return {"prompt": prompt, "messages": chat}
-
-
-def _text(cell: Any, name: str, option: str) -> str:
-    if not isinstance(cell, str) or is_blank(cell):
-        raise RowProblem(f"an empty {name}, or one that is no text (is it the right column? Name it with {option})")
-    if "\0" in cell:
-        raise RowProblem(f"a NUL character in the {name} (the file is damaged or no text: save it again as UTF-8)")
-    return cell.strip()
 
 
 def check_answers(splits: dict[str, Dataset], names: dict[str, str]) -> Iterator[Finding]:
