@@ -120,11 +120,11 @@ def adopt(checkpoint: Path, folder: Path, step: int) -> None:
 def verify(checkpoint: Path) -> None:
     """Raise BrokenCheckpoint unless every file of the checkpoint is there and has its checksum."""
     try:
-        sums = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
-        wrong = [name for name, digest in sums.items() if sha256(checkpoint / name) != digest]
-    except (OSError, ValueError, AttributeError) as error:
+        sums = dict(json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8")))
+        wrong = [name for name in (WEIGHTS, MOMENTS, STATE) if name in sums and sha256(checkpoint / name) != sums[name]]
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise BrokenCheckpoint(f"{checkpoint} cannot be read ({error}): resume from another one.") from error
-    if wrong or not {WEIGHTS, MOMENTS, STATE} <= sums.keys():
+    if wrong or sums.keys() != {WEIGHTS, MOMENTS, STATE}:
         raise BrokenCheckpoint(
             f"{checkpoint} is damaged ({', '.join(wrong) or 'files missing'}): resume from another one."
         )
@@ -143,8 +143,13 @@ def newest(folder: Path) -> tuple[Path | None, list[str]]:
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:
-    """What `commit` was given as `state`."""
-    state: dict[str, Any] = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+    """What `commit` was given as `state`.  Raises BrokenCheckpoint where it is none."""
+    try:
+        state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BrokenCheckpoint(f"{checkpoint} cannot be read ({error}): resume from another one.") from error
+    if not isinstance(state, dict):
+        raise BrokenCheckpoint(f"{checkpoint / STATE} holds no state: resume from another checkpoint.")
     return state
 
 

@@ -1,6 +1,7 @@
 """A checkpoint is whole, or it is refused."""
 
 import errno
+import json
 import os
 import re
 from pathlib import Path
@@ -122,6 +123,18 @@ def test_another_shape_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another shape"):
         other = trained(5)[0]
         checkpoint.load_weights(path, other, checkpoint.trainable(other))
+
+
+def test_a_forged_checkpoint_is_broken(tmp_path: Path) -> None:
+    path = commit(tmp_path, 1, *trained(4), {})
+    sums = json.loads((path / "manifest.json").read_text())
+    for forged in ({**sums, "/dev/zero": ""}, [1], "[" * 100_000):
+        (path / "manifest.json").write_text(forged if isinstance(forged, str) else json.dumps(forged))
+        with pytest.raises(checkpoint.BrokenCheckpoint):
+            checkpoint.verify(path)
+    (path / "state.json").write_text("[]")
+    with pytest.raises(checkpoint.BrokenCheckpoint, match="holds no state"):
+        checkpoint.read_state(path)
 
 
 def test_a_step_that_is_committed_again_is_replaced(tmp_path: Path) -> None:
