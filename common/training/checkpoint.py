@@ -12,14 +12,17 @@ leaves either the whole checkpoint or a temporary folder that nobody reads. Olde
 after the new one stands.
 """
 
+import contextlib
 import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
@@ -119,11 +122,9 @@ def adopt(checkpoint: Path, folder: Path, step: int) -> None:
 
 def verify(checkpoint: Path) -> None:
     """Raise BrokenCheckpoint unless every file of the checkpoint is there and has its checksum."""
-    try:
+    with understood(checkpoint):
         sums = dict(json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8")))
         wrong = [name for name in (WEIGHTS, MOMENTS, STATE) if name in sums and sha256(checkpoint / name) != sums[name]]
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise BrokenCheckpoint(f"{checkpoint} cannot be read ({error}): resume from another one.") from error
     if wrong or sums.keys() != {WEIGHTS, MOMENTS, STATE}:
         raise BrokenCheckpoint(
             f"{checkpoint} is damaged ({', '.join(wrong) or 'files missing'}): resume from another one."
@@ -142,14 +143,19 @@ def newest(folder: Path) -> tuple[Path | None, list[str]]:
     return None, refused
 
 
-def read_state(checkpoint: Path) -> dict[str, Any]:
-    """What `commit` was given as `state`.  Raises BrokenCheckpoint where it is none."""
+@contextlib.contextmanager
+def understood(checkpoint: Path) -> Iterator[None]:
+    """Read what the files of a checkpoint hold.  Raises BrokenCheckpoint where that is something else."""
     try:
-        state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BrokenCheckpoint(f"{checkpoint} cannot be read ({error}): resume from another one.") from error
-    if not isinstance(state, dict):
-        raise BrokenCheckpoint(f"{checkpoint / STATE} holds no state: resume from another checkpoint.")
+        yield
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError, SafetensorError) as error:
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        raise BrokenCheckpoint(f"{checkpoint} cannot be read ({reason}): resume from another one.") from error
+
+
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """What `commit` was given as `state`."""
+    state: dict[str, Any] = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
     return state
 
 

@@ -17,6 +17,7 @@ from common.system.errors import UserError
 from common.system.files import written_with_safetensors
 from common.training import checkpoint
 from common.training.checkpoint import BrokenCheckpoint
+from common.training.resume import checkpoint_to_resume
 from projects.text_classification.baselines import Words
 
 
@@ -132,9 +133,8 @@ def test_a_forged_checkpoint_is_broken(tmp_path: Path) -> None:
         (path / "manifest.json").write_text(forged if isinstance(forged, str) else json.dumps(forged))
         with pytest.raises(checkpoint.BrokenCheckpoint):
             checkpoint.verify(path)
-    (path / "state.json").write_text("[]")
-    with pytest.raises(checkpoint.BrokenCheckpoint, match="holds no state"):
-        checkpoint.read_state(path)
+    with pytest.raises(checkpoint.BrokenCheckpoint, match="cannot be read"):
+        checkpoint_to_resume(str(commit(tmp_path, 2, *trained(4), {"step": 7})), tmp_path, {})
 
 
 def test_a_step_that_is_committed_again_is_replaced(tmp_path: Path) -> None:
