@@ -68,6 +68,7 @@ class ModelOptions:
         model: pretrained model: `starter:NAME` (arrives by pip), a folder, or a Hub id.
         revision: commit of the Hub model; without one the newest is looked up and recorded.
         pretrained: false starts from random weights, to see what the pretrained ones are worth.
+        attention_dropout: false trains without dropout of attention weights, which takes long on a CPU.
         freeze: `backbone` trains the head alone.
         freeze_epochs: epochs in which the head is trained alone before everything is.
     """
@@ -75,6 +76,7 @@ class ModelOptions:
     model: str = "starter:minilm-l6"
     revision: str | None = None
     pretrained: bool = True
+    attention_dropout: bool = True
     freeze: Literal["none", "backbone"] = "none"
     freeze_epochs: NonNegativeInt = 0
 
@@ -97,6 +99,7 @@ class TrainingOptions:
         group_by_length: put examples of similar length into one batch, which saves padding.
         evaluate_every: steps between evaluations on the validation split; 0 for once an epoch.
         early_stopping_patience: evaluations without a better validation loss before stopping; 0 for never.
+        keep_start: share of the way back to the pretrained weights that the trained ones go in the end; 0 for none.
         seed: decides batches, dropout, and the splits that are made.
     """
 
@@ -113,6 +116,7 @@ class TrainingOptions:
     group_by_length: bool = True
     evaluate_every: NonNegativeInt = 0
     early_stopping_patience: NonNegativeInt = 5
+    keep_start: From0Below1 = 0.0
     seed: Seed = 0
 
 
