@@ -247,13 +247,16 @@ def _predict(arguments: argparse.Namespace) -> None:
     run = _run(arguments.run)
     with _loading():
         from common.predictor import Predictor
+        from common.run import understood
         from common.system.progress import quiet_libraries
 
         quiet_libraries()
         predictor = Predictor.load(run)
     for start in range(0, len(asked), AT_ONCE):
         some = asked[start : start + AT_ONCE]
-        answers = predictor.predict([predictor.task.typed_input(one) for one in some])
+        typed = [predictor.task.typed_input(one) for one in some]
+        with understood(run):  # its settings may be forged
+            answers = predictor.predict(typed)
         for one, answer in zip(some, answers, strict=True):
             lines = predictor.task.in_lines(answer)
             _say(answer_json(one, answer) if arguments.json else answer_line(one, answer, lines))
@@ -345,11 +348,14 @@ def _push(arguments: argparse.Namespace) -> None:
 
 
 def _corrections(arguments: argparse.Namespace) -> None:
-    from common.data.corrections import kept_file, review
+    from common.data.corrections import beside, kept_file, review
     from common.reporting.corrections import lines
     from common.run import Run
 
-    file = Run(_run(arguments.run)).corrections
+    run = Run(_run(arguments.run))
+    file = run.corrections
+    for place in beside(file):
+        run.inside(place.name)
     if arguments.keep or arguments.drop:
         kept, dropped = review(file, arguments.keep, arguments.drop)
         _say(f"kept, in {kept_file(file)}: {kept:,} - dropped: {dropped:,}")

@@ -232,9 +232,14 @@ def check(config: Config) -> None:
     config.check()
 
 
+def is_folder_name(name: str) -> bool:
+    """Whether a folder can be called so, wherever it is."""
+    return name.strip() not in ("", ".", "..") and not re.search(r"[/\\\0]", name)
+
+
 def _check_name(config: Config) -> None:
     name = config.run_name
-    if name is not None and (name.strip() in ("", ".", "..") or re.search(r"[/\\\0]", name)):
+    if name is not None and not is_folder_name(name):
         raise UserError(f"--run_name {name!r} is a folder's name, not a path: the path is --output_dir.")
 
 

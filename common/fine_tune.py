@@ -31,7 +31,7 @@ from common.portfolio import read_portfolio
 from common.predictor import Predictor, save_settings
 from common.reporting.card import write_pages
 from common.reporting.terminal import print_results
-from common.run import Run, provenance, weights_sha256
+from common.run import Run, provenance, understood, weights_sha256
 from common.system.errors import UserError
 from common.system.files import cache_folder, read_json, sha256, whole_folder, write_json, written_with_safetensors
 from common.system.hardware import Precision, describe, make_accelerator, peak_memory_bytes, use_all_cores
@@ -75,11 +75,12 @@ def show_finished(task: Task, run: Run) -> None:
     """
     if not is_main_process():
         return
-    _refuse_changed_rows(task, run)
-    say(f"{run.folder} is finished: these are its results. Another --run_name trains again.\n")
-    if not (run.report.exists() and run.card.exists()):  # it was stopped between the results and these
-        write_pages(run)
-    print_results(run)
+    with understood(run.folder):
+        _refuse_changed_rows(task, run)
+        say(f"{run.folder} is finished: these are its results. Another --run_name trains again.\n")
+        if not (run.report.exists() and run.card.exists()):  # it was stopped between the results and these
+            write_pages(run)
+        print_results(run)
 
 
 def _refuse_changed_rows(task: Task, run: Run) -> None:
@@ -296,8 +297,9 @@ def evaluate_again(folder: Path) -> Run:
     predictor = Predictor.load(folder)
     task, manifest = predictor.task, read_json(run.manifest)
     # The newest commits of today may be others than those that the run was made with.
-    model = commit_of(task.config.model, manifest["model"]["reference"])
-    rows = commit_of(task.config.dataset, manifest["data"]["reference"])
+    with understood(folder):
+        model = commit_of(task.config.model, manifest["model"]["reference"])
+        rows = commit_of(task.config.dataset, manifest["data"]["reference"])
     source = pretrained(task.config.model, model or task.config.revision)
     task.config = replace(task.config, dataset_revision=rows or task.config.dataset_revision)
     data = task.data()

@@ -1,19 +1,21 @@
 """The one door to a fine-tuned model: evaluation, demo, card and export all ask here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
-from torch import nn
+from torch import OutOfMemoryError, nn
 
 from common import inference
 from common.config import load as load_config
 from common.data.features import Features, by_row, in_memory
-from common.run import Run, understood, weights_sha256
+from common.run import Run, understood, vouched_files, weights_sha256
 from common.system.errors import UserError
 from common.system.files import read_json, write_json
 from common.system.hardware import choose_precision, default_device
-from common.task.contract import Outputs, Prediction, Task
+from common.task.contract import Baseline, Outputs, Prediction, Task
 from common.task.projects import load_task_class
 
 if TYPE_CHECKING:
@@ -43,9 +45,11 @@ class Predictor:
     def load(cls, run: str | Path, precision: str = "auto", task: Task | None = None) -> "Predictor":
         """The model of a run's folder, with a `task` that has read its data already if there is one.
 
-        Raises UserError where there is no finished model, or its weights are not those of the manifest.
+        Raises UserError where there is no finished model, its files cannot be read, or its weights are not those of
+        the manifest.
         """
         folder = Path(run)
+        vouched_files(Run(folder))  # none is a link, the baseline's included
         task = load_task(folder, task)
         with understood(folder):
             named = read_json(Run(folder).manifest)["model"]["weights_sha256"]
@@ -53,9 +57,11 @@ class Predictor:
             problem = f"the weights of {folder} are not those that its manifest.json names"
             raise UserError(f"{problem}: get the run's files again, or train it anew.")
         model = Run(folder).model
-        task.load_processor(model)
-        task.recall(Run(folder).neighbours)
-        return cls(task, task.load(model), precision, folder)
+        with _readable(folder, "model"):
+            task.load_processor(model)
+            task.recall(Run(folder).neighbours)
+            loaded = task.load(model)
+        return cls(task, loaded, precision, folder)
 
     def predict(self, inputs: list[Any], name: str = "") -> list[Prediction]:
         """The answers to raw inputs, such as texts, in their order; `name` describes the progress bar."""
@@ -85,6 +91,25 @@ class Predictor:
             description=name,
         )
         return by_row(found.values, features, rows)
+
+
+@contextmanager
+def _readable(folder: Path, what: str) -> Iterator[None]:
+    """Load a part of a run.  Raises UserError where one of its files cannot be read."""
+    try:
+        yield
+    except (UserError, OutOfMemoryError):
+        raise
+    except Exception as error:  # what forged files make other libraries raise is written nowhere
+        reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')[:200]}"
+        remedy = "get the run's files again, or train it anew"
+        raise UserError(f"the {what} of {folder} cannot be loaded ({reason}): {remedy}.") from error
+
+
+def kept_baseline(task: Task, run: Run) -> Baseline:
+    """The baseline that is kept beside a run's model.  Raises UserError where its files cannot be read."""
+    with _readable(run.folder, "baseline"):
+        return task.load_baseline(run.baseline)
 
 
 def load_task(folder: Path, task: Task | None = None) -> Task:

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from common.config import Config, load, refuse_another, save
+from common.config import Config, is_folder_name, load, refuse_another, save
 from common.system.errors import UserError, nearest
 from common.system.files import read_json, sha256
 from common.system.private_paths import folders_of, without_folders, without_folders_in_command
@@ -54,7 +54,8 @@ class Run:
     def inside(self, name: str) -> Path:
         """The path of a part of the run, which need not be there.
 
-        Raises UserError where the name leads out of the run's folder, or a link stands on the way.
+        Raises UserError where the name leads out of the run's folder, a link stands on the way, or something is there
+        that is neither file nor folder: whoever reads a pipe or a device waits for ever.
         """
         parts = PurePosixPath(name).parts
         if not parts or ".." in parts or "\\" in name or PurePosixPath(name).is_absolute():
@@ -64,6 +65,8 @@ class Run:
             path = path / part
             if path.is_symlink():
                 raise UserError(f"{path} is a link, and none is followed in a run: put the file itself there.")
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UserError(f"{path} is no regular file: remove it.")
         return path
 
     def files(self, name: str) -> list[Path]:
@@ -72,14 +75,8 @@ class Run:
         Raises UserError where one is a link, or no regular file.
         """
         folder = self.inside(name)
-        found = []
-        for path in sorted(folder.rglob("*")):
-            self.inside(path.relative_to(self.folder).as_posix())
-            if path.is_file():
-                found.append(path)
-            elif not path.is_dir():
-                raise UserError(f"{path} is no regular file: remove it.")
-        return found
+        below = [self.inside(path.relative_to(self.folder).as_posix()) for path in sorted(folder.rglob("*"))]
+        return [path for path in below if path.is_file()]
 
     @property
     def config(self) -> Path:
@@ -198,8 +195,9 @@ class Run:
         """Raise UserError where the folder holds something that this configuration must not touch."""
         if not self.folder.exists() or not any(self.folder.iterdir()):
             return
-        for written in ("config.yaml", "metrics.jsonl", "checkpoints", "model"):
-            self.inside(written)
+        for path in self.folder.iterdir():
+            self.inside(path.name)
+        self.files("checkpoints")
         if not self.config.exists():
             raise UserError(f"{self.folder} holds files that are no run: choose another --run_name or --output_dir.")
         if config.resume == "never":
@@ -316,6 +314,14 @@ def project_of(results: dict[str, Any]) -> str:
     if not isinstance(project, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", project):
         raise UserError(f"the results say that they are of the project {project!r}, which is no name of one.")
     return project
+
+
+def run_name_of(results: dict[str, Any]) -> str:
+    """The name that results say their run has.  Raises UserError where no folder can be called so."""
+    name = results.get("run")
+    if not isinstance(name, str) or not is_folder_name(name):
+        raise UserError(f"the results say that their run is called {name!r}, which is no name of one.")
+    return name
 
 
 def published(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:

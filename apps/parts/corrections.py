@@ -87,7 +87,12 @@ class Corrections:
         if same:
             return
         self.answers, self.by_visitor, self.by_answer = {}, Counter(), Counter()
-        for row in corrections.read(self.file):
+        try:
+            kept_rows = corrections.read(self.file)
+        except UserError as error:  # it names the file, which is no visitor's business
+            logger.error("%s", error)
+            raise UserError("Corrections cannot be kept here: the owner has to mend their file first.") from None
+        for row in kept_rows:
             self._count(row, str(corrections.notes_of(row).get("visitor", "")))
         if self.pictures.is_symlink():
             raise OSError(f"{self.pictures} is a link")

@@ -22,7 +22,7 @@ from apps.parts.corrections import Corrections
 from apps.parts.guard import guarded
 from apps.parts.inputs import LIMITS, checked_text, fresh_folder
 from apps.parts.uploads import ANSWERS, upload_folder
-from common.predictor import Predictor
+from common.predictor import Predictor, kept_baseline
 from common.reporting.wording import Results, baseline_title, shown
 from common.run import Run
 from common.system.errors import UserError
@@ -161,7 +161,7 @@ class Demo(ABC):
         if not results["comparison"] or not run.baseline.exists():  # a baseline may have failed
             return None
         title = baseline_title(results, results["comparison"]["against"])
-        return f"The best baseline ({title})", self.predictor.task.load_baseline(run.baseline)
+        return f"The best baseline ({title})", kept_baseline(self.predictor.task, run)
 
     # What a kind of answer fills
 

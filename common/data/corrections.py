@@ -6,9 +6,11 @@ Under `demo` stands what it noted: the column that is `corrected`, the model's `
 `reviewed`.
 """
 
+import errno
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -62,16 +64,32 @@ def kept_file(file: Path) -> Path:
     return file.with_name(f"{file.stem}-kept.jsonl")
 
 
+def beside(file: Path) -> list[Path]:
+    """What a review touches beside the file: the rows that were kept, the folder of the pictures, and its own lock."""
+    return [kept_file(file), file.with_suffix(""), _lock(file)]
+
+
+def _lock(file: Path) -> Path:
+    return file.with_name(f".{file.name}.lock")
+
+
 @contextmanager
 def alone(file: Path) -> Iterator[None]:
     """Keep other processes from the file: a demo may add to it while its owner looks through.  Raises OSError."""
-    with FileLock(file.with_name(f".{file.name}.lock")):
+    with FileLock(_lock(file)):
         yield
 
 
 def open_regular(file: Path, flags: int) -> int:
-    """The descriptor of a file that is no link: a run's folder may come from somebody else.  Raises OSError."""
-    return os.open(file, flags | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    """The descriptor of a file that is no link: a run's folder may come from somebody else.  Raises OSError.
+
+    A pipe is not waited for.
+    """
+    descriptor = os.open(file, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o644)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "no regular file", str(file))
+    return descriptor
 
 
 def read(file: Path) -> list[Row]:

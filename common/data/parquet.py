@@ -10,7 +10,8 @@ from common.system.errors import UserError
 if TYPE_CHECKING:
     import pyarrow
 
-CHUNK = 10_000
+# Rows that are unpacked at once: a small file can hold long texts very often.
+CHUNK = 1_000
 # What cells raise that Arrow can hold and Python cannot: wrong UTF-8, the year 10000, an unknown time zone.
 NO_PYTHON_VALUE = (ValueError, OverflowError, LookupError)
 

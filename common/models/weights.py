@@ -1,6 +1,7 @@
 """The weights of a model's folder: each is there, from safetensors, or there is no model."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 # Share of a pretrained model's own parameters that may start at random, such as a pooler that it never had.
 NEW = 0.1
+# No model has so many: making them takes minutes, and all memory, before the first weight is read.
+LAYERS = 10_000
 
 
 def load_model(
@@ -23,15 +26,13 @@ def load_model(
     Hub's cache are. `options` go to `from_pretrained`.
     Raises UserError where weights are missing or damaged, or where files of the folder lead out of it.
     """
-    from safetensors import SafetensorError
-
-    check_index(folder)
+    check_files(folder)
     if complete and not links and (found_links := [path for path in folder.iterdir() if path.is_symlink()]):
         raise UserError(f"{found_links[0]} is a link, and none is followed in a run: put the file itself there.")
     options |= {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
     try:
         model, found = auto_class.from_pretrained(folder, trust_remote_code=False, **options)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+    except Exception as error:  # what the files make other libraries raise is written nowhere
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"the model in {folder} cannot be loaded ({reason}): get its files again.") from error
     new = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
@@ -69,19 +70,39 @@ def _share(model: Any, names: set[str]) -> float:
     return sum(number for name, number in size.items() if name in names) / max(1, sum(size.values()))
 
 
-def check_index(folder: Path) -> None:
-    """Raise UserError where a list of the files of the weights names one that is not beside it."""
+def check_files(folder: Path) -> None:
+    """Raise UserError where transformers would take weights from elsewhere than the folder's own *.safetensors, or
+    make layers for ever.
+
+    An adapter beside the weights would be added to them, and what they lack would not be noticed.
+    """
+    if (folder / "adapter_config.json").exists():
+        raise UserError(f"{folder} holds an adapter beside the model: merge it into the weights, and remove it.")
+    config = described(folder / "config.json")
+    if "transformers_weights" in config:
+        raise UserError(f"{folder / 'config.json'} names a file of weights: take transformers_weights out of it.")
+    if any(layers > LAYERS for layers in _layers(config)):
+        raise UserError(f"{folder / 'config.json'} describes more than {LAYERS:,} layers: get the model's files again.")
     for index in folder.glob("*.index.json"):
         files = described(index).get("weight_map")
         if not isinstance(files, dict) or any(Path(str(name)).name != name for name in files.values()):
             raise UserError(f"{index} names files that are not beside it: get the model's files again.")
 
 
+def _layers(config: dict[str, Any]) -> Iterator[int]:
+    """The numbers of layers that a configuration says, of its parts, too."""
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from _layers(value)
+        elif isinstance(value, int) and "layer" in name:
+            yield value
+
+
 def described(file: Path) -> dict[str, Any]:
-    """What a JSON file of a model says; nothing where it is damaged, or no object."""
+    """What a JSON file of a model says; nothing where it is missing, damaged, or no object."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

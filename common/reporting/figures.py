@@ -168,10 +168,13 @@ def shape(results: wording.Results, baseline: str) -> str:
 
 
 def small_picture(file: Path, side: int) -> str:
-    """A picture as an address that needs no request, its longer side at most so many pixels."""
+    """A PNG as an address that needs no request, its longer side at most so many pixels.
+
+    Raises OSError where it is none: Pillow would start other programs for other kinds of pictures.
+    """
     from PIL import Image
 
-    with Image.open(file) as picture:
+    with Image.open(file, formats=["PNG"]) as picture:
         if max(picture.size) <= side:
             return data_uri(file)
         picture.thumbnail((side, side))

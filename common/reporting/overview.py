@@ -45,7 +45,7 @@ def print_projects(projects: Sequence[str]) -> None:
 def print_welcome(projects: Sequence[str], lessons: bool) -> None:
     """Print what `kit` alone shows: where one is, how the last run did, what is unfinished, and the next commands."""
     runs = [run for project in projects for run in runs_of(project)]
-    finished = [run for run in runs if run.results.exists()]
+    finished = [run for run in runs if _is_finished(run)]
     unfinished = [run for run in runs if run not in finished]
     here = Path.cwd()
     say(f"You are in {here}" + ("." if here == REPOSITORY else f"; the kit is in {REPOSITORY}."))
@@ -95,7 +95,7 @@ class State:
 def state(run: Run) -> State:
     """The score and the date of a run; of an unfinished one, how far it is."""
     measures = f"kit evaluate {shlex.quote(str(run.folder))}"
-    if run.results.exists():
+    if _is_finished(run):
         try:
             with understood(run.folder):
                 return State(f"{score(read_json(run.results))}, {_date(run)}")
@@ -108,6 +108,11 @@ def state(run: Run) -> State:
     steps = [int(path.name.removeprefix("step-")) for path in run.folder.glob("checkpoints/step-*")]
     where = f"stopped{_after(run, max(steps))}" if steps else "stopped before its first checkpoint"
     return State(where, _training_again(run))
+
+
+def _is_finished(run: Run) -> bool:
+    """Whether there are results, readable or not: a run of somebody else is listed beside the others."""
+    return (run.folder / "results.json").exists()
 
 
 def _training_again(run: Run) -> str:

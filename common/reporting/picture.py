@@ -95,7 +95,7 @@ def is_shown(file: Path, results: wording.Results) -> bool:
 
     try:
         ours = np.asarray(Image.open(io.BytesIO(draw(results))).convert("RGB"))
-        theirs = np.asarray(Image.open(file).convert("RGB"))
+        theirs = np.asarray(Image.open(file, formats=["PNG"]).convert("RGB"))
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         return False
     return np.array_equal(ours, theirs)

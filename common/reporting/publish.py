@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from common.reporting.card import eval_results
-from common.run import Run, check_vouched, published
+from common.run import Run, check_vouched, published, run_name_of, understood
 from common.system.errors import UserError
 from common.system.files import write_json, write_text
 
@@ -39,7 +39,8 @@ def push_model(folder: Path, name: str, private: bool = False, allow_tokens: boo
     """
     check_upload(name)
     with tempfile.TemporaryDirectory() as draft:
-        write_model_repository(Run(folder), Path(draft), name, allow_tokens)
+        with understood(folder):
+            write_model_repository(Run(folder), Path(draft), name, allow_tokens)
         return upload(Path(draft), name, "model", private, own=())
 
 
@@ -59,7 +60,7 @@ def write_model_repository(run: Run, target: Path, name: str, allow_tokens: bool
     if measured := eval_results(results, manifest, name):
         (target / EVAL_RESULTS).mkdir()
         content = yaml.safe_dump(measured, sort_keys=False, allow_unicode=True)
-        write_text(target / EVAL_RESULTS / f"{results['run']}.yaml", content)
+        write_text(target / EVAL_RESULTS / f"{run_name_of(results)}.yaml", content)
     refuse_tokens(target, allow_tokens)
 
 
@@ -67,7 +68,14 @@ def _card(run: Run, name: str) -> str:
     """The card of a run as it stands in the repository of that name."""
     from huggingface_hub import ModelCard
 
-    card = ModelCard(run.card.read_text(encoding="utf-8").replace('model="model"', f'model="{name}"'))
+    text = run.card.read_text(encoding="utf-8").replace('model="model"', f'model="{name}"')
+    try:
+        card = ModelCard(text)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{run.card} begins with metadata that cannot be read ({reason}): `kit report {run.folder}` writes it anew."
+        ) from error
     card.data["thumbnail"] = f"https://huggingface.co/{name}/resolve/main/{run.picture.name}"
     return str(card)
 

@@ -14,7 +14,7 @@ from common.portfolio import read_portfolio
 from common.reporting import readme_benchmarks, readme_runs, wording
 from common.reporting.picture import describe, draw
 from common.reporting.readme_runs import NOTHING, SHOWN, Table, projects_table, runs_in
-from common.run import Run, published
+from common.run import Run, project_of, published, understood
 from common.system.errors import UserError, nearest
 from common.system.files import read_json, write_bytes, write_json, write_text
 
@@ -30,14 +30,15 @@ def keep_results(run: Path, project: Path) -> Path:
     """
     if not Run(run).results.exists():
         raise UserError(f"{run} holds no results: give the folder of a finished run.")
-    if (other := read_json(Run(run).results)["project"]) != project.name:
-        raise UserError(
-            f"{run} is a run of {other}, not of {project.name}: `kit results {other} --add {run}` keeps it."
-        )
-    results = published(Run(run))[0]
-    for row in _objects([results["worst_errors"], results["examples_to_try"], results["sections"]]):
-        for text_of_the_data in ("input", "reference", "prediction"):
-            row.pop(text_of_the_data, None)
+    with understood(run):
+        if (other := project_of(read_json(Run(run).results))) != project.name:
+            raise UserError(
+                f"{run} is a run of {other}, not of {project.name}: `kit results {other} --add {run}` keeps it."
+            )
+        results = published(Run(run))[0]
+        for row in _objects([results["worst_errors"], results["examples_to_try"], results["sections"]]):
+            for text_of_the_data in ("input", "reference", "prediction"):
+                row.pop(text_of_the_data, None)
     target = project / "results" / f"{run.name}.json"
     target.parent.mkdir(exist_ok=True)
     write_json(target, results)

@@ -19,7 +19,7 @@ from common.reporting.picture import question
 from common.reporting.publish import check_upload, copy, refuse_tokens, upload
 from common.reporting.report import template_folders
 from common.reporting.wording import sentence
-from common.run import REPOSITORY, Run, check_vouched, project_of, published
+from common.run import REPOSITORY, Run, check_vouched, project_of, published, understood
 from common.system.errors import UserError
 from common.system.files import read_json, sha256, whole_folder, write_json, write_text
 from common.system.source import KIT, imports, used_modules
@@ -68,7 +68,8 @@ def write_space(
     Raises UserError where that cannot be, or where a file of the run is not the one that was measured.
     """
     run, asked, target = Run(folder), {name: Run(other) for name, other in (others or {}).items()}, target.resolve()
-    project, *further = (_project(one) for one in (run, *asked.values()))
+    with understood(folder, *(others or {}).values()):
+        project, *further = (_project(one) for one in (run, *asked.values()))
     _check_replaceable(target)
     if not (REPOSITORY / "apps" / f"{project}.py").exists():
         raise UserError(f"there is no demo apps/{project}.py: a Space needs one.")
@@ -76,7 +77,7 @@ def write_space(
     tasks = (f"projects.{one}.task" for one in (project, *further))
     start = (f"apps.{project}", "apps.parts.server", "common.predictor", *tasks)
     modules = used_modules(*start, skip=lambda name: bool(SKIPPED.match(name)))
-    with whole_folder(target) as draft:
+    with understood(folder, *(others or {}).values()), whole_folder(target) as draft:
         _copy_code(modules, project, draft)
         _copy_run(run, draft / MAIN, training_rows)
         for of_other, other in asked.items():

@@ -34,11 +34,13 @@ class Interrupted(Exception):
 # What to do about an error of the file system, by its number.
 FREE_SPACE = "free some space; KIT_CACHE moves the cache, --output_dir the runs"
 PERMISSIONS = "check the permissions; KIT_CACHE moves the cache, --output_dir the runs"
+NO_FILE = "a folder stands where a file is needed: remove it, or choose another name"
 NO_FOLDER = "a file stands where a folder is needed: choose another --output_dir or KIT_CACHE"
 ADVICE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), FREE_SPACE),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), PERMISSIONS),
     **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), NO_FOLDER),
+    errno.EISDIR: NO_FILE,
 }
 
 

@@ -12,6 +12,9 @@ from typing import Any
 
 from common.system.errors import UserError
 
+# In a folder of the cache: the sha256 of each of its files.
+SUMS = "sums.json"
+
 
 def cache_folder() -> Path:
     """Where tables, archives and starters are kept between runs (`KIT_CACHE`); safe to delete."""
@@ -24,6 +27,25 @@ def sha256(path: Path) -> str:
     """Hexadecimal sha256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_sums(folder: Path) -> None:
+    """Note the sha256 of each file below a folder of the cache, beside them."""
+    write_json(folder / SUMS, _sums(folder))
+
+
+def as_written(folder: Path) -> bool:
+    """Whether each file below a folder has the content that `write_sums` noted, and there is no other."""
+    try:
+        return bool(json.loads((folder / SUMS).read_text(encoding="utf-8")) == _sums(folder))
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """{path: sha256} of what is below a folder but folders; of what is no file an empty text."""
+    found = (path for path in sorted(folder.rglob("*")) if path != folder / SUMS and not path.is_dir())
+    return {path.relative_to(folder).as_posix(): sha256(path) if path.is_file() else "" for path in found}
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -92,7 +114,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: the run is not finished, or a part of it was removed.") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, MemoryError) as error:
         remedy = f"`kit evaluate {path.parent}` writes the results of a run again"
         raise UserError(f"{path} is damaged ({error}): {remedy}.") from error
 

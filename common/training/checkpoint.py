@@ -12,14 +12,17 @@ leaves either the whole checkpoint or a temporary folder that nobody reads. Olde
 after the new one stands.
 """
 
+import contextlib
 import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
@@ -119,12 +122,10 @@ def adopt(checkpoint: Path, folder: Path, step: int) -> None:
 
 def verify(checkpoint: Path) -> None:
     """Raise BrokenCheckpoint unless every file of the checkpoint is there and has its checksum."""
-    try:
-        sums = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
-        wrong = [name for name, digest in sums.items() if sha256(checkpoint / name) != digest]
-    except (OSError, ValueError, AttributeError) as error:
-        raise BrokenCheckpoint(f"{checkpoint} cannot be read ({error}): resume from another one.") from error
-    if wrong or not {WEIGHTS, MOMENTS, STATE} <= sums.keys():
+    with understood(checkpoint):
+        sums = dict(json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8")))
+        wrong = [name for name in (WEIGHTS, MOMENTS, STATE) if name in sums and sha256(checkpoint / name) != sums[name]]
+    if wrong or sums.keys() != {WEIGHTS, MOMENTS, STATE}:
         raise BrokenCheckpoint(
             f"{checkpoint} is damaged ({', '.join(wrong) or 'files missing'}): resume from another one."
         )
@@ -140,6 +141,16 @@ def newest(folder: Path) -> tuple[Path | None, list[str]]:
         except BrokenCheckpoint as error:
             refused.append(str(error))
     return None, refused
+
+
+@contextlib.contextmanager
+def understood(checkpoint: Path) -> Iterator[None]:
+    """Read what the files of a checkpoint hold.  Raises BrokenCheckpoint where that is something else."""
+    try:
+        yield
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError, SafetensorError) as error:
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        raise BrokenCheckpoint(f"{checkpoint} cannot be read ({reason}): resume from another one.") from error
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:

@@ -52,7 +52,8 @@ def checkpoint_to_resume(resume: str, checkpoints: Path, identity: dict[str, Any
         found = Path(resume)
         checkpoint.verify(found)
     if found:
-        refuse_another(f"{found} belongs to", checkpoint.read_state(found)["identity"], identity)
+        with checkpoint.understood(found):
+            refuse_another(f"{found} belongs to", checkpoint.read_state(found)["identity"], identity)
     return found
 
 
@@ -60,9 +61,10 @@ def restore(
     source: Path, model: nn.Module, trainable: frozenset[str], checkpoints: Path, accelerator: Accelerator
 ) -> tuple[Progress, Path]:
     """Take a checkpoint's weights and scaler; returns its progress, and the checkpoint as it stands in the run."""
-    state = checkpoint.read_state(source)
-    checkpoint.load_weights(source, model, trainable)
-    progress = Progress(**state["progress"])
+    with checkpoint.understood(source):
+        state = checkpoint.read_state(source)
+        checkpoint.load_weights(source, model, trainable)
+        progress = Progress(**state["progress"])
     own = go_back_to(source, progress, checkpoints, accelerator)
     if accelerator.scaler and state["scaler"]:
         accelerator.scaler.load_state_dict(state["scaler"])

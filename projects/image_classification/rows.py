@@ -148,7 +148,7 @@ def _kept(root: Path, content: bytes) -> str:
     """The name below `root` of a file with this content."""
     name = hashlib.sha256(content).hexdigest()
     file = root / name[:2] / name
-    if not file.exists():
+    if not is_file(file) or sha256(file) != name:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(file, content)
     return f"{name[:2]}/{name}"

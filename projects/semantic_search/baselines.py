@@ -135,5 +135,5 @@ def load(task: Task, texts: list[str], documents: list[str], folder: Path) -> Ba
     if kind == "as_it_came":
         device = default_device()
         model = encoder.load(folder / "encoder", complete=True).to(device).eval()
-        return AsItCame(task, model, Index.load(folder))
+        return AsItCame(task, model, Index.load(folder, model.width))
     return {"bm25": BM25, "tfidf": TfIdf}[kind](texts, documents)

@@ -33,6 +33,11 @@ class SentenceEncoder(nn.Module):
             # No part of a mean, so without a gradient, which DDP would wait for.
             parameter.requires_grad_(not name.startswith("pooler."))
 
+    @property
+    def width(self) -> int:
+        """The length of its vectors."""
+        return int(self.encoder.config.hidden_size)
+
     def forward(self, *groups: dict[str, Tensor]) -> list[Tensor]:
         """(b, d) fp32 vectors of unit length for each group of texts, padded to (b, tokens) for itself."""
         return [self._vectors(**group) for group in groups]
@@ -63,7 +68,6 @@ def load(folder: Path, complete: bool) -> SentenceEncoder:
 def save(model: Any, folder: Path, max_length: int, prompts: dict[str, str]) -> None:
     """Write weights and configuration, and what sentence-transformers reads beside them."""
     model.encoder.save_pretrained(folder)
-    size = model.encoder.config.hidden_size
     modules = [
         {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{name}"}
         for index, (name, path) in enumerate(MODULES)
@@ -75,5 +79,6 @@ def save(model: Any, folder: Path, max_length: int, prompts: dict[str, str]) -> 
         {"prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "cosine"},
     )
     (folder / "1_Pooling").mkdir()
+    size = model.width
     pooling = {"word_embedding_dimension": size, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
     write_json(folder / "1_Pooling" / "config.json", pooling)

@@ -74,8 +74,8 @@ class Index:
             save_file(tensors, folder / VECTORS)
 
     @classmethod
-    def load(cls, folder: Path) -> "Index":
-        """What `save` wrote.  Raises UserError where it is damaged."""
+    def load(cls, folder: Path, width: int) -> "Index":
+        """What `save` wrote, with vectors of `width` numbers.  Raises UserError where it is damaged."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
@@ -89,6 +89,8 @@ class Index:
             raise UserError(f"the index in {folder} cannot be read ({error}): get its files again.") from error
         if vectors.ndim != 2 or len(vectors) != len(documents) or not len(documents) or vectors.dtype != np.float32:
             raise UserError(f"the index in {folder} has not one vector for each document: get its files again.")
+        if vectors.shape[1] != width or not np.isfinite(vectors).all() or len(found.number) < len(documents):
+            raise UserError(f"the index in {folder} is not that of its model and documents: get its files again.")
         return found
 
 

@@ -188,8 +188,9 @@ class SemanticSearch(Task):
         return model
 
     def load(self, folder: Path) -> nn.Module:
-        self.index = Index.load(folder)
-        return encoder.load(folder, complete=True)
+        model = encoder.load(folder, complete=True)
+        self.index = Index.load(folder, model.width)
+        return model
 
     def save(self, model: nn.Module, folder: Path) -> None:
         assert self.index

@@ -8,15 +8,18 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import cli
 from common.config import Config
-from common.predictor import Predictor
+from common.predictor import Predictor, kept_baseline
 from common.reporting.card import write_pages
-from common.reporting.publish import write_model_repository
+from common.reporting.publish import push_model, write_model_repository
+from common.reporting.readme import keep_results
 from common.reporting.report import evidence
 from common.reporting.space import write_space
 from common.run import Run, input_name, project_of
@@ -80,6 +83,8 @@ LINKS: list[tuple[str, Callable[[Run], None]]] = [
     ("model/key.txt", push),
     ("model/key.txt", predict),
     ("model/model.safetensors", predict),
+    ("baseline/baseline.json", predict),
+    ("neighbours/rows.jsonl", predict),
     ("baseline/encoder", space),
     ("results.json", tab),
     ("manifest.json", tab),
@@ -149,10 +154,79 @@ def test_links_are_differences_to_verify(run: Run) -> None:
     assert "is a link" in str(checks["files"][0].found) and "is a link" in str(checks["model"][0].found)
 
 
-def test_a_pipe_in_a_run_is_not_waited_for(run: Run) -> None:
-    os.mkfifo(run.model / "pipe")
+PIPES = [("model/pipe", predict), ("manifest.json", space), ("picture.png", push), ("corrections.jsonl", correct)]
+
+
+@pytest.mark.parametrize(("name", "use"), PIPES, ids=[name for name, _ in PIPES])
+def test_a_pipe_in_a_run_is_not_waited_for(run: Run, name: str, use: Callable[[Run], None]) -> None:
+    (run.folder / name).unlink(missing_ok=True)
+    os.mkfifo(run.folder / name)
     with pytest.raises(UserError, match="is no regular file"):
+        use(run)
+
+
+@pytest.mark.parametrize("name", ["corrections-kept.jsonl", "corrections", ".corrections.jsonl.lock"])
+def test_a_review_follows_no_link(run: Run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.corrections.write_text('{"text": "a", "label": "b"}\n')
+    (run.folder / name).symlink_to(victim(run))
+    monkeypatch.setattr("sys.argv", ["kit", "corrections", str(run.folder), "--keep", "1"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2 and victim(run).read_text() == SECRET
+
+
+def test_the_name_of_a_run_is_no_path_where_it_is_published(run: Run) -> None:
+    manifest = read_json(run.manifest)
+    manifest["config"]["dataset"], manifest["data"]["reference"] = "me/rows", f"me/rows@{'0' * 40}"
+    write_json(run.manifest, manifest)
+    write_json(run.results, {**read_json(run.results), "run": str(victim(run))})
+    with pytest.raises(UserError, match="which is no name of one"):
+        push(run)
+    assert not victim(run).with_suffix(".yaml").exists()
+
+
+@pytest.mark.parametrize("metadata", ["- a", "a: [", "[" * 20_000, "a: !!python/name:os.system"])
+def test_metadata_of_a_card_that_are_none_are_said_in_a_sentence(run: Run, metadata: str) -> None:
+    run.card.write_text(f"---\n{metadata}\n---\nhello")
+    with pytest.raises(UserError, match="begins with metadata that cannot be read"):
+        push(run)
+
+
+@pytest.mark.parametrize("name", ["results.json", "manifest.json"])
+@pytest.mark.parametrize("content", ["[]", "{}"])
+def test_what_lacks_everything_is_not_published(run: Run, name: str, content: str, monkeypatch: Any) -> None:
+    (run.folder / name).write_text(content)
+    monkeypatch.setattr("common.reporting.publish.check_upload", lambda name: None)
+    for use in (space, lambda one: push_model(one.folder, "me/model"), lambda one: keep_results(one.folder, Path())):
+        with pytest.raises(UserError):
+            use(run)
+
+
+FORGED = {
+    "an adapter": ("model/adapter_config.json", "{}", "holds an adapter beside the model"),
+    "other weights": ("model/config.json", '{"transformers_weights": "adapter_model.bin"}', "names a file of weights"),
+    "no kind": ("model/config.json", "[]", "cannot be loaded"),
+    "a tokenizer of no kind": ("model/tokenizer.json", "[]", "cannot be loaded"),
+    "its settings in words": ("model/tokenizer_config.json", '{"init_inputs": 7}', "cannot be loaded"),
+    "half a baseline": ("baseline/baseline.safetensors", "{", "the baseline of .* cannot be loaded"),
+}
+
+
+def test_a_model_without_a_vocabulary_answers_nothing(run: Run) -> None:
+    (run.model / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"holds no vocabulary|cannot be loaded"):
         Predictor.load(run.folder)
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_a_model_that_other_libraries_cannot_read_is_said_in_a_sentence(run: Run, forged: str) -> None:
+    name, content, match = FORGED[forged]
+    if name.startswith("baseline"):
+        write_json(run.baseline / "baseline.json", {"kind": "words", "classes": ["a", "b"]})
+    kept = read_json(run.folder / name) if "transformers_weights" in content else {}
+    (run.folder / name).write_text(json.dumps({**kept, **json.loads(content)}) if kept else content)
+    with pytest.raises(UserError, match=match):
+        kept_baseline(Predictor.load(run.folder).task, run)
 
 
 def test_a_run_may_itself_be_reached_by_a_link(run: Run) -> None:

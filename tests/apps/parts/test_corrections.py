@@ -101,6 +101,13 @@ def test_a_row_and_its_picture_are_kept_together_or_not_at_all(tmp_path: Path, m
     assert len(list((tmp_path / "run/corrections").iterdir())) == 2
 
 
+def test_a_visitor_does_not_see_where_a_damaged_file_is(tmp_path: Path) -> None:
+    (tmp_path / "corrections.jsonl").write_text("{")
+    with pytest.raises(UserError, match="mend their file first") as refused:
+        corrections(tmp_path).add({"text": "a"}, "good", "bad", "x")
+    assert str(tmp_path) not in str(refused.value)
+
+
 @pytest.mark.parametrize("link", ["corrections.jsonl", "corrections"])
 def test_no_link_is_followed(tmp_path: Path, link: str) -> None:
     """A run's folder may come from somebody else, and a link in it lead to the owner's files."""

@@ -1,6 +1,7 @@
 """What visitors sent: the owner looks through it, and the data says how much of it was trained on."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,12 @@ def loaded(folder: Path, extra: Path, rows: int = 60) -> Data:
     ]
     (folder / "train.csv").write_text("\n".join(["text,label", *lines]) + "\n")
     return load_rows(TextClassificationConfig(train_file=str(folder / "train.csv"), extra_train_file=str(extra)))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "corrections.jsonl")
+    with pytest.raises(OSError, match="no regular file"):
+        read(tmp_path / "corrections.jsonl")
 
 
 def test_nothing_is_trained_on_that_nobody_has_looked_through(tmp_path: Path, file: Path) -> None:

@@ -193,6 +193,14 @@ def test_a_table_is_named_by_its_content_and_streams(tmp_path: Path) -> None:
     assert other != digest
 
 
+def test_long_rows_are_written_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "CHUNK_BYTES", 1_000)
+    schema = pa.schema({"text": pa.string()})
+    file, _ = tables.write_table(({"text": f"{number:0600}"} for number in range(9)), schema, tmp_path)
+    batches = list(pa.ipc.open_stream(str(file)))
+    assert [len(batch) for batch in batches] == [2, 2, 2, 2, 1]
+
+
 def test_a_table_keeps_lists_structs_and_numbers(tmp_path: Path) -> None:
     span = pa.struct({"start": pa.int32(), "end": pa.int32(), "label": pa.string()})
     schema = pa.schema({"id": pa.string(), "reference": pa.list_(span), "rating": pa.float64()})

@@ -1,15 +1,19 @@
 """One model, three ways to hold it: adapters on the base, merged, and loaded again."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from common.models.causal import Causal, answers_with, padded
 from common.models.lora import FOLDER, Adapters, merged, save_adapters, with_adapters, without_adapters
+from common.system.errors import UserError
 from tests.common.models.test_causal import prompts
 
 END = 2
@@ -63,6 +67,38 @@ def test_what_is_merged_can_be_taken_out_again(saved: Path, tiny_chat_model: Pat
     for name, tensor in LlamaForCausalLM.from_pretrained(tiny_chat_model).state_dict().items():
         torch.testing.assert_close(state[name], tensor, rtol=0, atol=1e-6)
     assert without_adapters(model, tiny_chat_model) is None
+
+
+@pytest.mark.parametrize(
+    ("forged", "match"),
+    [
+        ({"r": 1_000_000}, "their rank is not 1000000"),
+        ({"target_modules": "((a*)*)*b"}, "is no list"),
+        ({"target_modules": ["q_proj"]}, "of another model"),
+        ({"lora_alpha": "x"}, "cannot be loaded"),
+        (None, "their rank is not 4"),
+    ],
+)
+def test_forged_adapters_are_refused(saved: Path, tmp_path: Path, forged: dict[str, Any] | None, match: str) -> None:
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / FOLDER / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **(forged or {})}))
+    if forged is None:
+        save_file({}, tmp_path / FOLDER / "adapter_model.safetensors")
+    with pytest.raises(UserError, match=match):
+        without_adapters(AutoModelForCausalLM.from_pretrained(saved), tmp_path)
+
+
+def test_what_else_the_configuration_of_adapters_says_counts_for_nothing(saved: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / FOLDER / "adapter_config.json"
+    more = {"peft_type": "XLORA", "megatron_config": {"a": 1}, "megatron_core": "os.path", "use_rslora": True}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **more}))
+    states = [
+        without_adapters(AutoModelForCausalLM.from_pretrained(saved), folder).state_dict()
+        for folder in (saved, tmp_path)
+    ]
+    assert all(torch.equal(states[0][name], tensor) for name, tensor in states[1].items())
 
 
 def test_a_base_that_knows_its_name_knows_no_path(saved: Path) -> None:

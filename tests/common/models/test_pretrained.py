@@ -76,9 +76,7 @@ def test_nothing_that_is_loaded_may_bring_code() -> None:
     files = [file for folder in folders for file in sorted((REPOSITORY / folder).rglob("*.py"))]
     calls = [ast.unparse(call) for file in files for call in loading_calls(file)]
     assert len(calls) >= 6
-    # peft has no code to load: adapters that are not safetensors are left alone (common/models/lora.py).
-    others = [call for call in calls if not call.startswith("PeftModel.")]
-    assert [call for call in others if "trust_remote_code=False" not in call] == []
+    assert [call for call in calls if "trust_remote_code=False" not in call] == []
 
 
 def test_weights_in_formats_that_can_run_code_are_refused(hub: dict[str, Any]) -> None:
@@ -168,6 +166,17 @@ class TestLoading:
         (folder / "model.safetensors.index.json").write_text(json.dumps(index))
         self.refused(folder, "names files that are not beside it")
         self.refused(folder, "names files that are not beside it", complete=False)
+
+    @pytest.mark.parametrize("complete", [True, False])
+    def test_nothing_beside_the_weights_stands_in_for_them(self, folder: Path, complete: bool) -> None:
+        described = json.loads((folder / "config.json").read_text())
+        for name in ("adapter_model.bin", "deep/model.safetensors.index.json"):
+            (folder / "config.json").write_text(json.dumps({**described, "transformers_weights": name}))
+            self.refused(folder, "names a file of weights", complete)
+        (folder / "config.json").write_text(json.dumps({**described, "part": {"num_hidden_layers": 10**6}}))
+        self.refused(folder, "more than 10,000 layers", complete)
+        (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+        self.refused(folder, "holds an adapter beside the model", complete)
 
     def test_a_link_is_followed_in_the_cache_of_the_hub_alone(self, folder: Path) -> None:
         from transformers import AutoModelForSequenceClassification

@@ -45,6 +45,9 @@ def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
 
 
 def test_the_list_shows_scores_dates_and_how_far_others_are(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (runs / "strange").mkdir()
+    (runs / "strange/config.yaml").write_text("{}")
+    (runs / "strange/results.json").symlink_to("../done/results.json")
     shown = listed(capsys)
     results, manifest = (json.loads((runs / "done" / name).read_text()) for name in ("results.json", "manifest.json"))
     accuracy, comparison = results["metrics"]["accuracy"], results["comparison"]
@@ -54,8 +57,8 @@ def test_the_list_shows_scores_dates_and_how_far_others_are(runs: Path, capsys: 
     assert shown["stopped"] == "stopped after step 1,000,000"
     assert shown["begun"] == "stopped before its first checkpoint"
     assert shown["trained"] == "trained, not measured yet"
-    assert shown["damaged"] == "its results are damaged"
-    assert set(shown) == {"done", "stopped", "begun", "trained", "damaged"}
+    assert shown["damaged"] == shown["strange"] == "its results are damaged", "a link is not followed"
+    assert set(shown) == {"done", "stopped", "begun", "trained", "damaged", "strange"}
 
 
 def test_a_stopped_run_goes_on_with_the_command_that_is_shown(

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.reporting.figures import shape
-from common.reporting.picture import DARK, HEIGHT, MARKERS, MODEL, ROWS, WIDTH, describe, draw, rows_of
+from common.reporting.figures import shape, small_picture
+from common.reporting.picture import DARK, HEIGHT, MARKERS, MODEL, ROWS, WIDTH, describe, draw, is_shown, rows_of
 from common.reporting.report import TEMPLATES
 from common.reporting.wording import plain
 from common.run import Run
@@ -117,3 +117,14 @@ def test_a_run_without_baselines_or_intervals_has_one(pages: dict[str, Run]) -> 
     assert "against" not in describe(results) and draw(results)
     for run in pages.values():
         assert Image.open(run.picture).size == (WIDTH, HEIGHT)
+
+
+def test_of_a_strangers_pictures_only_png_are_opened(tmp_path: Path) -> None:
+    """For other kinds Pillow starts other programs, or shows what lay in the memory."""
+    results, file = synthetic.classifier(), tmp_path / "picture.png"
+    file.write_bytes(draw(results))
+    assert is_shown(file, results) and small_picture(file, 96).startswith("data:image/webp")
+    Image.open(file).save(file, "BMP")
+    assert not is_shown(file, results)
+    with pytest.raises(OSError, match="cannot identify"):
+        small_picture(file, 96)

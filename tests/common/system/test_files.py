@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.system.errors import UserError
-from common.system.files import read_json, sha256, whole_folder, write_json, write_text
+from common.system.files import as_written, read_json, sha256, whole_folder, write_json, write_sums, write_text
 
 
 def test_a_folder_appears_whole_at_the_end(tmp_path: Path) -> None:
@@ -83,6 +83,20 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
         write_text(file, "\ud83d")
     assert read_json(file) == {"ü": [1]} and list(tmp_path.iterdir()) == [file]
     assert sha256(file) == sha256(file) != sha256(Path(__file__))
+
+
+def test_a_cached_folder_is_believed_by_its_content(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/b").write_text("c")
+    assert not as_written(tmp_path)
+    write_sums(tmp_path)
+    assert as_written(tmp_path)
+    for name, content in (("a/b", "d"), ("a/c", ""), ("sums.json", "[" * 100_000)):
+        before = (tmp_path / name).read_text() if (tmp_path / name).exists() else None
+        (tmp_path / name).write_text(content)
+        assert not as_written(tmp_path)
+        (tmp_path / name).unlink() if before is None else (tmp_path / name).write_text(before)
+    assert as_written(tmp_path)
 
 
 def test_a_missing_and_a_damaged_file_are_said_in_a_sentence(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A checkpoint is whole, or it is refused."""
 
 import errno
+import json
 import os
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ from common.system.errors import UserError
 from common.system.files import written_with_safetensors
 from common.training import checkpoint
 from common.training.checkpoint import BrokenCheckpoint
+from common.training.resume import checkpoint_to_resume
 from projects.text_classification.baselines import Words
 
 
@@ -122,6 +124,17 @@ def test_another_shape_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another shape"):
         other = trained(5)[0]
         checkpoint.load_weights(path, other, checkpoint.trainable(other))
+
+
+def test_a_forged_checkpoint_is_broken(tmp_path: Path) -> None:
+    path = commit(tmp_path, 1, *trained(4), {})
+    sums = json.loads((path / "manifest.json").read_text())
+    for forged in ({**sums, "/dev/zero": ""}, [1], "[" * 100_000):
+        (path / "manifest.json").write_text(forged if isinstance(forged, str) else json.dumps(forged))
+        with pytest.raises(checkpoint.BrokenCheckpoint):
+            checkpoint.verify(path)
+    with pytest.raises(checkpoint.BrokenCheckpoint, match="cannot be read"):
+        checkpoint_to_resume(str(commit(tmp_path, 2, *trained(4), {"step": 7})), tmp_path, {})
 
 
 def test_a_step_that_is_committed_again_is_replaced(tmp_path: Path) -> None:

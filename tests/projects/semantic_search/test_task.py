@@ -117,11 +117,18 @@ def test_verify_finds_nothing(finished_search_run: Run) -> None:
 def test_a_damaged_index_is_said_in_a_sentence(finished_search_run: Run, tmp_path: Path) -> None:
     lines = (finished_search_run.model / "documents.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     index = (finished_search_run.model / "index.safetensors").read_bytes()
+    width = read_json(finished_search_run.model / "config.json")["hidden_size"]
     for texts, content in ((lines[1:], index), (lines, index[:-9]), (["[]\n", *lines[1:]], index), (lines, b"")):
         (tmp_path / "documents.jsonl").write_text("".join(texts), encoding="utf-8")
         (tmp_path / "index.safetensors").write_bytes(content)
         with pytest.raises(UserError, match="get its files again"):
-            Index.load(tmp_path)
+            Index.load(tmp_path, width)
+    ids, texts = [str(n) for n in range(3)], ["a", "b", "c"]
+    plain = np.ones((3, width), dtype=np.float32)
+    for forged in (Index(ids, texts, plain[:, 1:]), Index(ids, texts, plain * np.nan), Index(["1"] * 3, texts, plain)):
+        forged.save(tmp_path)
+        with pytest.raises(UserError, match="is not that of its model and documents"):
+            Index.load(tmp_path, width)
 
 
 def test_int8_vectors_are_saved_and_loaded_as_they_are_ranked(tmp_path: Path) -> None:
@@ -130,7 +137,7 @@ def test_int8_vectors_are_saved_and_loaded_as_they_are_ranked(tmp_path: Path) ->
     assert 0 < np.abs(kept - some).max() < 0.01
     index = Index([f"{n:03}" for n in range(100)], ["text"] * 100, kept)
     index.save(tmp_path, int8=True)
-    again = Index.load(tmp_path)
+    again = Index.load(tmp_path, some.shape[1])
     assert again.vectors == pytest.approx(kept, abs=1e-7) and again.ids == index.ids
     assert [one.documents for one in again.search(some[:9])] == [one.documents for one in index.search(some[:9])]
 
