@@ -26,28 +26,24 @@ from common.models.causal import (
 )
 from common.models.chat import ChatTemplate, Encoded, Message
 from common.models.tokenizer import load_chat_tokenizer
-from common.models.weights import load_model, model_of
+from common.models.tuned import Tuned, read_of
 from common.task.contract import Batch
 
 # Rows without anything to learn above this share mean that something is wrong with all of them.
 MOST_UNLEARNED = 0.05
-# Tokens of an answer in a rehearsal.
-REHEARSED = 3
 
 
-class ChatModel:
-    """The part of a task between rows as chats and answers as tokens; a task has it as a base, or as its recipe.
+class ChatModel(Tuned):
+    """The part of a task between rows as chats and answers as tokens.
 
     Attributes:
-        config: the options of `common.kinds.language_model_config`, and `max_length`.
-        rehearsal: as the task's.
+        config: has `max_length`, too.
         packs: whether texts stand behind each other in training, in place of padding.
         nouns: what messages call chats, what is asked in them, and the answers.
         listener: is told the index of an asked input with its tokens so far, and says whether it is to stop there.
     """
 
-    config: Any
-    rehearsal: bool
+    language_model = Causal
     packs: bool = False
     nouns: ClassVar[tuple[str, str, str]] = ("chats", "prompts", "answers")
     listener: Callable[[int, list[int]], bool] | None = None
@@ -130,34 +126,15 @@ class ChatModel:
 
     # Model
 
-    def prepare(self, source: Path, train: Dataset | None) -> nn.Module:
-        """The pretrained model of a folder, with adapters if the options want some."""
-        from transformers import AutoModelForCausalLM
-
-        plain = model_of(AutoModelForCausalLM, source, self.config.pretrained)
+    def check_model(self, plain: Any) -> None:
+        """Raise UserError where a model does more to its logits than its head, or reads packed texts as one."""
         check_head(Causal(plain), self.config.model)
         if self.packs:
             check_packing(Causal(plain), self.config.model)
-        self.set_answers(plain)
-        return Causal(lora.as_options_say(plain, self.config, source, "CAUSAL_LM"))
 
     def set_answers(self, plain: Any) -> None:
-        """Write into a model of transformers how it answers."""
+        """Write into a model of transformers how it answers: greedily, until it ends its turn."""
         answers_with(plain, self.end, self.config.max_new_tokens, self.padding)
-
-    def load(self, folder: Path) -> nn.Module:
-        """The fine-tuned model that `save` wrote."""
-        from transformers import AutoModelForCausalLM
-
-        return Causal(load_model(AutoModelForCausalLM, folder))
-
-    def as_it_came(self, source: Path) -> Causal:
-        """The pretrained model, which answers by the settings of the fine-tuned one."""
-        from transformers import AutoModelForCausalLM
-
-        plain = model_of(AutoModelForCausalLM, source)
-        self.set_answers(plain)
-        return Causal(plain)
 
     def before(self, folder: Path) -> nn.Module | None:
         """The model as it was before its adapters were trained; None where it was fine-tuned as a whole."""
@@ -166,33 +143,14 @@ class ChatModel:
         untuned = lora.without_adapters(loaded.model, folder)
         return None if untuned is None else Causal(untuned)
 
-    def save(self, model: nn.Module, folder: Path) -> None:
-        """Write one model of weights and adapters, the adapters alone beside it, and the tokenizer."""
-        lora.save_both(model.model, folder)
-        self.tokenizer.save_pretrained(folder)
-
-    def parameters(self, model: nn.Module) -> int:
-        """How many parameters the model has beside its adapters."""
-        return lora.size_without_adapters(model)
-
-    # Learning and answering
-
-    def items(self, batch: Batch) -> int:
-        """The tokens that are learned."""
-        return int((batch["targets"] != IGNORED).sum())
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Summed over the tokens that are learned."""
-        losses: Tensor = model(**read_of(batch)).sum()
-        return losses
+    # Answering
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Generated]:
         """What the model writes; the listener is told after each token."""
         assert isinstance(model, Causal)
         listener = self.listener
         if listener is None:
-            short: dict[str, Any] = {"max_new_tokens": REHEARSED} if self.rehearsal else {}
-            return model.write(batch["prompt_ids"], batch["prompt_mask"], **short)
+            return model.write(batch["prompt_ids"], batch["prompt_mask"], **self.shortened)
 
         def each_step(written: list[list[int]]) -> list[bool]:
             pairs = zip(batch["rows"], written, strict=True)
@@ -227,8 +185,3 @@ def features_of(chats: list[Encoded]) -> dict[str, list[Any]]:
         "length": [len(one.ids) for one in chats],
     }
 
-
-def read_of(batch: Batch) -> dict[str, Tensor]:
-    """What the model's forward pass takes of a batch."""
-    names = ("input_ids", "attention_mask", "position_ids", "targets")
-    return {name: batch[name] for name in names if name in batch}

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 NEW = 0.1
 
 
+def auto(name: str) -> Any:
+    """One of transformers' Auto classes, which are not imported before a model is wanted."""
+    import transformers
+
+    return getattr(transformers, name)
+
+
 def load_model(
     auto_class: Any, folder: Path, complete: bool = True, links: bool = False, **options: Any
 ) -> "nn.Module":
