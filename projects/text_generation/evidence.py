@@ -1,7 +1,6 @@
 """What is looked at closely: was fine-tuning needed, what is likely now, what was forgotten, what is only repeated."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -156,8 +155,3 @@ def other_texts(count: int) -> list[str]:
     starts = np.linspace(0, len(whole) - CHARACTERS, count).astype(int)
     return [whole[start : start + CHARACTERS] for start in starts.tolist()]
 
-
-def untuned_model(task: Any, source: Path) -> Causal:
-    """The pretrained model on the device that answers are given on."""
-    model: Causal = task.as_it_came(source).to(default_device()).eval()
-    return model
