@@ -214,6 +214,7 @@ def _environment(results: wording.Results, is_markdown: bool) -> Environment:
         "levels_of": figures.levels,
         "tiles": tiles,
         "coverage": coverage,
+        "unsure": wording.unsure,
         "script": (TEMPLATES / SCRIPT).read_text(encoding="utf-8"),
         "policy": content_policy(),
     }
