@@ -19,6 +19,7 @@ from common.data.schema import Column, NearPair, Schema, grouping_columns
 from common.data.sources import from_options
 from common.data.splits import Data, load_splits
 from common.data.tables import RowProblem
+from common.data.texts import as_written
 
 from .squad import Reader
 from .starter_data import STARTERS
@@ -66,13 +67,8 @@ def from_cells(question: Any, context: Any, *more: Any) -> dict[str, Any]:
 
     Raises RowProblem.
     """
-    for cell, name in ((question, "question"), (context, "context")):
-        if not isinstance(cell, str) or is_blank(cell):
-            raise RowProblem(
-                f"an empty {name}, or a cell that holds none (is it the right column? Name it with --{name}_column)"
-            )
-        if "\0" in cell:
-            raise RowProblem(f"a NUL character in the {name} (the file is damaged or no text: save it again as UTF-8)")
+    question = as_written(question, "question", "--question_column")
+    context = as_written(context, "context", "--context_column")
     *start, answers = more
     found: dict[tuple[int, str], Answer] = {}
     for text, at in _texts(answers, context, start[0] if start else None):

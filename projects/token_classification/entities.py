@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from common.data.looks import is_blank
 from common.data.tables import RowProblem
+from common.data.texts import as_written
 from common.metrics.spans import Span
 from common.task.contract import Prediction
 
@@ -76,12 +77,7 @@ def from_spans(text: Any, spans: Any) -> dict[str, Any]:
 
     Raises RowProblem where a span lies outside the text, is empty, or overlaps another.
     """
-    if not isinstance(text, str) or is_blank(text):
-        raise RowProblem(
-            "an empty text, or a cell that holds none (is it the right column? Name it with --text_column)"
-        )
-    if "\0" in text:
-        raise RowProblem("a NUL character in the text (the file is damaged or no text: save it again as UTF-8)")
+    text = as_written(text, "text", "--text_column")
     if isinstance(spans, str):  # a table of texts, such as CSV
         try:
             spans = json.loads(spans or "[]")
