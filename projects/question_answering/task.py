@@ -16,7 +16,7 @@ from common.data.findings import Finding, row_names
 from common.data.splits import Data
 from common.metrics import answers, calibration
 from common.models.tokenizer import load_tokenizer
-from common.models.weights import head_prefixes, load_model
+from common.models.weights import WithHead, auto
 from common.system.errors import UserError
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
@@ -69,7 +69,7 @@ ask("What does it return?", "A text of yours.")
 """
 
 
-class QuestionAnswering(Task):
+class QuestionAnswering(WithHead, Task):
     """Encoder with two numbers for each token of the context: does the answer begin here, does it end here?"""
 
     title = "Question answering"
@@ -81,6 +81,7 @@ class QuestionAnswering(Task):
     example = '\'{"question": "What does it return?", "context": "A text of yours."}\''
     config_class = QuestionAnsweringConfig
     input_columns = ("question", "context")
+    auto_class = "AutoModelForQuestionAnswering"
     metrics = (
         Metric("f1", title="F1 of words", meaning="how many words the answer and a right one share; 1 where all"),
         Metric("exact_match", exact=True),
@@ -221,23 +222,9 @@ class QuestionAnswering(Task):
     # Model
 
     def prepare(self, source: Path, train: Dataset) -> nn.Module:
-        from transformers import AutoModelForQuestionAnswering
-
         from common.models.heads import new_head
 
-        return new_head(AutoModelForQuestionAnswering, source, ["start", "end"], self.config.pretrained)
-
-    def load(self, folder: Path) -> nn.Module:
-        from transformers import AutoModelForQuestionAnswering
-
-        return load_model(AutoModelForQuestionAnswering, folder)
-
-    def save(self, model: nn.Module, folder: Path) -> None:
-        model.save_pretrained(folder)  # type: ignore[operator]
-        self.tokenizer.save_pretrained(folder)
-
-    def head(self, model: nn.Module) -> tuple[str, ...]:
-        return head_prefixes(model)
+        return new_head(auto(self.auto_class), source, ["start", "end"], self.config.pretrained)
 
     # Learning and answering
 

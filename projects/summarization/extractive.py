@@ -18,7 +18,7 @@ from common.data.features import column
 from common.data.findings import Finding, row_names
 from common.models.heads import new_head
 from common.models.tokenizer import load_tokenizer
-from common.models.weights import head_prefixes, load_model
+from common.models.weights import WithHead, auto
 from common.system.errors import UserError
 from common.task.contract import Batch, Prediction
 
@@ -46,8 +46,10 @@ class Ranked:
     scores: list[float]
 
 
-class Extractive:
+class Extractive(WithHead):
     """One number for each token; a sentence's score is their mean, and that of the first token stands for elsewhere."""
+
+    auto_class = "AutoModelForTokenClassification"
 
     def __init__(self, task: Any):
         self.config = task.config
@@ -156,21 +158,7 @@ class Extractive:
     # Model
 
     def prepare(self, source: Path, train: Dataset | None) -> nn.Module:
-        from transformers import AutoModelForTokenClassification
-
-        return new_head(AutoModelForTokenClassification, source, ["summary"], self.config.pretrained)
-
-    def load(self, folder: Path) -> nn.Module:
-        from transformers import AutoModelForTokenClassification
-
-        return load_model(AutoModelForTokenClassification, folder)
-
-    def save(self, model: nn.Module, folder: Path) -> None:
-        model.save_pretrained(folder)  # type: ignore[operator]
-        self.tokenizer.save_pretrained(folder)
-
-    def head(self, model: nn.Module) -> tuple[str, ...]:
-        return head_prefixes(model)
+        return new_head(auto(self.auto_class), source, ["summary"], self.config.pretrained)
 
     def parameters(self, model: nn.Module) -> int:
         return sum(parameter.numel() for parameter in model.parameters())

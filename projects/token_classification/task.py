@@ -18,7 +18,7 @@ from common.data.splits import Data
 from common.evaluation import slices
 from common.metrics import calibration, spans
 from common.models.tokenizer import load_tokenizer
-from common.models.weights import head_prefixes, load_model
+from common.models.weights import WithHead, auto
 from common.system.errors import UserError
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
@@ -29,7 +29,7 @@ from .evidence import by_entities, entity_sections, perturbed
 from .windows import Window, best_windows, windows_of
 
 
-class TokenClassification(Task):
+class TokenClassification(WithHead, Task):
     """Encoder with a linear layer over each token; the first token of a word carries its tag."""
 
     title = "Token classification"
@@ -43,6 +43,7 @@ class TokenClassification(Task):
     example = '"a text of yours"'
     config_class = TokenClassificationConfig
     input_columns = ("text",)
+    auto_class = "AutoModelForTokenClassification"
     metrics = (
         Metric(
             "f1",
@@ -172,29 +173,15 @@ class TokenClassification(Task):
     # Model
 
     def prepare(self, source: Path, train: Dataset) -> nn.Module:
-        from transformers import AutoModelForTokenClassification
-
         from common.models.heads import new_head
 
         from .head import start_token_head
 
         names = spans.tag_names(self.types)
-        model = new_head(AutoModelForTokenClassification, source, names, self.config.pretrained)
+        model = new_head(auto(self.auto_class), source, names, self.config.pretrained)
         if self.config.start_head and self.config.pretrained:
             start_token_head(self, model, train, len(names), self.config.seed)
         return model
-
-    def load(self, folder: Path) -> nn.Module:
-        from transformers import AutoModelForTokenClassification
-
-        return load_model(AutoModelForTokenClassification, folder)
-
-    def save(self, model: nn.Module, folder: Path) -> None:
-        model.save_pretrained(folder)  # type: ignore[operator]
-        self.tokenizer.save_pretrained(folder)
-
-    def head(self, model: nn.Module) -> tuple[str, ...]:
-        return head_prefixes(model)
 
     # Learning and answering
 
