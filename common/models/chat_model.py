@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.data.features import column
-from common.data.findings import Finding, row_names
+from common.data.findings import Finding, in_training
 from common.models import lora
 from common.models.causal import (
     IGNORED,
@@ -82,31 +82,22 @@ class ChatModel(Tuned):
 
     def check_features(self, features: Dataset) -> list[Finding]:
         """What had to be left out of the training rows."""
-        where, found = "the training rows", []
         cut, drifts = column(features, "cut"), column(features, "drifts")
         learned = np.asarray([len(of_row) for of_row in features["learned"]])
         chats, prompts, answers = self.nouns
-
-        def find(chosen: NDArray[np.bool_], problem: str, remedy: str, is_error: bool = False) -> None:
-            if chosen.any():
-                names = row_names(features, np.flatnonzero(chosen))
-                found.append(Finding("error" if is_error else "warning", where, names, problem, remedy))
-
         nothing = learned == 0
-        find(
-            nothing,
+        unlearned = (
             f"{answers} that do not fit into {self.limit} tokens with their {prompts[:-1]}, so that nothing of them is "
-            "learned",
-            "give a larger --max_length, or shorten them",
-            is_error=bool(nothing.mean() > MOST_UNLEARNED),
+            "learned"
         )
-        find(
-            (cut > 0) & ~nothing,
-            f"{chats} of more than {self.limit} tokens, of whose {prompts} the middle is left out",
-            f"give a larger --max_length; {answers} are whole",
-        )
-        find(drifts > 0, f"{prompts} whose tokens are others where an answer follows", "begin answers without a blank")
-        return found
+        long = np.flatnonzero((cut > 0) & ~nothing)
+        left_out = f"{chats} of more than {self.limit} tokens, of whose {prompts} the middle is left out"
+        drift = f"{prompts} whose tokens are others where an answer follows"
+        return [
+            *unlearned_rows(features, nothing, unlearned, "give a larger --max_length, or shorten them"),
+            *in_training(features, long, left_out, f"give a larger --max_length; {answers} are whole"),
+            *in_training(features, np.flatnonzero(drifts > 0), drift, "begin answers without a blank"),
+        ]
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         """Chats padded on the right, with the token that follows each learned position; to answer, prompts, too."""
@@ -173,6 +164,12 @@ class ChatModel(Tuned):
         return losses.sum(), found
 
 
+def unlearned_rows(features: Dataset, unlearned: NDArray[np.bool_], problem: str, remedy: str) -> list[Finding]:
+    """A finding on the (f,) features of which nothing is learned; an error where they are too many."""
+    too_many = unlearned.mean() > MOST_UNLEARNED
+    return in_training(features, np.flatnonzero(unlearned), problem, remedy, "error" if too_many else "warning")
+
+
 def features_of(chats: list[Encoded]) -> dict[str, list[Any]]:
     """Encoded chats as the columns of features."""
     return {
@@ -184,4 +181,3 @@ def features_of(chats: list[Encoded]) -> dict[str, list[Any]]:
         "drifts": [one.drifts for one in chats],
         "length": [len(one.ids) for one in chats],
     }
-

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.data.features import column
-from common.data.findings import Finding, row_names
+from common.data.findings import UNCUT, Finding, in_training
 from common.data.splits import Data
 from common.metrics import answers, calibration
 from common.models.tokenizer import load_tokenizer
@@ -147,41 +147,28 @@ class QuestionAnswering(WithHead, Task):
         return [text[:end] for text, end in pairs], [end is not None for end in ends]
 
     def check_features(self, features: Dataset) -> list[Finding]:
-        where, found = "the training rows", []
         first = np.unique(column(features, "row"), return_index=True)[1]  # one window of each row
-
-        def warn(chosen: NDArray[Any], problem: str, remedy: str) -> None:
-            if chosen.any():
-                rows = row_names(features, first[np.flatnonzero(chosen)])
-                found.append(Finding("warning", where, rows, problem, remedy))
-
+        cut, missed = (column(features, name)[first] > 0 for name in ("cut", "missed"))
         windows = np.bincount(column(features, "row"))
-        many = int(windows[windows > 1].sum())
-        warn(
-            windows > 1,
-            f"contexts of more tokens than a window of {self.window}, read in {many} windows",
-            "nothing is cut; a larger --max_length reads more at once",
-        )
-        warn(
-            column(features, "cut")[first] > 0,
-            f"questions of more than {self.window // 2} tokens, whose ends are not read",
-            "shorten them",
-        )
-        warn(
-            column(features, "missed")[first] > 0,
-            "answers that have no token, or begin or end within one",
-            "the nearest tokens are learned",
-        )
         is_long = np.zeros(len(windows), dtype=bool)
         for row, spans in zip(column(features, "row").tolist(), features["spans"], strict=True):
             places = np.asarray(spans, dtype=np.int64).reshape(-1, 2)
             is_long[row] |= bool((places[:, 1] - places[:, 0] >= self.config.max_answer_tokens).any())
-        warn(
-            is_long,
-            f"answers of more than {self.config.max_answer_tokens} tokens, which the model cannot give",
-            "raise --max_answer_tokens, or shorten them",
+        in_windows = f"a window of {self.window}, read in {int(windows[windows > 1].sum())} windows"
+        half, most = self.window // 2, self.config.max_answer_tokens
+        warnings = (
+            (windows > 1, f"contexts of more tokens than {in_windows}", UNCUT),
+            (cut, f"questions of more than {half} tokens, whose ends are not read", "shorten them"),
+            (missed, "answers that have no token, or begin or end within one", "the nearest tokens are learned"),
+            (
+                is_long,
+                f"answers of more than {most} tokens, which the model cannot give",
+                "raise --max_answer_tokens, or shorten them",
+            ),
         )
-        return found
+        return [
+            one for chosen, problem, remedy in warnings for one in in_training(features, first[chosen], problem, remedy)
+        ]
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         size = (len(features["input_ids"]), max(features["length"]))

@@ -11,9 +11,9 @@ from datasets import Dataset
 from torch import Tensor, nn
 
 from common.data.features import column
-from common.data.findings import Finding, row_names
+from common.data.findings import Finding, in_training
 from common.models.causal import IGNORED, Generated, in_words, padded
-from common.models.chat_model import MOST_UNLEARNED, ChatModel, features_of
+from common.models.chat_model import ChatModel, features_of, unlearned_rows
 from common.models.seq2seq import Seq2Seq, writes_with
 from common.models.tokenizer import load_tokenizer
 from common.models.tuned import Tuned
@@ -128,16 +128,13 @@ class Seq2SeqWriter(Tuned, Writer):
         return [(f"{read} ", False), (learned, True)]
 
     def check_features(self, features: Dataset) -> list[Finding]:
-        found, cut, learned = [], column(features, "cut"), column(features, "learned")
-        for chosen, severity, problem in (
-            (learned == 0, "error", f"summaries of more than {self.limit} tokens, of which nothing is learned"),
-            ((cut > 0) & (learned > 0), "warning", f"documents of more than {self.limit} tokens, without their middle"),
-        ):
-            if chosen.any():
-                stops: Any = severity if chosen.mean() > MOST_UNLEARNED else "warning"
-                names = row_names(features, np.flatnonzero(chosen))
-                found.append(Finding(stops, "the training rows", names, problem, "give a larger --max_length"))
-        return found
+        cut, learned, remedy = column(features, "cut"), column(features, "learned"), "give a larger --max_length"
+        unlearned = f"summaries of more than {self.limit} tokens, of which nothing is learned"
+        long = f"documents of more than {self.limit} tokens, without their middle"
+        return [
+            *unlearned_rows(features, learned == 0, unlearned, remedy),
+            *in_training(features, np.flatnonzero((cut > 0) & (learned > 0)), long, remedy),
+        ]
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         """Documents and summaries padded on the right; the tokens of summaries that are not learned are ignored."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.data.features import column
-from common.data.findings import Finding, row_names
+from common.data.findings import UNCUT, Finding, in_training
 from common.models.heads import new_head
 from common.models.tokenizer import load_tokenizer
 from common.models.weights import WithHead, auto
@@ -114,27 +114,17 @@ class Extractive(WithHead):
         return [(f"{text} ", index in most) for index, text in enumerate(texts)]
 
     def check_features(self, features: Dataset) -> list[Finding]:
-        where, found = "the training rows", []
         first = np.unique(column(features, "row"), return_index=True)[1]  # one window of each row
         windows = np.bincount(column(features, "row"))
         count = np.zeros(len(windows), dtype=np.int64)
         for row, owners in zip(column(features, "row").tolist(), features["owners"], strict=True):
             count[row] = max(count[row], max(owners, default=NONE) + 1)
-
-        def warn(chosen: NDArray[np.bool_], problem: str, remedy: str) -> None:
-            if chosen.any():
-                rows = row_names(features, first[np.flatnonzero(chosen)])
-                found.append(Finding("warning", where, rows, problem, remedy))
-
-        many = int(windows[windows > 1].sum())
-        warn(
-            windows > 1,
-            f"documents of more tokens than a window of {self.window}, read in {many} windows",
-            "nothing is cut; a larger --max_length reads more at once",
-        )
+        in_windows = f"a window of {self.window}, read in {int(windows[windows > 1].sum())} windows"
         few = f"documents of no more than {self.config.sentences} sentences, which are their own summaries"
-        warn(count <= self.config.sentences, few, "there is nothing to choose in them")
-        return found
+        return [
+            *in_training(features, first[windows > 1], f"documents of more tokens than {in_windows}", UNCUT),
+            *in_training(features, first[count <= self.config.sentences], few, "there is nothing to choose in them"),
+        ]
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         """Windows padded on the right; `places` says of each token which of its window's sentences it belongs to."""

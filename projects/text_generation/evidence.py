@@ -154,4 +154,3 @@ def other_texts(count: int) -> list[str]:
     whole = "\n\n".join(topics[name] for name in sorted(topics))
     starts = np.linspace(0, len(whole) - CHARACTERS, count).astype(int)
     return [whole[start : start + CHARACTERS] for start in starts.tolist()]
-

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.data.features import column
-from common.data.findings import Finding, row_names
+from common.data.findings import UNCUT, Finding, in_training
 from common.data.splits import Data
 from common.evaluation import slices
 from common.metrics import calibration, spans
@@ -116,26 +116,15 @@ class TokenClassification(WithHead, Task):
         return features if references is None else {**features, "tags": tags, "cut": cut}
 
     def check_features(self, features: Dataset) -> list[Finding]:
-        where, found = "the training rows", []
-        first = np.unique(column(features, "row"), return_index=True)[1]  # one window of each text
-        if len(cut := first[np.flatnonzero(column(features, "cut")[first])]):
-            problem = "entities that begin or end within a word, or have no word"
-            remedy = "let them take whole words"
-            found.append(Finding("error", where, row_names(features, cut), problem, remedy))
-        windows = np.bincount(column(features, "row"))
-        if (windows > 1).any():
-            problem = f"texts of more than {self.window} tokens, read in {int(windows[windows > 1].sum())} windows"
-            long = first[np.flatnonzero(windows > 1)]
-            found.append(
-                Finding(
-                    "warning",
-                    where,
-                    row_names(features, long),
-                    problem,
-                    "nothing is cut; a larger --max_length reads more at once",
-                )
-            )
-        return found
+        # The first window of each text, and how many it has.
+        _, first, windows = np.unique(column(features, "row"), return_index=True, return_counts=True)
+        cut = first[column(features, "cut")[first] > 0]
+        within = "entities that begin or end within a word, or have no word"
+        long = f"texts of more than {self.window} tokens, read in {int(windows[windows > 1].sum())} windows"
+        return [
+            *in_training(features, cut, within, "let them take whole words", "error"),
+            *in_training(features, first[windows > 1], long, UNCUT),
+        ]
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         size = (len(features["input_ids"]), max(features["length"]))
