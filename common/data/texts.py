@@ -1,5 +1,6 @@
 """What a cell with a text must be."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +41,16 @@ def as_written(cell: Any, name: str, option: str) -> str:
 def written(cell: Any, name: str, option: str) -> str:
     """The same, without the white space around it."""
     return as_written(cell, name, option).strip()
+
+
+def from_json(cell: Any) -> Any:
+    """What a cell holds; of a text, as in a CSV, what it says as JSON, or None where it is no JSON."""
+    if not isinstance(cell, str):
+        return cell
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _nul(name: str) -> str:
