@@ -246,11 +246,7 @@ def draw() -> None:
     ]
     figure, panels = plt.subplots(1, 3, figsize=(12, 4.6), layout="constrained")
     for axes, (title, plane, logits, places) in zip(panels, panels_of, strict=True):
-        draw_boundary(axes, plane, logits)
-        for label, colour, marker in ((0, "#9ca3af", "o"), (1, "#2563eb", "^")):
-            axes.scatter(
-                *places[labels == label].T, s=16, color=colour, marker=marker, edgecolors="white", linewidths=0.4
-            )
+        draw_clouds(axes, plane, logits, places, labels)
         axes.set_title(title, fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
     scores = grid @ w1 + b1  # a hidden unit says one half where its score is 0
@@ -271,11 +267,13 @@ def draw() -> None:
     plt.close(figure)
 
 
-def draw_boundary(axes: Any, plane: Array, logits: Array) -> None:
-    """The part of a (150, 150, 2) plane in which the logits, of the same shape, say 1, and the line around it."""
+def draw_clouds(axes: Any, plane: Array, logits: Array, places: Array, labels: Numbers) -> None:
+    """The part of a (150, 150, 2) plane in which the logits, of the same shape, say 1; (rows, 2) places on it."""
     margin = logits[..., 1] - logits[..., 0]  # above 0 the network says 1
     axes.contourf(plane[..., 0], plane[..., 1], margin, levels=[-1e9, 0, 1e9], colors=["#f3f4f6", "#dbeafe"])
     axes.contour(plane[..., 0], plane[..., 1], margin, levels=[0], colors="#2563eb", linewidths=2)
+    for label, colour, marker in ((0, "#9ca3af", "o"), (1, "#2563eb", "^")):
+        axes.scatter(*places[labels == label].T, s=16, color=colour, marker=marker, edgecolors="white", linewidths=0.4)
 
 
 if __name__ == "__main__":
