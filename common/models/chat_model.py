@@ -1,4 +1,4 @@
-"""What every task says of a causal model that learns to answer chats: features, batches, weights, loss and answers."""
+"""What every task says of a causal model that learns to answer chats: features, batches and answers."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ class ChatModel(Tuned):
     """The part of a task between rows as chats and answers as tokens.
 
     Attributes:
-        config: has `max_length`, too.
+        config: has `max_length` beside what `Tuned` names.
         packs: whether texts stand behind each other in training, in place of padding.
         nouns: what messages call chats, what is asked in them, and the answers.
         listener: is told the index of an asked input with its tokens so far, and says whether it is to stop there.
