@@ -19,7 +19,7 @@ from common.metrics import language_model
 from common.metrics.intervals import Bootstrap
 from common.models.causal import IGNORED, Causal, padded
 from common.models.ngram import ByteModel
-from common.system.hardware import autocast, choose_precision, default_device
+from common.system.hardware import autocast, default_device, default_precision
 from common.system.progress import track
 from common.task.contract import Prediction
 
@@ -143,7 +143,7 @@ def text_statistics(task: Any, model: Causal, texts: list[str]) -> NDArray[np.fl
 @torch.no_grad()
 def _losses(model: Causal, batch: dict[str, Any]) -> Any:
     device = default_device()
-    with autocast(device, choose_precision("auto", device.type).name):
+    with autocast(device, default_precision()):
         return model(**send_to_device(batch, device)).double().cpu()
 
 
