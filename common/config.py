@@ -97,6 +97,7 @@ class TrainingOptions:
         group_by_length: put examples of similar length into one batch, which saves padding.
         evaluate_every: steps between evaluations on the validation split; 0 for once an epoch.
         early_stopping_patience: evaluations without a better validation loss before stopping; 0 for never.
+        keep_start: share of the way back to the pretrained weights that the trained ones go in the end; 0 for none.
         seed: decides batches, dropout, and the splits that are made.
     """
 
@@ -113,6 +114,7 @@ class TrainingOptions:
     group_by_length: bool = True
     evaluate_every: NonNegativeInt = 0
     early_stopping_patience: NonNegativeInt = 5
+    keep_start: From0Below1 = 0.0
     seed: Seed = 0
 
 

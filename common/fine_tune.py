@@ -41,7 +41,7 @@ from common.system.progress import Steps, bar, is_main_process, quiet_libraries,
 from common.system.source import used_modules
 from common.task.contract import Outputs, Task
 from common.task.projects import load_task_class, parse_options
-from common.training import preflight
+from common.training import keep_start, preflight
 from common.training.loop import Trainer
 from common.training.preflight import MicroBatch
 from common.training.resume import Progress
@@ -171,8 +171,11 @@ class Training:
             fits = preflight.find_micro_batch(task, model, train.features, config, accelerator, self.precision)
         trainer = self._trainer(model, train.features, validation, fits)
         self.steps.begin("Training")
+        start = keep_start.copies(trainer.model) if config.keep_start else {}
         progress = trainer.run()
-        self._settle(trainer.model, validation, is_fresh=trainer.evaluated == progress.best_step)
+        keep_start.move_back(trainer.model, start, config.keep_start)
+        is_fresh = trainer.evaluated == progress.best_step and not start
+        self._settle(trainer.model, validation, is_fresh)
         if accelerator.is_main_process:
             self._save_model(trainer.model)
             seconds = {

@@ -23,9 +23,9 @@ FLOORS = [
     {"apps"},
     {"common.cli"},
 ]
-# Words that only some kinds of task have, and the names of files that may use them.
+# Words that only some kinds of task have, and the names of files that may use them: attention has a softmax, too.
 KINDS_WORDS = re.compile(r"accuracy|macro.?f1|softmax|temperature|confusion|\blabels?\b", re.IGNORECASE)
-KINDS_FILES = re.compile(r"classification|calibration|confusion|classes")
+KINDS_FILES = re.compile(r"classification|calibration|confusion|classes|attention")
 
 
 def graph() -> dict[str, set[str]]:

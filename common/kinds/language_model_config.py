@@ -35,5 +35,7 @@ class LanguageModelConfig(Config):
             raise UserError(
                 "--tuning lora leaves random weights as they are: give --tuning full to --pretrained false."
             )
+        if self.tuning == "lora" and self.keep_start:
+            raise UserError("--keep_start is for all weights: give --tuning full, or smaller --lora_alpha.")
         if self.freeze != "none" or self.freeze_epochs:
             raise UserError("--freeze and --freeze_epochs train a new head first, and a language model has none.")

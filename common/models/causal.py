@@ -97,12 +97,14 @@ class Causal(LanguageModel):
         have an `attention_mask`, or hold several texts, and have `position_ids` that begin anew with each.
         """
         chosen, wanted = self._chosen(input_ids, targets, attention_mask, position_ids)
-        parts = zip(chosen.split(CHUNK), wanted.split(CHUNK), strict=True)
+        *earlier, last = zip(chosen.split(CHUNK), wanted.split(CHUNK), strict=True)
         if not torch.is_grad_enabled():
-            return torch.cat([self._losses(*part) for part in parts])
-        # The logits of a chunk are made once more for its gradient, and never all of them are there.
+            return torch.cat([self._losses(*part) for part in (*earlier, last)])
+        # The logits of a chunk are made once more for its gradient, so that never all of them are there. The gradient
+        # begins with the last chunk: its logits are needed at once.
         options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
-        return torch.cat([checkpoint(self._losses, *part, **options) for part in parts])
+        losses = [checkpoint(self._losses, *part, **options) for part in earlier]
+        return torch.cat([*losses, self._losses(*last)])
 
     def _chosen(
         self,

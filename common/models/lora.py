@@ -13,6 +13,8 @@ from typing import Any
 
 from torch import nn
 
+from common.models.attention import use_plain_attention
+
 # Below the folder of a model whose weights hold the adapters already.
 FOLDER = "adapter"
 # Without this file peft would read a pickle, which can run code.
@@ -42,6 +44,7 @@ class Adapters:
 
 def as_options_say(plain: Any, config: Any, source: Path, kind: str) -> Any:
     """A model from the folder `source`, made ready to train as the options of a language model say."""
+    use_plain_attention(plain)
     if config.gradient_checkpointing:
         plain.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if config.tuning == "full":
@@ -55,6 +58,7 @@ def as_options_say(plain: Any, config: Any, source: Path, kind: str) -> Any:
 def with_adapters(model: Any, adapters: Adapters) -> Any:
     """The model frozen, with adapters that change nothing yet; these alone are trained, in fp32."""
     from peft import LoraConfig, get_peft_model
+    from peft.tuners.lora import LoraLayer
 
     config = LoraConfig(
         r=adapters.rank,
@@ -66,6 +70,10 @@ def with_adapters(model: Any, adapters: Adapters) -> Any:
     with _without_warnings():
         wrapped = get_peft_model(model, config)
     wrapped.peft_config["default"].base_model_name_or_path = adapters.origin
+    for layer in wrapped.modules():
+        if isinstance(layer, LoraLayer):
+            # autocast makes what they read bf16 again: a detour through fp32 costs time and memory alone.
+            layer.cast_input_dtype_enabled = False
     return wrapped
 
 

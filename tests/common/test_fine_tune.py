@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
 
 from common import fine_tune as story
 from common.config import parse
@@ -24,6 +25,7 @@ from common.system.source import used_modules
 from common.training import checkpoint
 from projects.text_classification.config import TextClassificationConfig
 from projects.text_classification.task import TextClassification
+from projects.text_generation.config import TextGenerationConfig
 from tests.conftest import sentences, write_csv
 
 
@@ -251,3 +253,17 @@ def test_features_are_named_by_what_decides_them(ready: tuple[TextClassification
     turned = encode_split(task, data, "train", source)
     assert cached() == before + 1, "a setting that the references are encoded with"
     assert turned["labels"][:] == [2 - label for label in first["labels"]]
+
+
+def test_weights_may_go_a_part_of_the_way_back_to_the_pretrained_ones(tiny_model: Path, tmp_path: Path) -> None:
+    options = options_on(write_csv(tmp_path / "cafe.csv", sentences(60)), tiny_model, tmp_path)
+    weights = {}
+    for share in ("0", "0.25"):
+        fine_tune("text_classification", [*options, "--keep_start", share, "--run_name", share])
+        weights[share] = load_file(tmp_path / "runs/text_classification" / share / "model/model.safetensors")
+    name = "bert.embeddings.word_embeddings.weight"
+    began, ended = load_file(tiny_model / "model.safetensors")[name.removeprefix("bert.")], weights["0"][name]
+    assert not torch.equal(began, ended)
+    torch.testing.assert_close(weights["0.25"][name], ended + 0.25 * (began - ended))
+    with pytest.raises(UserError, match="--keep_start is for all weights"):
+        parse(TextGenerationConfig, ["--keep_start", "0.5"]).check()
