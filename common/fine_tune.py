@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256 as new_sha256
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -250,9 +251,28 @@ class Training:
         arguments: Sequence[str],
     ) -> None:
         """Write down what the saved model was made of, and what the training took."""
-        accelerator, config, source = self.accelerator, self.task.config, self.source
-        hardware = describe(accelerator.device)
-        training = {
+        source, hardware = self.source, describe(self.accelerator.device)
+        model = {
+            "reference": source.reference,
+            "origin": source.origin,
+            "licence": source.licence,
+            "weights_sha256": weights_sha256(self.run),
+            "parameters": self.task.parameters(trainer.model),
+        }
+        manifest = {
+            **provenance(self.task.config),
+            "hardware": hardware,
+            "training": {**self._took(progress, fits, seconds), "device": hardware["device"]},
+            "command": command_line(self.task.project, arguments),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "model": model,
+            "data": describe_data(self.data),
+        }
+        write_json(self.run.manifest, manifest)
+
+    def _took(self, progress: Progress, fits: MicroBatch, seconds: dict[str, float]) -> dict[str, Any]:
+        """What the training took, and how it was done."""
+        return {
             "seconds": progress.seconds,
             "waiting_share": progress.seconds_waiting / progress.seconds if progress.seconds else None,
             **seconds,
@@ -263,31 +283,13 @@ class Training:
             "train_rows": len(self.data.splits["train"]),
             "validation_rows": len(self.data.splits["validation"]),
             "examples_per_second": progress.examples / progress.seconds if progress.seconds else None,
-            "peak_memory_bytes": peak_memory_bytes(accelerator.device),
-            "processes": accelerator.num_processes,
+            "peak_memory_bytes": peak_memory_bytes(self.accelerator.device),
+            "processes": self.accelerator.num_processes,
             "micro_batch_size": fits.micro_batch_size,
             "precision": self.precision.name,
             "precision_reason": self.precision.reason,
-            "seed": config.seed,
-            "device": hardware["device"],
+            "seed": self.task.config.seed,
         }
-        model = {
-            "reference": source.reference,
-            "origin": source.origin,
-            "licence": source.licence,
-            "weights_sha256": weights_sha256(self.run),
-            "parameters": self.task.parameters(trainer.model),
-        }
-        manifest = {
-            **provenance(config),
-            "hardware": hardware,
-            "training": training,
-            "command": command_line(self.task.project, arguments),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "model": model,
-            "data": describe_data(self.data),
-        }
-        write_json(self.run.manifest, manifest)
 
 
 def evaluate_again(folder: Path) -> Run:

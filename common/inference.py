@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from common.data.features import Features, by_row, column, encoded
 from common.data.plan import Indices, evaluation_batches, share
 from common.data.prefetch import Prefetch
-from common.system.hardware import autocast, choose_precision, default_device
+from common.system.hardware import autocast, default_device, default_precision
 from common.system.progress import track
 from common.task.contract import Batch, Outputs, Task
 
@@ -135,7 +135,7 @@ def layer_inputs(
 ) -> NDArray[np.float32] | None:
     """(f, d) what `layer` reads when the model answers each of the features; None if it reads one vector per token."""
     device = default_device()
-    precision = choose_precision("auto", device.type).name
+    precision = default_precision()
     model.to(device).eval()
     seen: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))

@@ -120,28 +120,16 @@ def sure_of(predictor: Predictor) -> str:
     """What "not sure" means here, in one sentence with the numbers of the test set; empty without confidence."""
     if not predictor.folder:
         threshold = predictor.task.settings.get("threshold")
-        return (
-            "" if threshold is None else f"Below a confidence of {probability(threshold)} it says that it is not sure."
-        )
+        return "" if threshold is None else f"{wording.unsure_below(threshold)}."
     results = read_json(Run(predictor.folder).results)
     selective = results.get("selective", {"threshold": None, "coverage": 1.0})
     threshold, coverage = selective["threshold"], selective["coverage"]
     if threshold is None and coverage == 1:
         return ""
-    if threshold is not None and threshold >= 1:
-        return (
-            "It never says that it is sure: "
-            "no part of its answers on the validation split was clearly more reliable than the rest."
-        )
+    if coverage == 0:
+        return wording.unsure(results)
     measured = f"On the test set it was sure of {wording.share(coverage)} of the rows"
     if "metrics" in selective:
         scored = achieves(selective["metrics"][results["primary_metric"]], primary(results), "those")
         measured += f", and it {scored}"
-    if threshold is None:
-        return f"{measured}."
-    rule = (
-        f"Below a confidence of {probability(threshold)}, chosen on the validation split, it says that it is not sure"
-    )
-    unlike = results["sections"].get("unlike")
-    too = f"; so it does where the input is {unlike['doubt']}" if unlike else ""
-    return f"{rule}{too}. {measured}."
+    return f"{measured}." if threshold is None else f"{wording.unsure(results)} {measured}."

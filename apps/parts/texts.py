@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -116,15 +117,11 @@ def read_upload(file: Path, asked: str, usual: str) -> list[UploadedRow]:
     try:
         columns = tables.column_names(file)
         if not columns:
-            _refuse_first_row(file)
+            next(_numbered_rows(file), None)  # which may say why
         _check_columns(columns, asked)
         column = _chosen_column(columns, asked.strip(), usual)
         rows = []
-        for number, row in tables.rows(file):
-            if number > LIMITS.rows:
-                raise UserError(f"The file has more than {LIMITS.rows:,} rows: give a part of it.")
-            if isinstance(row, tables.RowProblem):
-                raise UserError(f"Row {number} is {row}.")
+        for number, row in _numbered_rows(file):
             if other := row.keys() - set(columns):
                 raise UserError(
                     f"Row {number} has a column that the first row has not ({sorted(other)[0][:100]!r}): "
@@ -140,12 +137,14 @@ def read_upload(file: Path, asked: str, usual: str) -> list[UploadedRow]:
     return rows
 
 
-def _refuse_first_row(file: Path) -> None:
-    """Raise UserError where the first row is none, so that it names no columns."""
+def _numbered_rows(file: Path) -> Iterator[tuple[int, tables.Row]]:
+    """The rows of a file with their numbers.  Raises UserError at one that cannot be read, and at too many."""
     for number, row in tables.rows(file):
+        if number > LIMITS.rows:
+            raise UserError(f"The file has more than {LIMITS.rows:,} rows: give a part of it.")
         if isinstance(row, tables.RowProblem):
             raise UserError(f"Row {number} is {row}.")
-        return
+        yield number, row
 
 
 def _check_columns(columns: list[str], asked: str) -> None:

@@ -12,6 +12,9 @@ from datasets import Dataset
 
 from common.system.errors import UserError
 
+# Where long texts are read in windows.
+UNCUT = "nothing is cut; a larger --max_length reads more at once"
+
 
 @dataclass
 class Problems:
@@ -77,6 +80,15 @@ def row_names(rows: Dataset, indices: Any) -> list[int] | list[str]:
         return []
     names = [row_id.partition(":")[2] for row_id in rows[list(indices)]["id"]]
     return [int(name) for name in names] if all(name.isdecimal() for name in names) else names
+
+
+def in_training(
+    features: Dataset, indices: Any, problem: str, remedy: str, severity: Literal["error", "warning"] = "warning"
+) -> list[Finding]:
+    """A finding on the training rows of the features at `indices`; none where there are no indices."""
+    if not len(indices):
+        return []
+    return [Finding(severity, "the training rows", row_names(features, indices), problem, remedy)]
 
 
 def shortened(names: Sequence[str], shown: int = 3) -> str:

@@ -1,5 +1,6 @@
 """What a cell with a text must be."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -22,16 +23,35 @@ def text_cell(option: str) -> Callable[[Any], str]:
             wrong = f"a text cell that holds {type(value).__name__}, not text"
             raise RowProblem(f"{wrong} (is it the right column? Name it with {option})")
         if "\0" in value:
-            raise RowProblem("a NUL character in the text (the file is damaged or no text: save it again as UTF-8)")
+            raise RowProblem(_nul("text"))
         return value
 
     return convert
 
 
-def written(cell: Any, name: str, option: str) -> str:
-    """A text without the white space around it, that messages call `name`.  Raises RowProblem where there is none."""
+def as_written(cell: Any, name: str, option: str) -> str:
+    """A text as it is, that messages call `name`; `option` names its column.  Raises RowProblem where there is none."""
     if not isinstance(cell, str) or is_blank(cell):
         raise RowProblem(f"an empty {name}, or one that is no text (is it the right column? Name it with {option})")
     if "\0" in cell:
-        raise RowProblem(f"a NUL character in the {name} (the file is damaged or no text: save it again as UTF-8)")
-    return cell.strip()
+        raise RowProblem(_nul(name))
+    return cell
+
+
+def written(cell: Any, name: str, option: str) -> str:
+    """The same, without the white space around it."""
+    return as_written(cell, name, option).strip()
+
+
+def from_json(cell: Any) -> Any:
+    """What a cell holds; of a text, as in a CSV, what it says as JSON, or None where it is no JSON."""
+    if not isinstance(cell, str):
+        return cell
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _nul(name: str) -> str:
+    return f"a NUL character in the {name} (the file is damaged or no text: save it again as UTF-8)"

@@ -22,7 +22,7 @@ from common.data.splits import Data
 from common.inference import BATCH_SIZE, over_batches
 from common.models import regression
 from common.system.files import read_json, write_json, written_with_safetensors
-from common.system.hardware import autocast, choose_precision, default_device
+from common.system.hardware import autocast, default_device, default_precision
 from common.task.contract import Baseline, Batch, Prediction, Task, as_key
 
 # Regressions on more rows than this cost more than the training itself; results say so (`baseline_rows`).
@@ -83,7 +83,7 @@ class FrozenEncoder(Vectors):
 
     def __init__(self, task: Task, model: Any, vectors_of: Callable[[nn.Module, Batch], Tensor]):
         self.task, self.vectors_of, self.device = task, vectors_of, default_device()
-        self.precision = choose_precision("auto", self.device.type).name
+        self.precision = default_precision()
         self.model = model.to(self.device).eval()
 
     @torch.no_grad()

@@ -65,7 +65,7 @@ def measure(
     manifest["baseline_rows"] = min(len(data.splits["train"]), ROWS)
     speed = len(answers["test"]) / seconds["test"]
     manifest["inference"] = _inference(predictor, data.splits["test"], speed, attempts)
-    manifest["examined"] = _examined(predictor, data, answers, source, attempts)
+    manifest["examined"] = _examined(predictor, data, answers, baselines, attempts)
     summary = summarise(read_records(run), task)
     _assert_agreement(task, records, summary, attempts)
     _keep_best(summary, baselines, run, attempts)
@@ -125,12 +125,16 @@ def assemble(run: Run, task: Task, manifest: dict[str, Any], summary: dict[str, 
 
 
 def _examined(
-    predictor: Predictor, data: Data, answers: dict[str, list[Prediction]], source: Path, attempts: Attempts
+    predictor: Predictor,
+    data: Data,
+    answers: dict[str, list[Prediction]],
+    baselines: Mapping[str, Baseline],
+    attempts: Attempts,
 ) -> dict[str, Any]:
     """The sections for which the task asks the model itself."""
     sections: dict[str, Any] = {}
     with attempts.part("what the model itself is examined for"):
-        sections = predictor.task.examine(predictor.model, data, answers, source)
+        sections = predictor.task.examine(predictor.model, data, answers, baselines)
     return sections
 
 

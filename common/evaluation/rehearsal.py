@@ -51,7 +51,7 @@ def _evaluate(predictor: Predictor, data: Data, source: Path, attempts: Attempts
     records, measured = evidence(data, predictor, answers, baselines, attempts)
     attempts.failed += summarise(records, task)["failed"]
     with attempts.part("what the model itself is examined for"):
-        task.examine(predictor.model, data, answers, source)
+        task.examine(predictor.model, data, answers, baselines)
     with tempfile.TemporaryDirectory() as folder:
         for name in measured:
             with attempts.part(f"the baseline {name}"):

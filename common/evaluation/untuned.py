@@ -9,7 +9,7 @@ from common.data.features import Columns, by_row, in_memory
 from common.evaluation.baselines import DESCRIPTION
 from common.inference import run
 from common.system.files import write_json
-from common.system.hardware import choose_precision, default_device
+from common.system.hardware import default_device, default_precision
 from common.task.contract import Baseline, Prediction
 
 
@@ -53,7 +53,7 @@ class AsItCame(Baseline):
 
     def __init__(self, task: Any, model: Any):
         self.task, self.device = task, default_device()
-        self.precision = choose_precision("auto", self.device.type).name
+        self.precision = default_precision()
         self.model = model.to(self.device).eval()
 
     def predict(self, inputs: list[Any]) -> list[Prediction]:

@@ -24,7 +24,7 @@ from common.metrics.intervals import Bootstrap
 from common.models import regression
 from common.models.heads import new_head, start_head
 from common.models.neighbours import DIGITS, ROWS, Neighbours, farthest, inputs_of, last_layer, write_shown
-from common.models.weights import head_prefixes, load_model
+from common.models.weights import WithHead, auto
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
 CONFUSED = 20
@@ -51,11 +51,10 @@ class Read(NamedTuple):
     nearest: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
 
 
-class Classification(Task):
+class Classification(WithHead, Task):
     """A task whose model gives logits, (b, c): its loss is the cross-entropy, its scores are accuracy and macro-F1."""
 
     metrics = (Metric("accuracy", exact=True), Metric("macro_f1", title="macro-F1"))
-    auto_class: ClassVar[str]  # of transformers
     simple_vectors: ClassVar[str]  # name of the baseline that knows no pretrained model
     processor: Any
     rows_read: Data  # by `data`
@@ -80,7 +79,7 @@ class Classification(Task):
     # Model
 
     def prepare(self, source: Path, train: Dataset) -> nn.Module:
-        model = self.adapt(new_head(self._auto(), source, self.labels, self.config.pretrained))
+        model = self.adapt(new_head(auto(self.auto_class), source, self.labels, self.config.pretrained))
         if self.config.start_head and self.config.pretrained:
             start_head(self, model, train, column(train, "labels"), len(self.labels), seed=self.config.seed)
         return model
@@ -89,9 +88,6 @@ class Classification(Task):
         """Change what the architecture needs before the head is started."""
         adapted: nn.Module = model
         return adapted
-
-    def load(self, folder: Path) -> nn.Module:
-        return load_model(self._auto(), folder)
 
     def save(self, model: nn.Module, folder: Path) -> None:
         model.save_pretrained(folder)  # type: ignore[operator]
@@ -110,14 +106,6 @@ class Classification(Task):
     def small_input(self, row: Mapping[str, Any]) -> str:
         """What a demo shows of a training row: a text, or the data URI of a small picture."""
         return str(self.shown_input(row))
-
-    def _auto(self) -> Any:
-        import transformers
-
-        return getattr(transformers, self.auto_class)
-
-    def head(self, model: nn.Module) -> tuple[str, ...]:
-        return head_prefixes(model)
 
     # Learning and answering
 

@@ -6,7 +6,7 @@ Legend of shapes: b rows, t tokens, d width, n positions that count.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +48,14 @@ class LanguageModel(nn.Module):
 
     Args:
         model: the model, or peft's wrapper of it.
+
+    Attributes:
+        auto_class: the name of transformers' class that loads it.
+        kind: peft's name for what it does.
     """
+
+    auto_class: ClassVar[str]
+    kind: ClassVar[str]
 
     def __init__(self, model: Any):
         super().__init__()
@@ -74,6 +81,8 @@ class LanguageModel(nn.Module):
 
 class Causal(LanguageModel):
     """Any AutoModelForCausalLM; `forward` gives the losses of single positions."""
+
+    auto_class, kind = "AutoModelForCausalLM", "CAUSAL_LM"
 
     def forward(
         self,

@@ -1,4 +1,4 @@
-"""What every task says of a causal model that learns to answer chats: features, batches, weights, loss and answers."""
+"""What every task says of a causal model that learns to answer chats: features, batches and answers."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.data.features import column
-from common.data.findings import Finding, row_names
+from common.data.findings import Finding, in_training
 from common.models import lora
 from common.models.causal import (
     IGNORED,
@@ -26,28 +26,24 @@ from common.models.causal import (
 )
 from common.models.chat import ChatTemplate, Encoded, Message
 from common.models.tokenizer import load_chat_tokenizer
-from common.models.weights import load_model, model_of
+from common.models.tuned import Tuned, read_of
 from common.task.contract import Batch
 
 # Rows without anything to learn above this share mean that something is wrong with all of them.
 MOST_UNLEARNED = 0.05
-# Tokens of an answer in a rehearsal.
-REHEARSED = 3
 
 
-class ChatModel:
-    """The part of a task between rows as chats and answers as tokens; a task has it as a base, or as its recipe.
+class ChatModel(Tuned):
+    """The part of a task between rows as chats and answers as tokens.
 
     Attributes:
-        config: the options of `common.kinds.language_model_config`, and `max_length`.
-        rehearsal: as the task's.
+        config: has `max_length` beside what `Tuned` names.
         packs: whether texts stand behind each other in training, in place of padding.
         nouns: what messages call chats, what is asked in them, and the answers.
         listener: is told the index of an asked input with its tokens so far, and says whether it is to stop there.
     """
 
-    config: Any
-    rehearsal: bool
+    language_model = Causal
     packs: bool = False
     nouns: ClassVar[tuple[str, str, str]] = ("chats", "prompts", "answers")
     listener: Callable[[int, list[int]], bool] | None = None
@@ -86,31 +82,22 @@ class ChatModel:
 
     def check_features(self, features: Dataset) -> list[Finding]:
         """What had to be left out of the training rows."""
-        where, found = "the training rows", []
         cut, drifts = column(features, "cut"), column(features, "drifts")
         learned = np.asarray([len(of_row) for of_row in features["learned"]])
         chats, prompts, answers = self.nouns
-
-        def find(chosen: NDArray[np.bool_], problem: str, remedy: str, is_error: bool = False) -> None:
-            if chosen.any():
-                names = row_names(features, np.flatnonzero(chosen))
-                found.append(Finding("error" if is_error else "warning", where, names, problem, remedy))
-
         nothing = learned == 0
-        find(
-            nothing,
+        unlearned = (
             f"{answers} that do not fit into {self.limit} tokens with their {prompts[:-1]}, so that nothing of them is "
-            "learned",
-            "give a larger --max_length, or shorten them",
-            is_error=bool(nothing.mean() > MOST_UNLEARNED),
+            "learned"
         )
-        find(
-            (cut > 0) & ~nothing,
-            f"{chats} of more than {self.limit} tokens, of whose {prompts} the middle is left out",
-            f"give a larger --max_length; {answers} are whole",
-        )
-        find(drifts > 0, f"{prompts} whose tokens are others where an answer follows", "begin answers without a blank")
-        return found
+        long = np.flatnonzero((cut > 0) & ~nothing)
+        left_out = f"{chats} of more than {self.limit} tokens, of whose {prompts} the middle is left out"
+        drift = f"{prompts} whose tokens are others where an answer follows"
+        return [
+            *unlearned_rows(features, nothing, unlearned, "give a larger --max_length, or shorten them"),
+            *in_training(features, long, left_out, f"give a larger --max_length; {answers} are whole"),
+            *in_training(features, np.flatnonzero(drifts > 0), drift, "begin answers without a blank"),
+        ]
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         """Chats padded on the right, with the token that follows each learned position; to answer, prompts, too."""
@@ -130,34 +117,15 @@ class ChatModel:
 
     # Model
 
-    def prepare(self, source: Path, train: Dataset | None) -> nn.Module:
-        """The pretrained model of a folder, with adapters if the options want some."""
-        from transformers import AutoModelForCausalLM
-
-        plain = model_of(AutoModelForCausalLM, source, self.config.pretrained)
+    def check_model(self, plain: Any) -> None:
+        """Raise UserError where a model does more to its logits than its head, or reads packed texts as one."""
         check_head(Causal(plain), self.config.model)
         if self.packs:
             check_packing(Causal(plain), self.config.model)
-        self.set_answers(plain)
-        return Causal(lora.as_options_say(plain, self.config, source, "CAUSAL_LM"))
 
     def set_answers(self, plain: Any) -> None:
-        """Write into a model of transformers how it answers."""
+        """Write into a model of transformers how it answers: greedily, until it ends its turn."""
         answers_with(plain, self.end, self.config.max_new_tokens, self.padding)
-
-    def load(self, folder: Path) -> nn.Module:
-        """The fine-tuned model that `save` wrote."""
-        from transformers import AutoModelForCausalLM
-
-        return Causal(load_model(AutoModelForCausalLM, folder))
-
-    def as_it_came(self, source: Path) -> Causal:
-        """The pretrained model, which answers by the settings of the fine-tuned one."""
-        from transformers import AutoModelForCausalLM
-
-        plain = model_of(AutoModelForCausalLM, source)
-        self.set_answers(plain)
-        return Causal(plain)
 
     def before(self, folder: Path) -> nn.Module | None:
         """The model as it was before its adapters were trained; None where it was fine-tuned as a whole."""
@@ -166,33 +134,14 @@ class ChatModel:
         untuned = lora.without_adapters(loaded.model, folder)
         return None if untuned is None else Causal(untuned)
 
-    def save(self, model: nn.Module, folder: Path) -> None:
-        """Write one model of weights and adapters, the adapters alone beside it, and the tokenizer."""
-        lora.save_both(model.model, folder)
-        self.tokenizer.save_pretrained(folder)
-
-    def parameters(self, model: nn.Module) -> int:
-        """How many parameters the model has beside its adapters."""
-        return lora.size_without_adapters(model)
-
-    # Learning and answering
-
-    def items(self, batch: Batch) -> int:
-        """The tokens that are learned."""
-        return int((batch["targets"] != IGNORED).sum())
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Summed over the tokens that are learned."""
-        losses: Tensor = model(**read_of(batch)).sum()
-        return losses
+    # Answering
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Generated]:
         """What the model writes; the listener is told after each token."""
         assert isinstance(model, Causal)
         listener = self.listener
         if listener is None:
-            short: dict[str, Any] = {"max_new_tokens": REHEARSED} if self.rehearsal else {}
-            return model.write(batch["prompt_ids"], batch["prompt_mask"], **short)
+            return model.write(batch["prompt_ids"], batch["prompt_mask"], **self.shortened)
 
         def each_step(written: list[list[int]]) -> list[bool]:
             pairs = zip(batch["rows"], written, strict=True)
@@ -215,6 +164,12 @@ class ChatModel:
         return losses.sum(), found
 
 
+def unlearned_rows(features: Dataset, unlearned: NDArray[np.bool_], problem: str, remedy: str) -> list[Finding]:
+    """A finding on the (f,) features of which nothing is learned; an error where they are too many."""
+    too_many = unlearned.mean() > MOST_UNLEARNED
+    return in_training(features, np.flatnonzero(unlearned), problem, remedy, "error" if too_many else "warning")
+
+
 def features_of(chats: list[Encoded]) -> dict[str, list[Any]]:
     """Encoded chats as the columns of features."""
     return {
@@ -226,9 +181,3 @@ def features_of(chats: list[Encoded]) -> dict[str, list[Any]]:
         "drifts": [one.drifts for one in chats],
         "length": [len(one.ids) for one in chats],
     }
-
-
-def read_of(batch: Batch) -> dict[str, Tensor]:
-    """What the model's forward pass takes of a batch."""
-    names = ("input_ids", "attention_mask", "position_ids", "targets")
-    return {name: batch[name] for name in names if name in batch}

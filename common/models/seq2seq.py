@@ -15,6 +15,8 @@ from common.models.causal import IGNORED, Generated, LanguageModel, Watch
 class Seq2Seq(LanguageModel):
     """Any AutoModelForSeq2SeqLM; `forward` gives the losses of single tokens."""
 
+    auto_class, kind = "AutoModelForSeq2SeqLM", "SEQ_2_SEQ_LM"
+
     def forward(self, input_ids: Tensor, attention_mask: Tensor, targets: Tensor) -> Tensor:
         """(n,) fp32 losses where `targets`, (b, s), are not `IGNORED`.
 

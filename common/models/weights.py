@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.system.errors import UserError
 
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 NEW = 0.1
 # No model has so many: making them takes minutes, and all memory, before the first weight is read.
 LAYERS = 10_000
+
+
+def auto(name: str) -> Any:
+    """One of transformers' Auto classes, which are not imported before a model is wanted."""
+    import transformers
+
+    return getattr(transformers, name)
 
 
 def load_model(
@@ -114,3 +121,28 @@ def head_prefixes(model: "nn.Module") -> tuple[str, ...]:
     if base not in parameters:  # CLIP and its like call the picture's half otherwise than the whole
         base = max(parameters, key=lambda name: parameters[name])
     return tuple(f"{name}." for name in parameters if name != base)
+
+
+class WithHead:
+    """What a task says of a model of transformers with a head of its own; a task has it as a base, or as its recipe.
+
+    Attributes:
+        auto_class: the name of transformers' class that loads such a model.
+        tokenizer: is saved with the model.
+    """
+
+    auto_class: ClassVar[str]
+    tokenizer: Any
+
+    def load(self, folder: Path) -> "nn.Module":
+        """The fine-tuned model that `save` wrote."""
+        return load_model(auto(self.auto_class), folder)
+
+    def save(self, model: "nn.Module", folder: Path) -> None:
+        """Write model and tokenizer so that transformers' Auto classes load them."""
+        model.save_pretrained(folder)  # type: ignore[operator]
+        self.tokenizer.save_pretrained(folder)
+
+    def head(self, model: "nn.Module") -> tuple[str, ...]:
+        """Prefixes of the parameters of the head."""
+        return head_prefixes(model)

@@ -133,23 +133,7 @@ def render(
     """
     environment = _environment(results, template.endswith(".md.j2"))
     try:
-        context: dict[str, Any] = {
-            "r": results,
-            "m": manifest,
-            "words": results["portfolio"],
-            "verdicts": wording.verdicts(results),
-            "lead": wording.lead(results),
-            "preview": wording.plain(wording.sentence(results)),
-            "sentence": wording.sentence(results),
-            "elsewhere": wording.elsewhere(results),
-            "missing": wording.missing(results),
-            "sampled": wording.sampled(results),
-            "parts": wording.parts(results),
-            "primary": results["primary_metric"],
-            "kind": wording.primary(results),
-            "nothing": _nothing(results),
-            **more,
-        }
+        context = {**_context(results, manifest), **more}
 
         def part(what: str, name: str, optional: bool = False, **own: Any) -> Markup:
             """The part of the page that a template of its own draws, or a sentence where it cannot."""
@@ -169,6 +153,26 @@ def render(
     except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
         reason = f"{run.folder} comes from another version of the kit ({error})"
         raise UserError(f"{reason}: `kit evaluate {run.folder}` measures it again.") from error
+
+
+def _context(results: wording.Results, manifest: dict[str, Any]) -> dict[str, Any]:
+    """What every template may name."""
+    return {
+        "r": results,
+        "m": manifest,
+        "words": results["portfolio"],
+        "verdicts": wording.verdicts(results),
+        "lead": wording.lead(results),
+        "preview": wording.plain(wording.sentence(results)),
+        "sentence": wording.sentence(results),
+        "elsewhere": wording.elsewhere(results),
+        "missing": wording.missing(results),
+        "sampled": wording.sampled(results),
+        "parts": wording.parts(results),
+        "primary": results["primary_metric"],
+        "kind": wording.primary(results),
+        "nothing": _nothing(results),
+    }
 
 
 def content_policy() -> str:
@@ -214,6 +218,7 @@ def _environment(results: wording.Results, is_markdown: bool) -> Environment:
         "levels_of": figures.levels,
         "tiles": tiles,
         "coverage": coverage,
+        "unsure": wording.unsure,
         "script": (TEMPLATES / SCRIPT).read_text(encoding="utf-8"),
         "policy": content_policy(),
     }

@@ -309,6 +309,26 @@ def achieves(interval: Interval, kind: Kind, rows: str) -> str:
     return f"reaches {with_article(kind['title'])} of {with_interval(interval, kind)} on {rows}"
 
 
+def unsure_below(threshold: float) -> str:
+    """Below which confidence a model says that it is not sure; the sentence goes on."""
+    return f"Below a confidence of {confidence(threshold)}, chosen on the validation split, it says that it is not sure"
+
+
+def unsure(results: Results) -> str:
+    """When a model says that it is not sure, in a sentence, given results that have `selective`."""
+    threshold, coverage = (results["selective"][name] for name in ("threshold", "coverage"))
+    if coverage == 0:
+        because = "no part of its answers on the validation split was clearly more reliable than the rest"
+        return f"It never says that it is sure: {because}."
+    if threshold is None and coverage == 1:
+        return "It never says that it is not sure: no threshold was chosen on the validation split."
+    if threshold is None:
+        return "It says itself where it is not sure; no threshold was chosen for its confidence."
+    unlike = results["sections"].get("unlike")
+    too = f"; so it does where the input is {unlike['doubt']}" if unlike else ""
+    return f"{unsure_below(threshold)}{too}."
+
+
 def sentence(results: Results) -> str:
     """The result in one sentence, the unfavourable ones said as plainly."""
     kind, comparison = primary(results), results["comparison"]

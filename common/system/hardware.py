@@ -79,6 +79,11 @@ def default_device() -> "torch.device":
     return torch.device(torch.accelerator.current_accelerator(check_available=True) or "cpu")
 
 
+def default_precision() -> str:
+    """The name of the precision that `auto` is on `default_device`."""
+    return choose_precision("auto", default_device().type).name
+
+
 def autocast(device: "torch.device", precision: str) -> "torch.autocast":
     """Autocast to a precision; for fp32 a context that changes nothing."""
     import torch

@@ -327,11 +327,11 @@ class Task(ABC):
         return {}
 
     def examine(
-        self, model: nn.Module, data: Data, answers: Mapping[str, list[Prediction]], source: Path
+        self, model: nn.Module, data: Data, answers: Mapping[str, list[Prediction]], baselines: Mapping[str, Baseline]
     ) -> dict[str, Any]:
         """More sections of results.json, which the model itself is asked for, such as what it has forgotten.
 
-        `answers` are the model's to each test set; `source` is the pretrained model's folder.
+        `answers` are the model's to each test set; `baselines` are those of `baselines`, which have been asked, too.
         """
         return {}
 

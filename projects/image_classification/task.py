@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from common.data.splits import Data
 from common.kinds.classification import Classification
 from common.models.neighbours import inputs_of
-from common.models.weights import load_model
+from common.models.weights import auto, load_model
 from common.system.errors import UserError
 from common.task.contract import Batch, Rows
 
@@ -143,7 +143,7 @@ class ImageClassification(Classification):
         return Pixels()
 
     def load_encoder(self, folder: Path, complete: bool = False) -> nn.Module:
-        return load_model(self._auto(), folder, complete)
+        return load_model(auto(self.auto_class), folder, complete)
 
     def encoder_vectors(self, encoder: Any, batch: Batch) -> Tensor:
         """(batch, width) what the pretrained model gives to its own last layer."""

@@ -18,7 +18,7 @@ from common.inference import run
 from common.metrics import answers
 from common.models.weights import load_model
 from common.system.files import read_json, write_json, written_with_safetensors
-from common.system.hardware import autocast, choose_precision, default_device
+from common.system.hardware import autocast, default_device, default_precision
 from common.system.progress import track
 from common.task.contract import Baseline, Batch, Outputs, Prediction, Task
 
@@ -162,7 +162,7 @@ class FrozenSpans(Baseline):
     def __init__(self, task: Task, model: "LinearSpans", threshold: float | None):
         self.task, self.threshold = task, threshold
         self.device = default_device()
-        self.precision = choose_precision("auto", self.device.type).name
+        self.precision = default_precision()
         self.model = model.to(self.device).eval()
 
     @classmethod
@@ -230,7 +230,7 @@ class LinearSpans(nn.Module):
 def _fit_layer(task: Task, model: LinearSpans, features: Dataset, random: np.random.Generator) -> None:
     """Train the layer alone, on vectors that the encoder gives once."""
     device = default_device()
-    precision = choose_precision("auto", device.type).name
+    precision = default_precision()
     model.to(device).eval()
     order = np.argsort(features["length"])
     batches: list[tuple[Batch, Tensor]] = []

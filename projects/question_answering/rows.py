@@ -1,7 +1,5 @@
 """Where the rows come from: SQuAD's JSON, tables with questions, a Hub id, or a starter."""
 
-import contextlib
-import json
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -19,6 +17,7 @@ from common.data.schema import Column, NearPair, Schema, grouping_columns
 from common.data.sources import from_options
 from common.data.splits import Data, load_splits
 from common.data.tables import RowProblem
+from common.data.texts import as_written, from_json
 
 from .squad import Reader
 from .starter_data import STARTERS
@@ -66,13 +65,8 @@ def from_cells(question: Any, context: Any, *more: Any) -> dict[str, Any]:
 
     Raises RowProblem.
     """
-    for cell, name in ((question, "question"), (context, "context")):
-        if not isinstance(cell, str) or is_blank(cell):
-            raise RowProblem(
-                f"an empty {name}, or a cell that holds none (is it the right column? Name it with --{name}_column)"
-            )
-        if "\0" in cell:
-            raise RowProblem(f"a NUL character in the {name} (the file is damaged or no text: save it again as UTF-8)")
+    question = as_written(question, "question", "--question_column")
+    context = as_written(context, "context", "--context_column")
     *start, answers = more
     found: dict[tuple[int, str], Answer] = {}
     for text, at in _texts(answers, context, start[0] if start else None):
@@ -84,8 +78,8 @@ def from_cells(question: Any, context: Any, *more: Any) -> dict[str, Any]:
 def _texts(answers: Any, context: str, start: Any) -> list[tuple[Any, Any]]:
     """(text, start or None) of each answer in a cell."""
     if isinstance(answers, str) and answers not in context and answers[:1] in ("[", "{"):
-        with contextlib.suppress(ValueError, RecursionError):  # a table of texts, such as CSV
-            answers = json.loads(answers)
+        content = from_json(answers)
+        answers = answers if content is None else content
     if answers is None or answers != answers or answers == "":
         return []
     if isinstance(answers, str):

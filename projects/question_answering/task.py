@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.data.features import column
-from common.data.findings import Finding, row_names
+from common.data.findings import UNCUT, Finding, in_training
 from common.data.splits import Data
 from common.metrics import answers, calibration
 from common.models.tokenizer import load_tokenizer
-from common.models.weights import head_prefixes, load_model
+from common.models.weights import WithHead, auto
 from common.system.errors import UserError
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
@@ -69,7 +69,7 @@ ask("What does it return?", "A text of yours.")
 """
 
 
-class QuestionAnswering(Task):
+class QuestionAnswering(WithHead, Task):
     """Encoder with two numbers for each token of the context: does the answer begin here, does it end here?"""
 
     title = "Question answering"
@@ -81,6 +81,7 @@ class QuestionAnswering(Task):
     example = '\'{"question": "What does it return?", "context": "A text of yours."}\''
     config_class = QuestionAnsweringConfig
     input_columns = ("question", "context")
+    auto_class = "AutoModelForQuestionAnswering"
     metrics = (
         Metric("f1", title="F1 of words", meaning="how many words the answer and a right one share; 1 where all"),
         Metric("exact_match", exact=True),
@@ -146,41 +147,28 @@ class QuestionAnswering(Task):
         return [text[:end] for text, end in pairs], [end is not None for end in ends]
 
     def check_features(self, features: Dataset) -> list[Finding]:
-        where, found = "the training rows", []
         first = np.unique(column(features, "row"), return_index=True)[1]  # one window of each row
-
-        def warn(chosen: NDArray[Any], problem: str, remedy: str) -> None:
-            if chosen.any():
-                rows = row_names(features, first[np.flatnonzero(chosen)])
-                found.append(Finding("warning", where, rows, problem, remedy))
-
+        cut, missed = (column(features, name)[first] > 0 for name in ("cut", "missed"))
         windows = np.bincount(column(features, "row"))
-        many = int(windows[windows > 1].sum())
-        warn(
-            windows > 1,
-            f"contexts of more tokens than a window of {self.window}, read in {many} windows",
-            "nothing is cut; a larger --max_length reads more at once",
-        )
-        warn(
-            column(features, "cut")[first] > 0,
-            f"questions of more than {self.window // 2} tokens, whose ends are not read",
-            "shorten them",
-        )
-        warn(
-            column(features, "missed")[first] > 0,
-            "answers that have no token, or begin or end within one",
-            "the nearest tokens are learned",
-        )
         is_long = np.zeros(len(windows), dtype=bool)
         for row, spans in zip(column(features, "row").tolist(), features["spans"], strict=True):
             places = np.asarray(spans, dtype=np.int64).reshape(-1, 2)
             is_long[row] |= bool((places[:, 1] - places[:, 0] >= self.config.max_answer_tokens).any())
-        warn(
-            is_long,
-            f"answers of more than {self.config.max_answer_tokens} tokens, which the model cannot give",
-            "raise --max_answer_tokens, or shorten them",
+        in_windows = f"a window of {self.window}, read in {int(windows[windows > 1].sum())} windows"
+        half, most = self.window // 2, self.config.max_answer_tokens
+        warnings = (
+            (windows > 1, f"contexts of more tokens than {in_windows}", UNCUT),
+            (cut, f"questions of more than {half} tokens, whose ends are not read", "shorten them"),
+            (missed, "answers that have no token, or begin or end within one", "the nearest tokens are learned"),
+            (
+                is_long,
+                f"answers of more than {most} tokens, which the model cannot give",
+                "raise --max_answer_tokens, or shorten them",
+            ),
         )
-        return found
+        return [
+            one for chosen, problem, remedy in warnings for one in in_training(features, first[chosen], problem, remedy)
+        ]
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         size = (len(features["input_ids"]), max(features["length"]))
@@ -221,23 +209,9 @@ class QuestionAnswering(Task):
     # Model
 
     def prepare(self, source: Path, train: Dataset) -> nn.Module:
-        from transformers import AutoModelForQuestionAnswering
-
         from common.models.heads import new_head
 
-        return new_head(AutoModelForQuestionAnswering, source, ["start", "end"], self.config.pretrained)
-
-    def load(self, folder: Path) -> nn.Module:
-        from transformers import AutoModelForQuestionAnswering
-
-        return load_model(AutoModelForQuestionAnswering, folder)
-
-    def save(self, model: nn.Module, folder: Path) -> None:
-        model.save_pretrained(folder)  # type: ignore[operator]
-        self.tokenizer.save_pretrained(folder)
-
-    def head(self, model: nn.Module) -> tuple[str, ...]:
-        return head_prefixes(model)
+        return new_head(auto(self.auto_class), source, ["start", "end"], self.config.pretrained)
 
     # Learning and answering
 

@@ -12,7 +12,7 @@ from common.data.features import Columns, in_memory
 from common.evaluation.baselines import DESCRIPTION, fit_each
 from common.metrics.ranking import DEPTH, top
 from common.system.files import read_json, write_json
-from common.system.hardware import choose_precision, default_device
+from common.system.hardware import default_device, default_precision
 from common.task.contract import Baseline, Prediction, Task
 
 from . import encoder
@@ -91,7 +91,7 @@ class AsItCame(Baseline):
     def __init__(self, task: Task, model: Any, index: Index):
         self.task, self.model, self.index = task, model, index
         self.device = default_device()
-        self.precision = choose_precision("auto", self.device.type).name
+        self.precision = default_precision()
 
     @classmethod
     def of(cls, task: Task, texts: list[str], documents: list[str], source: Path) -> "AsItCame":

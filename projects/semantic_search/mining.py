@@ -9,7 +9,7 @@ from torch import nn
 from common import inference
 from common.data.features import in_memory
 from common.metrics.ranking import top
-from common.system.hardware import choose_precision, default_device
+from common.system.hardware import default_device, default_precision
 from common.system.progress import say
 from common.task.contract import Task
 
@@ -26,7 +26,7 @@ def mine(
     2024). Those of `left_out`, which answer queries of other splits, are never taken.
     """
     device = default_device()
-    options: dict[str, Any] = {"precision": choose_precision("auto", device.type).name, "description": "hard negatives"}
+    options: dict[str, Any] = {"precision": default_precision(), "description": "hard negatives"}
     model.to(device)
     documents = np.stack(
         inference.run(task, model, in_memory(task.encode, {"document": texts}), device, **options).values

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.data.features import column
-from common.data.findings import Finding, row_names
+from common.data.findings import Finding, in_training
 from common.data.splits import Data
 from common.metrics import ranking
 from common.models.tokenizer import load_tokenizer
@@ -133,12 +133,11 @@ class SemanticSearch(Task):
         return self._order
 
     def check_features(self, features: Dataset) -> list[Finding]:
-        limit, found = self.tokenizer.model_max_length, []
+        limit = self.tokenizer.model_max_length
         first = np.unique(column(features, "row"), return_index=True)[1]
         lengths = np.asarray([len(ids) for ids in features[first]["input_ids"]])
-        if (cut := first[lengths >= limit]).size:
-            problem, remedy = f"queries of {limit} tokens or more, cut there", "give a larger --max_length"
-            found.append(Finding("warning", "the training rows", row_names(features, cut), problem, remedy))
+        problem, remedy = f"queries of {limit} tokens or more, cut there", "give a larger --max_length"
+        found = in_training(features, first[lengths >= limit], problem, remedy)
         if long := sum(len(ids) >= limit for ids in self._document_tokens()):
             problem = f"{long:,} of {len(self.documents):,} have {limit} tokens or more and are cut there"
             found.append(Finding("warning", "the documents", [], problem, "give a larger --max_length, or split them"))

@@ -11,13 +11,12 @@ from datasets import Dataset
 from torch import Tensor, nn
 
 from common.data.features import column
-from common.data.findings import Finding, row_names
-from common.models import lora
+from common.data.findings import Finding, in_training
 from common.models.causal import IGNORED, Generated, in_words, padded
-from common.models.chat_model import MOST_UNLEARNED, REHEARSED, ChatModel, features_of
+from common.models.chat_model import ChatModel, features_of, unlearned_rows
 from common.models.seq2seq import Seq2Seq, writes_with
 from common.models.tokenizer import load_tokenizer
-from common.models.weights import load_model, model_of
+from common.models.tuned import Tuned
 from common.system.errors import UserError
 from common.task.contract import Batch, Prediction
 
@@ -62,9 +61,6 @@ class Writer(ABC):
         """How many tokens in the middle of a document are not read."""
         return int(self.encode({"document": [document]})["cut"][0])
 
-    def parameters(self, model: nn.Module) -> int:
-        return lora.size_without_adapters(model)
-
     def head(self, model: nn.Module) -> tuple[str, ...]:
         return ()
 
@@ -97,9 +93,10 @@ class ChatWriter(ChatModel, Writer):
         return features_of(self.encoded_chats(chats, self.limit))
 
 
-class Seq2SeqWriter(Writer):
+class Seq2SeqWriter(Tuned, Writer):
     """An encoder reads the document, a decoder writes the summary."""
 
+    language_model = Seq2Seq
     listener = None
 
     def load_processor(self, source: Path) -> None:
@@ -131,16 +128,13 @@ class Seq2SeqWriter(Writer):
         return [(f"{read} ", False), (learned, True)]
 
     def check_features(self, features: Dataset) -> list[Finding]:
-        found, cut, learned = [], column(features, "cut"), column(features, "learned")
-        for chosen, severity, problem in (
-            (learned == 0, "error", f"summaries of more than {self.limit} tokens, of which nothing is learned"),
-            ((cut > 0) & (learned > 0), "warning", f"documents of more than {self.limit} tokens, without their middle"),
-        ):
-            if chosen.any():
-                stops: Any = severity if chosen.mean() > MOST_UNLEARNED else "warning"
-                names = row_names(features, np.flatnonzero(chosen))
-                found.append(Finding(stops, "the training rows", names, problem, "give a larger --max_length"))
-        return found
+        cut, learned, remedy = column(features, "cut"), column(features, "learned"), "give a larger --max_length"
+        unlearned = f"summaries of more than {self.limit} tokens, of which nothing is learned"
+        long = f"documents of more than {self.limit} tokens, without their middle"
+        return [
+            *unlearned_rows(features, learned == 0, unlearned, remedy),
+            *in_training(features, np.flatnonzero((cut > 0) & (learned > 0)), long, remedy),
+        ]
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         """Documents and summaries padded on the right; the tokens of summaries that are not learned are ignored."""
@@ -152,41 +146,13 @@ class Seq2SeqWriter(Writer):
             batch["targets"] = targets.masked_fill((inside == 0) | (learned == 0), IGNORED)
         return batch
 
-    def prepare(self, source: Path, train: Dataset | None) -> nn.Module:
-        from transformers import AutoModelForSeq2SeqLM
-
-        plain = model_of(AutoModelForSeq2SeqLM, source, self.config.pretrained)
+    def set_answers(self, plain: Any) -> None:
+        """Write into a model of transformers how it answers: the likeliest, with so many beams."""
         writes_with(plain, self.config.max_new_tokens, self.config.num_beams)
-        return Seq2Seq(lora.as_options_say(plain, self.config, source, "SEQ_2_SEQ_LM"))
-
-    def load(self, folder: Path) -> nn.Module:
-        from transformers import AutoModelForSeq2SeqLM
-
-        return Seq2Seq(load_model(AutoModelForSeq2SeqLM, folder))
-
-    def as_it_came(self, source: Path) -> Seq2Seq:
-        """The pretrained model, which writes by the settings of the fine-tuned one."""
-        from transformers import AutoModelForSeq2SeqLM
-
-        plain = model_of(AutoModelForSeq2SeqLM, source)
-        writes_with(plain, self.config.max_new_tokens, self.config.num_beams)
-        return Seq2Seq(plain)
-
-    def save(self, model: nn.Module, folder: Path) -> None:
-        lora.save_both(model.model, folder)
-        self.tokenizer.save_pretrained(folder)
-
-    def items(self, batch: Batch) -> int:
-        return int((batch["targets"] != IGNORED).sum())
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        losses: Tensor = model(**{name: batch[name] for name in ("input_ids", "attention_mask", "targets")}).sum()
-        return losses
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Generated]:
         assert isinstance(model, Seq2Seq)
-        short: dict[str, Any] = {"max_new_tokens": REHEARSED} if self.rehearsal else {}
-        return model.write(batch["input_ids"], batch["attention_mask"], **short)
+        return model.write(batch["input_ids"], batch["attention_mask"], **self.shortened)
 
 
 def middle_out(ids: list[int], limit: int) -> list[int]:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.data.features import column
-from common.data.findings import Finding, row_names
+from common.data.findings import UNCUT, Finding, in_training
 from common.models.heads import new_head
 from common.models.tokenizer import load_tokenizer
-from common.models.weights import head_prefixes, load_model
+from common.models.weights import WithHead, auto
 from common.system.errors import UserError
 from common.task.contract import Batch, Prediction
 
@@ -46,8 +46,10 @@ class Ranked:
     scores: list[float]
 
 
-class Extractive:
+class Extractive(WithHead):
     """One number for each token; a sentence's score is their mean, and that of the first token stands for elsewhere."""
+
+    auto_class = "AutoModelForTokenClassification"
 
     def __init__(self, task: Any):
         self.config = task.config
@@ -112,27 +114,17 @@ class Extractive:
         return [(f"{text} ", index in most) for index, text in enumerate(texts)]
 
     def check_features(self, features: Dataset) -> list[Finding]:
-        where, found = "the training rows", []
         first = np.unique(column(features, "row"), return_index=True)[1]  # one window of each row
         windows = np.bincount(column(features, "row"))
         count = np.zeros(len(windows), dtype=np.int64)
         for row, owners in zip(column(features, "row").tolist(), features["owners"], strict=True):
             count[row] = max(count[row], max(owners, default=NONE) + 1)
-
-        def warn(chosen: NDArray[np.bool_], problem: str, remedy: str) -> None:
-            if chosen.any():
-                rows = row_names(features, first[np.flatnonzero(chosen)])
-                found.append(Finding("warning", where, rows, problem, remedy))
-
-        many = int(windows[windows > 1].sum())
-        warn(
-            windows > 1,
-            f"documents of more tokens than a window of {self.window}, read in {many} windows",
-            "nothing is cut; a larger --max_length reads more at once",
-        )
+        in_windows = f"a window of {self.window}, read in {int(windows[windows > 1].sum())} windows"
         few = f"documents of no more than {self.config.sentences} sentences, which are their own summaries"
-        warn(count <= self.config.sentences, few, "there is nothing to choose in them")
-        return found
+        return [
+            *in_training(features, first[windows > 1], f"documents of more tokens than {in_windows}", UNCUT),
+            *in_training(features, first[count <= self.config.sentences], few, "there is nothing to choose in them"),
+        ]
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         """Windows padded on the right; `places` says of each token which of its window's sentences it belongs to."""
@@ -156,21 +148,7 @@ class Extractive:
     # Model
 
     def prepare(self, source: Path, train: Dataset | None) -> nn.Module:
-        from transformers import AutoModelForTokenClassification
-
-        return new_head(AutoModelForTokenClassification, source, ["summary"], self.config.pretrained)
-
-    def load(self, folder: Path) -> nn.Module:
-        from transformers import AutoModelForTokenClassification
-
-        return load_model(AutoModelForTokenClassification, folder)
-
-    def save(self, model: nn.Module, folder: Path) -> None:
-        model.save_pretrained(folder)  # type: ignore[operator]
-        self.tokenizer.save_pretrained(folder)
-
-    def head(self, model: nn.Module) -> tuple[str, ...]:
-        return head_prefixes(model)
+        return new_head(auto(self.auto_class), source, ["summary"], self.config.pretrained)
 
     def parameters(self, model: nn.Module) -> int:
         return sum(parameter.numel() for parameter in model.parameters())

@@ -1,6 +1,5 @@
 """Where the rows come from: documents with summaries, in tables, on the Hub, or a starter."""
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from common.data.schema import Column, Schema, grouping_columns
 from common.data.sources import from_options
 from common.data.splits import Data, load_splits
 from common.data.tables import RowProblem
-from common.data.texts import written
+from common.data.texts import from_json, written
 from common.metrics.rouge import READ
 
 from .sentences import sentences_of
@@ -79,13 +78,8 @@ def from_labelled(document: Any, summaries: Any, labels: Any) -> dict[str, Any]:
 
 def _as_list(cell: Any) -> Any:
     """A cell; what is a list written as JSON, as in a table of texts, as that list."""
-    if isinstance(cell, str) and cell.lstrip().startswith("["):
-        try:
-            content = json.loads(cell)
-        except (ValueError, RecursionError):
-            return cell
-        return content if isinstance(content, list) else cell
-    return cell
+    content = from_json(cell)
+    return content if isinstance(content, list) else cell
 
 
 def _whole(document: Any) -> str:

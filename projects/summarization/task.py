@@ -147,7 +147,7 @@ class Summarization(Task):
         return sections_of(self, records)
 
     def examine(
-        self, model: nn.Module, data: Data, answers: Mapping[str, list[Prediction]], source: Path
+        self, model: nn.Module, data: Data, answers: Mapping[str, list[Prediction]], baselines: Mapping[str, Baseline]
     ) -> dict[str, Any]:
         from .evidence import oracle_section
 

@@ -1,6 +1,6 @@
 """Text classification: which of a few labels fits a text?"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from datasets import Dataset
 from torch import Tensor, nn
 
 from common.data.features import column
-from common.data.findings import Finding, row_names
+from common.data.findings import Finding, in_training
 from common.data.splits import Data
 from common.kinds.classification import Classification
 from common.models.pooling import mean_of_tokens
@@ -74,29 +74,24 @@ class TextClassification(Classification):
     def check_features(self, features: Dataset) -> list[Finding]:
         return [*self._cut(features), *self._unknown(features)]
 
-    def _cut(self, features: Dataset) -> Iterator[Finding]:
+    def _cut(self, features: Dataset) -> list[Finding]:
         """Texts that are longer than what is read of them."""
         limit = self.processor.model_max_length
         cut = np.flatnonzero(column(features, "length") >= limit)
-        if len(cut):
-            problem = f"texts of {limit} tokens or more, cut there"
-            remedy = "give a larger --max_length if the end matters"
-            if limit < self.config.max_length:
-                remedy = f"{self.config.model} reads no more at once: choose another --model if the end matters"
-            yield Finding("warning", "the training rows", row_names(features, cut), problem, remedy)
+        remedy = "give a larger --max_length if the end matters"
+        if limit < self.config.max_length:
+            remedy = f"{self.config.model} reads no more at once: choose another --model if the end matters"
+        return in_training(features, cut, f"texts of {limit} tokens or more, cut there", remedy)
 
-    def _unknown(self, features: Dataset) -> Iterator[Finding]:
+    def _unknown(self, features: Dataset) -> list[Finding]:
         """Texts that the model can hardly read, because its vocabulary lacks their words or signs."""
         unknown = column(features, "unknown")
         tokens = column(features, "length") - self.processor.num_special_tokens_to_add()
         hardly = np.flatnonzero((unknown >= UNREADABLE * tokens) & (unknown > 0) | (tokens <= 0))
-        if len(hardly):
-            share = unknown.sum() / max(1, tokens.sum())
-            known = (
-                f"of which {self.config.model} knows few words or signs ({share:.0%} of all tokens are unknown to it)"
-            )
-            remedy = "it learns little from these: choose a --model that was pretrained on such texts"
-            yield Finding("warning", "the training rows", row_names(features, hardly), f"texts {known}", remedy)
+        share = unknown.sum() / max(1, tokens.sum())
+        known = f"of which {self.config.model} knows few words or signs ({share:.0%} of all tokens are unknown to it)"
+        remedy = "it learns little from these: choose a --model that was pretrained on such texts"
+        return in_training(features, hardly, f"texts {known}", remedy)
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         size = (len(features["input_ids"]), max(features["length"]))

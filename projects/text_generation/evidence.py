@@ -1,7 +1,6 @@
 """What is looked at closely: was fine-tuning needed, what is likely now, what was forgotten, what is only repeated."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from common.metrics import language_model
 from common.metrics.intervals import Bootstrap
 from common.models.causal import IGNORED, Causal, padded
 from common.models.ngram import ByteModel
-from common.system.hardware import autocast, choose_precision, default_device
+from common.system.hardware import autocast, default_device, default_precision
 from common.system.progress import track
 from common.task.contract import Prediction
 
@@ -144,7 +143,7 @@ def text_statistics(task: Any, model: Causal, texts: list[str]) -> NDArray[np.fl
 @torch.no_grad()
 def _losses(model: Causal, batch: dict[str, Any]) -> Any:
     device = default_device()
-    with autocast(device, choose_precision("auto", device.type).name):
+    with autocast(device, default_precision()):
         return model(**send_to_device(batch, device)).double().cpu()
 
 
@@ -155,9 +154,3 @@ def other_texts(count: int) -> list[str]:
     whole = "\n\n".join(topics[name] for name in sorted(topics))
     starts = np.linspace(0, len(whole) - CHARACTERS, count).astype(int)
     return [whole[start : start + CHARACTERS] for start in starts.tolist()]
-
-
-def untuned_model(task: Any, source: Path) -> Causal:
-    """The pretrained model on the device that answers are given on."""
-    model: Causal = task.as_it_came(source).to(default_device()).eval()
-    return model

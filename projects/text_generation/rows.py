@@ -1,6 +1,5 @@
 """Where the rows come from: prompts with answers, chats, a Hub id, or a starter; and what an answer must be."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from common.data.schema import Column, Schema, grouping_columns
 from common.data.sources import from_options
 from common.data.splits import Data, load_splits
 from common.data.tables import RowProblem
-from common.data.texts import written
+from common.data.texts import from_json, written
 from common.metrics.text import json_object
 from common.models.chat import ANSWERER, Message
 
@@ -87,12 +86,10 @@ def from_text(cell: Any) -> dict[str, Any]:
 
 def from_messages(cell: Any) -> dict[str, Any]:
     """A chat that ends with an answer.  Raises RowProblem."""
-    if isinstance(cell, str):  # a table of texts, such as CSV
-        try:
-            cell = json.loads(cell)
-        except (ValueError, RecursionError):
-            raise RowProblem("a chat that is no list (name the column of prompts with --prompt_column?)") from None
-    chat = checked_chat(cell)
+    given = from_json(cell)
+    if isinstance(cell, str) and given is None:
+        raise RowProblem("a chat that is no list (name the column of prompts with --prompt_column?)")
+    chat = checked_chat(given)
     if len(chat) < 2 or chat[-1]["role"] != ANSWERER:
         raise RowProblem('a chat that does not end with an answer (its last message needs the role "assistant")')
     return {**asked_by(chat[:-1]), "reference": chat[-1]["content"]}

@@ -129,12 +129,13 @@ class TextGeneration(ChatModel, Task):
         return sections_of(self, records)
 
     def examine(
-        self, model: nn.Module, data: Data, answers: Mapping[str, list[Prediction]], source: Path
+        self, model: nn.Module, data: Data, answers: Mapping[str, list[Prediction]], baselines: Mapping[str, Baseline]
     ) -> dict[str, Any]:
-        from .evidence import examined, untuned_model
+        from .evidence import examined
 
+        untuned: Any = baselines["as_it_came"]
         assert isinstance(model, Causal)
-        return examined(self, model, untuned_model(self, source), data, answers)
+        return examined(self, model, untuned.model, data, answers)
 
     def is_right(self, answer: str, reference: str) -> bool:
         """Whether an answer counts as the right one."""

@@ -15,8 +15,9 @@ from common.evaluation.untuned import AsItCame
 from common.metrics import language_model
 from common.models.causal import IGNORED, Causal, Generated, in_words
 from common.models.chat import Encoded
-from common.models.chat_model import ChatModel, features_of, read_of
+from common.models.chat_model import ChatModel, features_of
 from common.models.ngram import ByteModel
+from common.models.tuned import read_of
 from common.system.errors import UserError
 from common.system.files import read_json, write_json
 from common.task.contract import Baseline, Batch, Outputs, Prediction, Rows

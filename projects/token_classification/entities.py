@@ -1,6 +1,5 @@
 """Entities as they are written in rows: character spans of a text, made from tags or as they were given."""
 
-import json
 import re
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from common.data.looks import is_blank
 from common.data.tables import RowProblem
+from common.data.texts import as_written, from_json
 from common.metrics.spans import Span
 from common.task.contract import Prediction
 
@@ -76,17 +76,8 @@ def from_spans(text: Any, spans: Any) -> dict[str, Any]:
 
     Raises RowProblem where a span lies outside the text, is empty, or overlaps another.
     """
-    if not isinstance(text, str) or is_blank(text):
-        raise RowProblem(
-            "an empty text, or a cell that holds none (is it the right column? Name it with --text_column)"
-        )
-    if "\0" in text:
-        raise RowProblem("a NUL character in the text (the file is damaged or no text: save it again as UTF-8)")
-    if isinstance(spans, str):  # a table of texts, such as CSV
-        try:
-            spans = json.loads(spans or "[]")
-        except (ValueError, RecursionError):
-            spans = None
+    text = as_written(text, "text", "--text_column")
+    spans = [] if spans == "" else from_json(spans)
     if not isinstance(spans, list):
         raise RowProblem("spans that are no list (write [{start, end, label}, ...])")
     entities = sorted((_entity(text, span) for span in spans), key=lambda entity: (entity["start"], entity["end"]))

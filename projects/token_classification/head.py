@@ -13,7 +13,7 @@ from common.data.features import Features, column
 from common.data.plan import evaluation_batches
 from common.inference import BATCH_SIZE, over_batches
 from common.models.heads import probe
-from common.system.hardware import autocast, choose_precision, default_device
+from common.system.hardware import autocast, default_device, default_precision
 from common.task.contract import Batch, Task
 
 # More words than this do not make a regression better, and its time grows with them.
@@ -24,7 +24,7 @@ WORDS = 20_000
 def word_vectors(task: Task, encoder: Any, features: Features, name: str) -> list[NDArray[np.float32]]:
     """Of each window the (words, width) vectors that the encoder gives for the first tokens of its words."""
     device = default_device()
-    precision = choose_precision("auto", device.type).name
+    precision = default_precision()
     encoder.to(device).eval()
     found: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(features)
 

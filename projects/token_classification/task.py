@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.data.features import column
-from common.data.findings import Finding, row_names
+from common.data.findings import UNCUT, Finding, in_training
 from common.data.splits import Data
 from common.evaluation import slices
 from common.metrics import calibration, spans
 from common.models.tokenizer import load_tokenizer
-from common.models.weights import head_prefixes, load_model
+from common.models.weights import WithHead, auto
 from common.system.errors import UserError
 from common.task.contract import Baseline, Batch, Metric, Outputs, Prediction, Rows, Task
 
@@ -29,7 +29,7 @@ from .evidence import by_entities, entity_sections, perturbed
 from .windows import Window, best_windows, windows_of
 
 
-class TokenClassification(Task):
+class TokenClassification(WithHead, Task):
     """Encoder with a linear layer over each token; the first token of a word carries its tag."""
 
     title = "Token classification"
@@ -43,6 +43,7 @@ class TokenClassification(Task):
     example = '"a text of yours"'
     config_class = TokenClassificationConfig
     input_columns = ("text",)
+    auto_class = "AutoModelForTokenClassification"
     metrics = (
         Metric(
             "f1",
@@ -115,26 +116,15 @@ class TokenClassification(Task):
         return features if references is None else {**features, "tags": tags, "cut": cut}
 
     def check_features(self, features: Dataset) -> list[Finding]:
-        where, found = "the training rows", []
-        first = np.unique(column(features, "row"), return_index=True)[1]  # one window of each text
-        if len(cut := first[np.flatnonzero(column(features, "cut")[first])]):
-            problem = "entities that begin or end within a word, or have no word"
-            remedy = "let them take whole words"
-            found.append(Finding("error", where, row_names(features, cut), problem, remedy))
-        windows = np.bincount(column(features, "row"))
-        if (windows > 1).any():
-            problem = f"texts of more than {self.window} tokens, read in {int(windows[windows > 1].sum())} windows"
-            long = first[np.flatnonzero(windows > 1)]
-            found.append(
-                Finding(
-                    "warning",
-                    where,
-                    row_names(features, long),
-                    problem,
-                    "nothing is cut; a larger --max_length reads more at once",
-                )
-            )
-        return found
+        # The first window of each text, and how many it has.
+        _, first, windows = np.unique(column(features, "row"), return_index=True, return_counts=True)
+        cut = first[column(features, "cut")[first] > 0]
+        within = "entities that begin or end within a word, or have no word"
+        long = f"texts of more than {self.window} tokens, read in {int(windows[windows > 1].sum())} windows"
+        return [
+            *in_training(features, cut, within, "let them take whole words", "error"),
+            *in_training(features, first[windows > 1], long, UNCUT),
+        ]
 
     def collate(self, features: dict[str, list[Any]], epoch: int | None = None) -> Batch:
         size = (len(features["input_ids"]), max(features["length"]))
@@ -172,29 +162,15 @@ class TokenClassification(Task):
     # Model
 
     def prepare(self, source: Path, train: Dataset) -> nn.Module:
-        from transformers import AutoModelForTokenClassification
-
         from common.models.heads import new_head
 
         from .head import start_token_head
 
         names = spans.tag_names(self.types)
-        model = new_head(AutoModelForTokenClassification, source, names, self.config.pretrained)
+        model = new_head(auto(self.auto_class), source, names, self.config.pretrained)
         if self.config.start_head and self.config.pretrained:
             start_token_head(self, model, train, len(names), self.config.seed)
         return model
-
-    def load(self, folder: Path) -> nn.Module:
-        from transformers import AutoModelForTokenClassification
-
-        return load_model(AutoModelForTokenClassification, folder)
-
-    def save(self, model: nn.Module, folder: Path) -> None:
-        model.save_pretrained(folder)  # type: ignore[operator]
-        self.tokenizer.save_pretrained(folder)
-
-    def head(self, model: nn.Module) -> tuple[str, ...]:
-        return head_prefixes(model)
 
     # Learning and answering
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 Matrix = list[list[float]]  # pure Python: a list of rows
 Array = npt.NDArray[np.floating[Any]]
 Rows = npt.NDArray[np.int64]  # numbers of the rows that make up a mini-batch
+Walk = tuple[str, int, Array]  # its colour, its steps in a pass over the data, and its path (steps + 1, columns)
 
 
 def multiply(a: Matrix, b: Matrix) -> Matrix:
@@ -202,8 +203,8 @@ def draw() -> None:
     x = standardise(features)[:, [names.index("bmi"), names.index("bp")]]  # (rows, 2)
     y = y - y.mean()  # no intercept needed
     batches = shuffled_batches(len(y), batch_size=16, passes=40)
-    each, start, best = len(batches) // 40, np.zeros(2), qr_least_squares(x, y)
-    walks = {
+    each, start = len(batches) // 40, np.zeros(2)
+    walks: dict[str, Walk] = {
         "16 rows, the same step size": ("#9ca3af", each, sgd(x, y, start, batches, np.full(len(batches), 0.1))),
         "16 rows, smaller and smaller steps": (
             "#d97706",
@@ -213,18 +214,40 @@ def draw() -> None:
         "all rows": ("#2563eb", 1, gradient_descent(x, y, start, 0.1, 40)),
     }
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
-    grid = np.meshgrid(np.linspace(-3, 60, 90), np.linspace(-3, 40, 90))
+    draw_walks(left, x, y, walks)
+    draw_heights(right, x, y, walks)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    save_picture(figure, "lesson02_walks")
+    plt.close(figure)
+
+
+def draw_walks(axes: Any, x: Array, y: Array, walks: dict[str, Walk]) -> None:
+    """Each walk on the map of the loss."""
+    best, grid = qr_least_squares(x, y), np.meshgrid(np.linspace(-3, 60, 90), np.linspace(-3, 40, 90))
     heights = np.mean((np.stack(grid, axis=-1) @ x.T - y) ** 2, axis=-1)  # (90, 90, 2) @ (2, rows), then over the rows
-    left.contour(
+    axes.contour(
         *grid,
         heights,
         levels=loss(x, y, best) + np.array([20, 100, 300, 700, 1300, 2100]),
         colors="#d1d5db",
         linewidths=0.8,
     )
+    for colour, _, path in walks.values():
+        axes.plot(*path.T, "o-", color=colour, markersize=2.5, linewidth=0.7)
+    axes.plot(*best, "+", color="black", markersize=14, markeredgewidth=2)
+    axes.set(
+        xlabel="weight of the body mass index",
+        ylabel="weight of the blood pressure",
+        title="The walks; the cross is the lowest point",
+    )
+
+
+def draw_heights(axes: Any, x: Array, y: Array, walks: dict[str, Walk]) -> None:
+    """How far above the lowest point each walk is, after each pass."""
+    best = qr_least_squares(x, y)
     for name, (colour, steps, path) in walks.items():
-        left.plot(*path.T, "o-", color=colour, markersize=2.5, linewidth=0.7)
-        right.semilogy(
+        axes.semilogy(
             [loss(x, y, w) - loss(x, y, best) for w in path[::steps]],
             "o-",
             color=colour,
@@ -232,22 +255,12 @@ def draw() -> None:
             linewidth=1.2,
             label=name,
         )
-    left.plot(*best, "+", color="black", markersize=14, markeredgewidth=2)
-    left.set(
-        xlabel="weight of the body mass index",
-        ylabel="weight of the blood pressure",
-        title="The walks; the cross is the lowest point",
-    )
-    right.set(
+    axes.set(
         xlabel="passes over the data",
         ylabel="loss minus the lowest loss",
         title="How far above the lowest point, after each pass",
     )
-    right.legend(frameon=False, fontsize=8)
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-    save_picture(figure, "lesson02_walks")
-    plt.close(figure)
+    axes.legend(frameon=False, fontsize=8)
 
 
 if __name__ == "__main__":

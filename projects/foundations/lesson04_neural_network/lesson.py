@@ -6,6 +6,7 @@ engine.py finds the same gradient, and trains the network on 1797 handwritten di
 
 import time
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -245,13 +246,7 @@ def draw() -> None:
     ]
     figure, panels = plt.subplots(1, 3, figsize=(12, 4.6), layout="constrained")
     for axes, (title, plane, logits, places) in zip(panels, panels_of, strict=True):
-        margin = logits[..., 1] - logits[..., 0]  # above 0 the network says 1
-        axes.contourf(plane[..., 0], plane[..., 1], margin, levels=[-1e9, 0, 1e9], colors=["#f3f4f6", "#dbeafe"])
-        axes.contour(plane[..., 0], plane[..., 1], margin, levels=[0], colors="#2563eb", linewidths=2)
-        for label, colour, marker in ((0, "#9ca3af", "o"), (1, "#2563eb", "^")):
-            axes.scatter(
-                *places[labels == label].T, s=16, color=colour, marker=marker, edgecolors="white", linewidths=0.4
-            )
+        draw_clouds(axes, plane, logits, places, labels)
         axes.set_title(title, fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
     scores = grid @ w1 + b1  # a hidden unit says one half where its score is 0
@@ -270,6 +265,15 @@ def draw() -> None:
     panels[2].set(xlabel="first hidden unit", ylabel="second hidden unit")
     save_picture(figure, "lesson04_clouds")
     plt.close(figure)
+
+
+def draw_clouds(axes: Any, plane: Array, logits: Array, places: Array, labels: Numbers) -> None:
+    """The part of a (150, 150, 2) plane in which the logits, of the same shape, say 1; (rows, 2) places on it."""
+    margin = logits[..., 1] - logits[..., 0]  # above 0 the network says 1
+    axes.contourf(plane[..., 0], plane[..., 1], margin, levels=[-1e9, 0, 1e9], colors=["#f3f4f6", "#dbeafe"])
+    axes.contour(plane[..., 0], plane[..., 1], margin, levels=[0], colors="#2563eb", linewidths=2)
+    for label, colour, marker in ((0, "#9ca3af", "o"), (1, "#2563eb", "^")):
+        axes.scatter(*places[labels == label].T, s=16, color=colour, marker=marker, edgecolors="white", linewidths=0.4)
 
 
 if __name__ == "__main__":

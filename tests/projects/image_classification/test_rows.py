@@ -1,4 +1,4 @@
-"""Folders, lists and Hub data sets of pictures: what is wrong is said with the file's name, before training."""
+"""Folders of pictures: what is wrong is said with the file's name, before training."""
 
 import json
 import os
@@ -7,44 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image
 
 from common.data.splits import Data
 from common.kinds.classification_checks import labels_of
 from common.system.errors import UserError
-from projects.image_classification import rows as rows_module
 from projects.image_classification.config import ImageClassificationConfig
 from projects.image_classification.pictures import opened
-from projects.image_classification.rows import load_rows, perceptual_hash
-from tests.conftest import SHAPES, draw_pictures, write_csv
+from projects.image_classification.rows import load_rows
+from tests.conftest import SHAPES, draw_pictures
 
-
-def load(folder: Path, **options: object) -> tuple[Data, list[str]]:
-    data, root = load_rows(ImageClassificationConfig(image_folder=str(folder), **options))
-    assert all((root / row["image"]).is_file() for split in data.splits.values() for row in split)
-    return data, labels_of(data)
-
-
-def findings(data: Data) -> list[str]:
-    return [str(finding) for finding in data.findings]
+from .rows import findings, load
 
 
 def names(data: Data, split: str) -> list[str]:
     return [row_id.removeprefix(f"{split}:") for row_id in data.splits[split]["id"]]
-
-
-@pytest.fixture
-def shapes(tmp_path: Path) -> Path:
-    draw_pictures(tmp_path / "shapes", 60)
-    return tmp_path / "shapes"
-
-
-@pytest.fixture
-def split(tmp_path: Path) -> Path:
-    """A folder with train/, val/ and Test/."""
-    for seed, (name, count) in enumerate({"train": 30, "val": 9, "Test": 9}.items()):
-        draw_pictures(tmp_path / "split" / name, count, seed)
-    return tmp_path / "split"
 
 
 def test_one_folder_for_each_label_is_split_stratified_and_always_the_same(shapes: Path) -> None:
@@ -245,67 +222,6 @@ def test_a_label_that_occurs_once_is_warned_of(shapes: Path) -> None:
     assert "train:star/a.png" in data.splits["train"]["id"]
 
 
-def resaved(picture: Image.Image, file: Path) -> None:
-    picture.save(file.with_suffix(".jpg"), quality=60)
-
-
-def scaled(picture: Image.Image, file: Path) -> None:
-    picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.BICUBIC).save(file)
-
-
-def lighter(picture: Image.Image, file: Path) -> None:
-    ImageEnhance.Brightness(picture).enhance(1.1).save(file)
-
-
-@pytest.mark.parametrize("change", [resaved, scaled, lighter])
-def test_near_duplicates_across_splits_are_found_and_counted_as_leaked(
-    split: Path, change: Callable[[Image.Image, Path], None]
-) -> None:
-    source = sorted((split / "train").glob("*/*.png"))[3]
-    change(opened(source), split / "Test" / source.parent.name / "twin.png")
-    (twin,) = (split / "Test").glob("*/twin.*")
-    data, _ = load(split)
-    name = twin.relative_to(split).as_posix()
-    assert data.leaked["test"] == [f"test:{name}"]
-    (found,) = findings(data)
-    problem = f"pictures nearly equal to one in {split / 'train'}"
-    assert found == f"{split / 'Test'}, {name}: {problem}: see the score on the other rows."
-    assert len(data.splits["test"]) == 10, "nothing is dropped"
-
-
-def test_equal_files_are_found_within_and_across_splits(split: Path) -> None:
-    source = next((split / "train/circle").glob("*.png"))
-    shutil.copy(source, split / "Test/circle/same.png")
-    shutil.copy(source, split / "train/square/again.png")
-    data, _ = load(split)
-    texts = findings(data)
-    assert data.leaked["test"] == ["test:Test/circle/same.png"]
-    assert any(
-        f"{split / 'Test'}, Test/circle/same.png: pictures that stand in {split / 'train'} too" in text
-        for text in texts
-    )
-    assert any("train/square/again.png: pictures that occurred before" in text for text in texts)
-    assert any(
-        f"train/circle/{source.name}, train/square/again.png: equal pictures with different labels" in text
-        for text in texts
-    )
-
-
-def test_equal_files_are_never_put_into_two_splits_that_are_made(shapes: Path) -> None:
-    for file in list(shapes.glob("*/*.png")):
-        shutil.copy(file, file.with_stem(f"{file.stem}-again"))
-    data, _ = load(shapes)
-    sums = [set(rows["sha256"]) for rows in data.splits.values()]
-    assert not (sums[0] & sums[1] or sums[0] & sums[2] or sums[1] & sums[2]) and data.leaked["test"] == []
-
-
-def test_other_pictures_are_not_near(tmp_path: Path) -> None:
-    files = draw_pictures(tmp_path, 60, seed=4)
-    hashes = [int(perceptual_hash(opened(file)), 16) for file in files]
-    apart = [(one ^ other).bit_count() for place, one in enumerate(hashes) for other in hashes[:place]]
-    assert min(apart) > rows_module.NEAR_BITS
-
-
 def test_peculiar_files_are_counted_with_their_names(shapes: Path) -> None:
     for name in ("circle/a.jpg", "square/b.jpg"):
         Image.new("CMYK", (50, 50 + len(name)), (0, 90, 9 * len(name), 0)).save(shapes / name)
@@ -319,179 +235,6 @@ def test_peculiar_files_are_counted_with_their_names(shapes: Path) -> None:
         for text in noted
     )
     assert sum(text.count(name) for text in noted for name in ("train/circle/a.jpg", "train/square/b.jpg")) == 2
-
-
-def test_a_list_of_paths_with_columns_of_its_own(shapes: Path, tmp_path: Path) -> None:
-    files = sorted(shapes.glob("*/*"))
-    rows = [
-        {"file": file.relative_to(shapes).as_posix(), "kind": file.parent.name, "person": str(n % 9)}
-        for n, file in enumerate(files)
-    ]
-    write_csv(tmp_path / "list.csv", rows)
-    options = {
-        "image_column": "file",
-        "label_column": "kind",
-        "group_column": "person",
-        "train_file": str(tmp_path / "list.csv"),
-    }
-    data, labels = load(shapes, **options)
-    assert labels == sorted(SHAPES) and sum(map(len, data.splits.values())) == 60
-    assert not set(data.splits["train"]["group"]) & set(data.splits["test"]["group"])
-    assert data.splits["train"]["id"][0] == "train:1"
-    for row in rows:
-        row["file"] = f"shapes/{row['file']}"
-    write_csv(tmp_path / "list.csv", rows)
-    beside, root = load_rows(ImageClassificationConfig(**options))
-    assert root == tmp_path and list(beside.splits["test"]["sha256"]) == list(data.splits["test"]["sha256"])
-
-
-def test_a_list_with_wrong_paths_names_rows_and_where_paths_start(shapes: Path, tmp_path: Path) -> None:
-    rows = [
-        {"image": file.relative_to(shapes).as_posix(), "label": file.parent.name} for file in sorted(shapes.glob("*/*"))
-    ]
-    rows[2]["image"], rows[5]["image"], rows[7]["image"] = "circle/none.png", "other.png", " "
-    write_csv(tmp_path / "list.csv", rows)
-    with pytest.raises(UserError) as caught:
-        load(shapes, train_file=str(tmp_path / "list.csv"))
-    what = f"correct paths like 'circle/none.png', which start from {shapes}, or remove them."
-    assert f"list.csv, rows 3, 6: no picture of that name: {what}" in str(caught.value)
-    assert "list.csv, row 8: no path of a picture: is it the right column? Name it with --image_column" in str(
-        caught.value
-    )
-    with pytest.raises(UserError, match=r"has no column 'picture'.*name the right one with --image_column"):
-        load(shapes, train_file=str(tmp_path / "list.csv"), image_column="picture")
-
-
-def listed(shapes: Path, file: Path, written: Callable[[Path], str], image_folder: str | None = None) -> list[str]:
-    """The columns `image` of the rows of a list whose paths are written so."""
-    rows = [{"image": written(picture), "label": picture.parent.name} for picture in sorted(shapes.glob("*/*"))]
-    write_csv(file, rows)
-    data, root = load_rows(ImageClassificationConfig(train_file=str(file), image_folder=image_folder))
-    found = [name for split in data.splits.values() for name in split["image"]]
-    assert len(found) == len(rows) and all((root / name).is_file() for name in found)
-    return found
-
-
-WAYS_TO_WRITE: dict[str, Callable[[Path], str]] = {
-    "from the folder": lambda picture: f"{picture.parent.name}/{picture.name}",
-    "in full": str,
-    "as on Windows": lambda picture: f"{picture.parent.name}\\{picture.name}",
-    "with dots": lambda picture: f"./circle/../{picture.parent.name}/{picture.name}",
-    "out and in again": lambda picture: f"../shapes/{picture.parent.name}/{picture.name}",
-    "in full, links followed": lambda picture: str(picture.resolve()),
-}
-
-
-@pytest.mark.parametrize("way", WAYS_TO_WRITE)
-@pytest.mark.parametrize("is_link", [False, True])
-def test_paths_are_read_however_they_are_written(shapes: Path, tmp_path: Path, way: str, is_link: bool) -> None:
-    if is_link:
-        (tmp_path / "elsewhere").mkdir()
-        shapes.rename(tmp_path / "elsewhere" / "shapes")
-        shapes.symlink_to(tmp_path / "elsewhere" / "shapes")
-    found = listed(shapes, tmp_path / "list.csv", WAYS_TO_WRITE[way], image_folder=str(shapes))
-    assert sorted(found) == sorted(file.relative_to(shapes).as_posix() for file in shapes.glob("*/*"))
-
-
-def test_paths_start_from_the_folder_of_the_list_that_one_is_in(
-    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(shapes)
-    found = listed(shapes, Path("list.csv"), WAYS_TO_WRITE["from the folder"])
-    assert len(found) == 60
-    with pytest.raises(UserError, match="leads out of the folder"):
-        listed(shapes, Path("list.csv"), lambda picture: f"../shapes-too/{picture.name}")
-
-
-@pytest.mark.parametrize("outside", ["{}", "../secret/{name}", "circle/../../secret/{name}", "/etc/passwd"])
-def test_a_list_may_not_name_pictures_outside_of_its_folder(shapes: Path, tmp_path: Path, outside: str) -> None:
-    """They would be kept with the run, and published with its demo."""
-    (secret,) = draw_pictures(tmp_path / "secret", 1)
-    secret = secret.rename(tmp_path / "secret" / secret.name)
-    path = outside.format(secret, name=secret.name)
-    rows = [
-        {"image": file.relative_to(shapes).as_posix(), "label": file.parent.name} for file in sorted(shapes.glob("*/*"))
-    ]
-    write_csv(shapes / "list.csv", [*rows, {"image": path, "label": "circle"}])
-    with pytest.raises(UserError) as caught:
-        load_rows(ImageClassificationConfig(train_file=str(shapes / "list.csv")))
-    what = "a path that leads out of the folder of the pictures"
-    remedy = f"which is {shapes}: name one that holds all, {path!r} too, with --image_folder."
-    assert str(caught.value) == f"{shapes / 'list.csv'}, row 61: {what}: {remedy}"
-
-
-def test_the_way_out_of_the_folder_leads_to_the_pictures(shapes: Path, tmp_path: Path) -> None:
-    (tmp_path / "lists").mkdir()
-    found = listed(shapes, tmp_path / "lists/list.csv", str, image_folder=str(tmp_path))
-    assert all(name.startswith("shapes/") for name in found)
-
-
-@pytest.mark.parametrize(
-    "path", ["photo (1).png", "x" * 5_000, "a\0b", "C:\\pictures\\a.png", "..\\secret\\a.png", "circle", "~/a.png"]
-)
-def test_a_path_that_leads_nowhere_is_shown(shapes: Path, tmp_path: Path, path: str) -> None:
-    rows = [{"image": file.relative_to(shapes).as_posix(), "label": file.parent.name} for file in shapes.glob("*/*")]
-    (tmp_path / "list.jsonl").write_text(
-        "".join(json.dumps(row) + "\n" for row in [*rows, *[{"image": path, "label": "circle"}] * 3])
-    )
-    with pytest.raises(UserError) as caught:
-        load(shapes, train_file=str(tmp_path / "list.jsonl"))
-    what = f"correct paths like {path!r}, which start from {shapes}, or remove them."
-    assert str(caught.value) == f"{tmp_path / 'list.jsonl'}, rows 61, 62, 63: no picture of that name: {what}"
-
-
-def test_a_hub_data_set_may_not_name_pictures_of_this_machine(
-    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from datasets import Dataset
-
-    (file,) = draw_pictures(tmp_path / "secret", 1)
-    rows = [{"image": {"bytes": None, "path": str(file)}, "label": label} for label in ("a", "b")]
-    monkeypatch.setattr(
-        "common.data.sources.load_hub_dataset", lambda config: ({"train": Dataset.from_list(rows)}, "some/where@abc")
-    )
-    with pytest.raises(UserError, match="a path that leads out of the folder of the pictures"):
-        load_rows(ImageClassificationConfig(dataset="some/where"))
-
-
-@pytest.mark.parametrize("packed", [True, False])
-def test_a_hub_data_set_brings_its_pictures_as_files_or_as_their_content(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
-) -> None:
-    from datasets import ClassLabel, Dataset, Features
-    from datasets import Image as Picture
-
-    files = draw_pictures(tmp_path, 48)
-    content = [
-        {"bytes": file.read_bytes() if packed else None, "path": file.name if packed else str(file)} for file in files
-    ]
-    numbers = [SHAPES.index(file.parent.name) for file in files]
-    features = Features({"picture": Picture(), "label": ClassLabel(names=list(SHAPES))})
-    loaded = {"train": Dataset.from_dict({"picture": content, "label": numbers}, features=features)}
-    monkeypatch.setattr("common.data.sources.load_hub_dataset", lambda config: (loaded, "some/where@abc"))
-    config = ImageClassificationConfig(dataset=str(tmp_path), image_column="picture")
-    data, root = load_rows(config)
-    assert labels_of(data) == sorted(SHAPES) and data.reference == "some/where@abc"
-    for row in data.splits["test"]:
-        file = files[int(row["id"].removeprefix("train:")) - 1]
-        assert (root / row["image"]).read_bytes() == file.read_bytes()
-        assert row["reference"] == file.parent.name
-
-
-def test_a_hub_row_without_a_picture_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from datasets import Dataset
-
-    rows = [
-        {"image": {"bytes": b"no picture", "path": "a.png"}, "label": "a"},
-        {"image": {"bytes": None, "path": None}, "label": "b"},
-    ]
-    monkeypatch.setattr(
-        "common.data.sources.load_hub_dataset", lambda config: ({"train": Dataset.from_list(rows)}, "some/where@abc")
-    )
-    with pytest.raises(UserError) as caught:
-        load_rows(ImageClassificationConfig(dataset="some/where"))
-    assert "some/where (train), row 1: is no picture of a known format" in str(caught.value)
-    assert "some/where (train), row 2: no path of a picture" in str(caught.value)
 
 
 def test_corrections_with_pictures_beside_them_are_added_to_training_alone(shapes: Path, tmp_path: Path) -> None:
