@@ -241,6 +241,14 @@ def own_tables(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["KIT_CACHE"] = str(own)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """What tests write need not outlive the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def fresh_accelerator() -> Iterator[None]:
     """accelerate keeps one state per Python process; each test may ask for another precision."""

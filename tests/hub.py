@@ -46,9 +46,13 @@ class Repository:
 
 
 class Hub:
-    """The server, and what it holds: `repositories[kind, name]`, `moved[kind, old name] = new name`."""
+    """The server, and what it holds: `repositories[kind, name]`, `moved[kind, old name] = new name`.
 
-    def __init__(self) -> None:
+    `home` is the folder in which those who ask keep what they get.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
         self.repositories: dict[tuple[str, str], Repository] = {}
         self.moved: dict[tuple[str, str], str] = {}
         self.asked: list[str] = []
@@ -73,11 +77,11 @@ class Hub:
         self.repositories[kind, name] = repository
         return repository
 
-    def environment(self, folder: Path, token: str | None = None) -> dict[str, str]:
+    def environment(self, token: str | None = None) -> dict[str, str]:
         """What makes the libraries ask this server, with caches of their own."""
         found = {
             "HF_ENDPOINT": self.address,
-            "HF_HOME": str(folder / "hf"),
+            "HF_HOME": str(self.home),
             "HF_HUB_OFFLINE": "0",
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",

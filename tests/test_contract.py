@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY, write_csv
+from tests.warm import python
 
 INVENTED = REPOSITORY / "tests" / "invented"
 DEGREES = {"rain": 8.0, "sun": 25.0, "wind": 12.0, "cloud": 15.0, "storm": 4.0}
@@ -40,8 +41,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(kit: Path, *arguments: str) -> str:
     """A command in the copy; its output.  Fails the test where it does."""
     environment = {**os.environ, "PYTHONPATH": str(kit), "HF_HUB_OFFLINE": "1", "COLUMNS": "160"}
-    command = [sys.executable, "-m", *arguments]
-    done = subprocess.run(command, cwd=kit, env=environment, capture_output=True, text=True, check=False)
+    done = python("-m", *arguments, cwd=kit, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

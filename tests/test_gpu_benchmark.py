@@ -1,24 +1,30 @@
 """The benchmark for a GPU walks its paths on a CPU."""
 
 import json
-import os
 import subprocess
-import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from tests.benchmarks.gpu import PARTS, REPOSITORY, missing_packages
+from tests.benchmarks import gpu
+from tests.conftest import REPOSITORY
+from tests.warm import python
 
 
 @pytest.mark.slow
-def test_every_part_of_the_gpu_benchmark_works_small_on_a_cpu() -> None:
-    command = [sys.executable, "-m", "tests.benchmarks.gpu", "--dry"]
-    asked = subprocess.run(
-        command, cwd=REPOSITORY, env=dict(os.environ), capture_output=True, text=True, timeout=900, check=False
-    )
-    assert asked.returncode == 0, asked.stderr
-    results = json.loads(asked.stdout)
-    assert results["dry"] and results["parts"].keys() == PARTS.keys()
+def test_every_part_of_the_gpu_benchmark_works_small_on_a_cpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def forked(command: list[str], cwd: Any, env: Any, timeout: float, **_: Any) -> Any:
+        return python(*command[1:], cwd=cwd, env=env, timeout=timeout)
+
+    monkeypatch.setattr(gpu, "subprocess", SimpleNamespace(run=forked, TimeoutExpired=subprocess.TimeoutExpired))
+    monkeypatch.setattr("sys.argv", ["gpu", "--dry"])
+    gpu.main()
+    results = json.loads(capsys.readouterr().out)
+    assert results["dry"] and results["parts"].keys() == gpu.PARTS.keys()
+    assert results["parts"]["quick_tests"]["passed"]
     assert results["parts"]["out_of_memory"] == {"global_batch": 64, "micro_batch": 8}
     assert results["parts"]["same_losses"]["largest_relative_difference"] == 0
     assert all(part["bit_equal"] for part in results["parts"]["resume"].values())
@@ -33,8 +39,6 @@ def test_every_part_of_the_gpu_benchmark_works_small_on_a_cpu() -> None:
 
 
 def test_a_part_that_fails_is_named_and_no_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.benchmarks import gpu
-
-    assert missing_packages() == []
+    assert gpu.missing_packages() == []
     monkeypatch.setattr(gpu.sys, "executable", "/bin/false")
     assert gpu.in_a_process("speed", True, 10.0) == {"failed": "no word"}

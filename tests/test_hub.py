@@ -18,6 +18,7 @@ from common.system.files import read_json, write_json
 from tests.conftest import REPOSITORY, SHAPES, draw_pictures, sentences
 from tests.hub import TOKEN, Hub
 from tests.projects.summarization.models import tiny_seq2seq
+from tests.warm import Warm
 
 MODEL, DATASET = "someone/tiny", "someone/topics"
 
@@ -107,7 +108,7 @@ def news(count: int, seed: int) -> bytes:
 def hub(
     tiny_model: Path, tiny_chat_model: Path, tiny_image_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Hub]:
-    server = Hub()
+    server = Hub(tmp_path_factory.mktemp("home"))
     drawn = tmp_path_factory.mktemp("drawn")
     distilbert = [f"distilbert/distilbert-base-{case}" for case in ("cased", "uncased")]
     for name in (MODEL, "sentence-transformers/all-MiniLM-L6-v2", "intfloat/e5-small-v2", *distilbert):
@@ -135,20 +136,33 @@ def hub(
     server.close()
 
 
+@pytest.fixture(scope="module")
+def libraries(hub: Hub) -> Iterator[Warm]:
+    """Those that ask the double."""
+    waiting = Warm({**os.environ, **hub.environment()})
+    yield waiting
+    waiting.close()
+
+
 class Kit:
     """`kit` in a process and a folder of its own, with the double in the place of the Hub."""
 
-    def __init__(self, hub: Hub, folder: Path):
-        self.hub, self.folder = hub, folder
+    def __init__(self, hub: Hub, libraries: Warm, folder: Path):
+        self.hub, self.libraries, self.folder = hub, libraries, folder
 
-    def __call__(self, *arguments: str, token: str | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+    def python(self, *words: str, token: str | None = None, **more: str) -> subprocess.CompletedProcess[str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
         own = {"PYTHONPATH": str(REPOSITORY), "KIT_CACHE": str(self.folder / "cache")}
-        environment = {**inherited, **self.hub.environment(self.folder, token), **own, **more}
-        command = [sys.executable, "-m", "common.cli", *arguments]
+        environment = {**inherited, **self.hub.environment(token), **own, **more}
+        if not more:
+            return self.libraries.run(*words, cwd=self.folder, env=environment)
+        command = [sys.executable, *words]  # what `more` says is read as the libraries are imported
         return subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=300
         )
+
+    def __call__(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.python("-m", "common.cli", *arguments, **options)
 
     def train(self, *arguments: str, project: str = "text_classification", **more: Any) -> Run:
         """Three steps; the run."""
@@ -169,8 +183,8 @@ class Kit:
 
 
 @pytest.fixture
-def kit(hub: Hub, tmp_path: Path) -> Kit:
-    return Kit(hub, tmp_path)
+def kit(hub: Hub, libraries: Warm, tmp_path: Path) -> Kit:
+    return Kit(hub, libraries, tmp_path)
 
 
 @pytest.mark.slow
@@ -310,9 +324,9 @@ def test_a_download_that_breaks_off_is_said_and_goes_on_the_next_time(kit: Kit, 
 
 @pytest.mark.slow
 def test_no_network_is_said(kit: Kit) -> None:
-    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9"}
-    assert "the Hub cannot be reached" in kit.refused(*own(), **nowhere)
-    offline = kit.refused(*own(), HF_HUB_OFFLINE="1")
+    nothing = {"HF_HOME": str(kit.folder / "home")}
+    assert "the Hub cannot be reached" in kit.refused(*own(), **nothing, HF_ENDPOINT="http://127.0.0.1:9")
+    offline = kit.refused(*own(), **nothing, HF_HUB_OFFLINE="1")
     assert "HF_HUB_OFFLINE is set" in offline and "without a network give --model starter:minilm-l6" in offline
 
 
@@ -353,10 +367,7 @@ def test_a_model_is_pushed_and_pushed_again_and_answers_from_the_hub(publisher: 
         "from transformers import pipeline; "
         "print(pipeline('text-classification', model='me/model')('the drum and the choir')[0]['label'])"
     )
-    environment = {**os.environ, **publisher.hub.environment(publisher.folder)}
-    answered = subprocess.run(
-        [sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=False, timeout=200
-    )
+    answered = publisher.python("-c", asked)
     assert answered.stdout.strip() == "music", answered.stderr
 
 

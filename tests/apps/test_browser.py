@@ -115,8 +115,7 @@ def shown(request: pytest.FixtureRequest) -> Shown:
     )
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
 def test_a_visitor_asks_and_reads_every_tab(browser: Any, shown: Shown, width: int, theme: str) -> None:
     visit = DemoVisit(browser, shown.url, width, theme)
     page = visit.page

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ from tests.apps.conftest import answered_again, fresh_corrections, rounding, ser
 from tests.apps.test_text_classification import call
 from tests.projects.question_answering.conftest import finished_question_run  # noqa: F401  (a fixture)
 from tests.projects.semantic_search.conftest import finished_search_run  # noqa: F401  (a fixture)
+from tests.warm import python
 
 pytestmark = pytest.mark.slow
 
@@ -252,7 +252,7 @@ def test_a_space_holds_the_run_that_searches_too(
     asked = (
         "import app; print(app.demo.title); print([getattr(one, 'value', None) for one in app.demo.blocks.values()])"
     )
-    done = subprocess.run([sys.executable, "-c", asked], cwd=space, capture_output=True, text=True, check=False)
+    done = python("-c", asked, cwd=space)
     assert done.returncode == 0, done.stderr
     assert "Ask the corpus" in done.stdout
     with pytest.raises(UserError, match="asks no further run: leave --search out"):

@@ -3,7 +3,6 @@
 import asyncio
 import csv
 import json
-import os
 import re
 import threading
 import time
@@ -27,6 +26,7 @@ from common.reporting.wording import plain
 from common.run import Run
 from common.system.files import read_json
 from tests.apps.conftest import answered_again, fresh_corrections, rounding
+from tests.warm import python
 
 
 @pytest.fixture(scope="module")
@@ -364,12 +364,6 @@ def test_a_predictor_without_a_run_has_a_demo_too(finished_run: Run) -> None:
 
 
 def test_the_command_line_refuses_in_one_sentence() -> None:
-    import subprocess
-    import sys
-
-    command = [sys.executable, "-m", "apps.text_classification", "--run", "nowhere"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, "HF_HUB_OFFLINE": "1"}
-    )
+    done = python("-m", "apps.text_classification", "--run", "nowhere")
     assert done.returncode == 2
     assert "holds no finished model" in done.stderr and len(done.stderr.splitlines()) == 1

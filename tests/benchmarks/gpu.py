@@ -32,6 +32,8 @@ PROJECT = "text_classification"
 IN_ALL, FOR_ONE = 540.0, 150.0
 LABELS = ("food", "music", "weather")
 SHAPES = ("minilm", "bert-base")
+# Of a training of `--dry`.
+SMALL = {"count": 32, "words": 8, "global_batch_size": 8}
 
 
 def main() -> None:
@@ -217,7 +219,7 @@ def precisions(folder: Path, dry: bool) -> dict[str, Any]:
     """Some steps in each precision: is the loss finite, and does it fall?"""
     found = {}
     for precision in ("fp32",) if dry else ("fp32", "bf16", "fp16"):
-        begun = start(folder, max_steps=4 if dry else 40)
+        begun = start(folder, max_steps=2, **SMALL) if dry else start(folder, max_steps=40)
         run = train(folder / precision, begun, precision)
         losses = run["losses"]
         found[precision] = {"first": losses[0], "last": losses[-1], "finite": all(map(math.isfinite, losses))}
@@ -263,7 +265,7 @@ def same_losses(folder: Path, dry: bool) -> dict[str, Any]:
 
     found = {}
     for where in ("cpu", "gpu"):
-        begun = start(folder, max_steps=3 if dry else 10, gradient_clip=0.0)
+        begun = start(folder, max_steps=2 if dry else 10, gradient_clip=0.0, **(SMALL if dry else {}))
         for module in begun["model"].modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
@@ -278,15 +280,16 @@ def resume(folder: Path, dry: bool) -> dict[str, Any]:
     """Is a run that goes on from its middle bit-equal to one that was never stopped?"""
     import torch
 
-    steps = 4 if dry else 20
+    steps, small = (2, SMALL) if dry else (20, {})
     found = {}
     for name, deterministic in (("as it is", False), ("deterministic algorithms", True)):
         torch.use_deterministic_algorithms(deterministic)
-        whole = train(folder / name / "whole", start(folder, max_steps=steps, checkpoint_every=steps // 2))["model"]
+        given = {"max_steps": steps, "checkpoint_every": steps // 2, **small}
+        whole = train(folder / name / "whole", start(folder, **given))["model"]
         checkpoints = folder / name / "whole/checkpoints"
         middle = next(path for path in checkpoints.iterdir() if int(path.name.rpartition("-")[2]) == steps // 2)
         shutil.copytree(middle, folder / name / "again/checkpoints" / middle.name)
-        again = train(folder / name / "again", start(folder, max_steps=steps, checkpoint_every=steps // 2))["model"]
+        again = train(folder / name / "again", start(folder, **given))["model"]
         pairs = zip(whole.state_dict().values(), again.state_dict().values(), strict=True)
         found[name] = {"bit_equal": all(torch.equal(one, other) for one, other in pairs)}
     return found
@@ -312,7 +315,7 @@ def speed(folder: Path, dry: bool) -> dict[str, Any]:
 
 def sizes(dry: bool) -> dict[str, Any]:
     """Rows, words and batch of the speed runs."""
-    return {"count": 32, "words": 8, "global_batch_size": 8} if dry else {"count": 4_096, "words": 100}
+    return SMALL if dry else {"count": 4_096, "words": 100, "global_batch_size": 64}
 
 
 def kit_loop(folder: Path, shape: str, dry: bool) -> dict[str, Any]:
@@ -320,7 +323,7 @@ def kit_loop(folder: Path, shape: str, dry: bool) -> dict[str, Any]:
     from common.system.hardware import make_accelerator
     from common.training.preflight import find_micro_batch
 
-    begun = start(folder, shape, epochs=1, **({} if dry else {"global_batch_size": 64}), **sizes(dry))
+    begun = start(folder, shape, epochs=1, **sizes(dry))
     accelerator, precision = make_accelerator("auto", None)
     model, config = begun["model"], begun["config"]
     fits = find_micro_batch(begun["task"], model, begun["train"], config, accelerator, precision)

@@ -18,19 +18,19 @@ from common.system.hardware import cpu_has_bf16
 from common.task.contract import Prediction
 from common.task.projects import project_names
 from tests.conftest import REPOSITORY, sentences, write_csv
-
-KIT = [sys.executable, "-m", "common.cli"]
+from tests.warm import python
 
 
 def kit(*arguments: str, folder: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.run([*KIT, *arguments], capture_output=True, text=True, cwd=folder, env=environment, check=False)
+    return python("-m", "common.cli", *arguments, cwd=folder, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
 
 
 def test_help_answers_at_once() -> None:
     def seconds() -> float:
         started = time.perf_counter()
-        assert "fine-tune a project's model" in kit("--help").stdout
+        command = [sys.executable, "-m", "common.cli", "--help"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+        assert "fine-tune a project's model" in done.stdout
         return time.perf_counter() - started
 
     assert min(seconds() for _ in range(3)) < 0.5
@@ -221,7 +221,7 @@ def test_two_processes_by_the_short_way(folder: Path, tiny_model: Path) -> None:
 def test_fewer_processes_than_asked_for_are_refused(folder: Path, tiny_model: Path) -> None:
     script = str(REPOSITORY / "projects/text_classification/train.py")
     options = ["--train_file", "good.csv", "--model", str(tiny_model), "--processes", "2"]
-    done = subprocess.run([sys.executable, script, *options], capture_output=True, text=True, cwd=folder, check=False)
+    done = python(script, *options, cwd=folder)
     assert done.returncode == 2
     assert "2 processes were asked for but 1 run" in done.stderr
 
@@ -243,10 +243,10 @@ def test_accelerates_configuration_file_is_obeyed_or_refused(folder: Path, tiny_
     """On a CPU `accelerate launch` starts one process whatever number its file has."""
     (folder / "accelerate.yaml").write_text(ACCELERATE.format(processes=processes))
     script = str(REPOSITORY / "projects/text_classification/train.py")
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", "accelerate.yaml", script]
+    launch = ("-m", "accelerate.commands.launch", "--config_file", "accelerate.yaml", script)
     name = f"accelerate-{processes}"
     options = ["--train_file", "good.csv", "--model", str(tiny_model), "--epochs", "1", "--run_name", name]
-    done = subprocess.run([*launch, *options], capture_output=True, text=True, cwd=folder, check=False)
+    done = python(*launch, *options, cwd=folder)
     run = folder / "runs/text_classification" / name
     if processes == 1:
         assert done.returncode == 0, done.stderr

@@ -66,16 +66,27 @@ class LessonsVisit(Visit):
         page.wait_for_timeout(700)  # answers fade in
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_tab_is_used(browser: Any, served_lessons: "gr.Blocks", width: int, theme: str) -> None:
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
+def test_every_tab_is_used_and_is_for_everybody(
+    browser: Any, served_lessons: "gr.Blocks", axe: str, width: int, theme: str
+) -> None:
     visit = LessonsVisit(browser, served_lessons.local_url, width, theme)
+    visit.page.evaluate(axe)
     for name in ("Descent", "Points", "Attention", "GPT"):
         visit.open(name)
         visit.use(name)
         visit.keep(f"{name.split()[0].lower()}-{width}-{theme}")
         overflow = visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert overflow <= 0, f"{name} is {overflow} pixels too wide at {width}: {visit.page.evaluate(TOO_WIDE)}"
+        found = visit.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [fault for fault in found["violations"] if fault["impact"] in ("serious", "critical")]
+        said = [
+            f"{fault['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
+            for fault in serious
+            for node in fault["nodes"]
+        ]
+        assert not said, f"{name} ({theme}):\n" + "\n".join(said)
+        assert len(found["passes"]) > 10
     assert visit.errors == []
     assert visit.strangers == []
     visit.page.close()
@@ -123,23 +134,4 @@ def test_points_can_be_placed_without_a_mouse(browser: Any, served_lessons: "gr.
     visit.page.get_by_label("The points, one a line").fill("0, 0, green")
     button.click()
     visit.page.get_by_text("Point 1 is none: give x, y and a colour").wait_for()
-    visit.page.close()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(browser: Any, served_lessons: "gr.Blocks", axe: str, theme: str) -> None:
-    visit = LessonsVisit(browser, served_lessons.local_url, 1280, theme)
-    visit.page.evaluate(axe)
-    for name in ("Descent", "Points", "Attention", "GPT"):
-        visit.open(name)
-        visit.use(name)
-        found = visit.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        serious = [fault for fault in found["violations"] if fault["impact"] in ("serious", "critical")]
-        said = [
-            f"{fault['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
-            for fault in serious
-            for node in fault["nodes"]
-        ]
-        assert not said, f"{name} ({theme}):\n" + "\n".join(said)
-        assert len(found["passes"]) > 10
     visit.page.close()

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from common.data.splits import Data
 from common.system.errors import UserError
 from projects.text_classification.config import TextClassificationConfig
 from projects.text_classification.rows import load_rows
+from tests.warm import python
 
 WORDS = {"good": "fine lovely great sunny", "bad": "poor dreadful dull rainy"}
 
@@ -118,8 +118,7 @@ def test_the_command_shows_keeps_and_drops(file: Path) -> None:
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     def kit(*options: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "common.cli", "corrections", str(file.parent), *options]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return python("-m", "common.cli", "corrections", str(file.parent), *options)
 
     shown = kit()
     assert shown.returncode == 0 and "contradicts row 1" in shown.stdout and "bad -> good" in shown.stdout

@@ -1,4 +1,4 @@
-"""The report in a real browser: both widths, light and dark, with everything unfolded."""
+"""The report in a real browser: wide and light, narrow and dark, with everything unfolded."""
 
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,7 @@ def drawn(pages: dict[str, Run], tmp_path_factory: pytest.TempPathFactory) -> di
     return more | {name: run.report for name, run in pages.items()}
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 @pytest.mark.parametrize("name", ["classifier", "regression", "spans", "some", "many"])
 def test_it_can_be_read(browser: Any, axe: str, drawn: dict[str, Path], name: str, width: int, scheme: str) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -66,8 +65,7 @@ def test_it_can_be_read(browser: Any, axe: str, drawn: dict[str, Path], name: st
     page.close()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_the_card_can_be_read(browser: Any, axe: str, pages: dict[str, Run], width: int, scheme: str) -> None:
     """As a site that shows Markdown draws it."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)

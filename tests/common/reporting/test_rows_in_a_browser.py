@@ -152,8 +152,7 @@ def test_without_a_script_and_on_paper_everything_stands_at_its_default(browser:
         page.close()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 @pytest.mark.parametrize("name", ["report", "spans"])
 def test_it_can_be_read(
     browser: Any, axe: str, name: str, width: int, scheme: str, request: pytest.FixtureRequest

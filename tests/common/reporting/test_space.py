@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import sys
 import venv
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from common.cli import main
 from common.models.neighbours import read_shown
@@ -23,6 +26,7 @@ from common.reporting.space import write_space
 from common.run import REPOSITORY, Run
 from common.system.errors import UserError
 from common.system.files import read_json, write_json
+from tests.warm import python
 
 
 @pytest.fixture(scope="module")
@@ -234,14 +238,7 @@ def test_the_command_writes_it(finished_run: Run, tmp_path: Path, monkeypatch: p
 
 def test_it_holds_all_the_code_that_loads_the_model(space: Path) -> None:
     asked = "import app; print(app.__file__); print(app.demo.title)"
-    done = subprocess.run(
-        [sys.executable, "-c", asked],
-        cwd=space,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(space)},
-    )
+    done = python("-c", asked, cwd=space, env={**os.environ, "PYTHONPATH": str(space)})
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(space))
 
@@ -259,30 +256,56 @@ app.demo.close()
 """
 
 
+def packages_for(requirements: list[str]) -> list[Distribution]:
+    """Of the packages that are installed here those that pip would install for the requirements, in their versions."""
+    found: dict[tuple[str, frozenset[str]], Distribution] = {}
+    needed = [Requirement(line) for line in requirements]
+    while needed:
+        one = needed.pop()
+        package = distribution(one.name)
+        assert one.specifier.contains(package.version, prereleases=True), f"{one}, but {package.version} is here"
+        if (key := (canonicalize_name(one.name), frozenset(one.extras))) in found:
+            continue
+        found[key] = package
+        further = map(Requirement, package.requires or [])
+        needed += [
+            each
+            for each in further
+            if each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in ("", *one.extras))
+        ]
+    return list(found.values())
+
+
+def environment_of(packages: list[Distribution], folder: Path) -> Path:
+    """A virtual environment that holds these packages, as links, and nothing else; its Python."""
+    venv.create(folder)
+    (site,) = folder.glob("lib/python*/site-packages")
+    for file in (file for package in packages for file in package.files or [] if ".." not in file.parts):
+        target = site / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            target.symlink_to(file.locate())
+    return folder / "bin/python"
+
+
 @pytest.mark.slow
 def test_it_starts_from_its_own_requirements_and_answers_as_the_run_did(
     space: Path, finished_run: Run, tmp_path: Path
 ) -> None:
     """In a clean environment, away from the repository."""
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = str(tmp_path / "venv/bin/python")
+    lines = (space / "requirements.txt").read_text().splitlines()
+    packages = packages_for([line for line in lines if not line.startswith("--")])
+    own = environment_of(packages, tmp_path / "venv")
     outside = {key: value for key, value in os.environ.items() if not key.startswith(("KIT_", "PYTHON"))} | {
         "HF_HUB_OFFLINE": "1"
     }
-    needed = (space / "requirements.txt").read_text().splitlines()
-    packages = tmp_path / "requirements.txt"  # where to look for them is for a Space; tests may have another index
-    packages.write_text("\n".join(line for line in needed if not line.startswith("--")))
-    subprocess.run(
-        [python, "-m", "pip", "install", "-q", "-r", str(packages)],
-        check=True,
-        env=outside,
-        timeout=500,
-    )
+    missing = subprocess.run([str(own), "-c", "import pytest"], env=outside, capture_output=True, check=False)
+    assert b"No module named 'pytest'" in missing.stderr, "only what the Space asks for is there"
     texts = [json.loads(line)["input"] for line in finished_run.predictions.read_text().splitlines()[:20]]
     (tmp_path / "texts.json").write_text(json.dumps(texts))
     (tmp_path / "ask.py").write_text(ASK)
     asked = subprocess.run(
-        [python, str(tmp_path / "ask.py"), str(tmp_path / "texts.json")],
+        [str(own), str(tmp_path / "ask.py"), str(tmp_path / "texts.json")],
         cwd=space,
         capture_output=True,
         text=True,

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from projects.foundations import lessons
 from projects.foundations.lesson08_gpt import lesson
 from projects.foundations.lesson08_gpt.lesson import Recipe, Sampling, generate, probabilities
 from projects.foundations.lesson08_gpt.model import GPT, Cache, Shape, load_model, random_gpt, save_model
 from projects.foundations.lesson08_gpt.tokenizer import BYTES, END, WORDS, Tokenizer, learn_merges, merge, written
+from tests.projects.foundations.test_lessons import run_whole
 
 TEXTS = {
     "English": [
@@ -380,6 +383,15 @@ def test_characters_are_split_as_nanogpt_splits_them(tmp_path: Path) -> None:
     train, validation, characters = lesson.shakespeare(tmp_path)
     assert characters.signs == sorted(" dehlorw") and (len(train), len(validation)) == (19, 3)
     assert characters.decode(torch.cat([train, validation]).tolist()) == "hello worldhello world"
+
+
+@pytest.mark.slow
+def test_it_runs_and_leaves_pictures(
+    own_pictures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it, with a sixth of the steps."""
+    monkeypatch.setattr(lesson, "RECIPE", replace(lesson.RECIPE, steps=200))
+    run_whole(lessons.find("08"), own_pictures, capsys)
 
 
 @pytest.mark.slow

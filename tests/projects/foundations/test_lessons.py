@@ -3,7 +3,6 @@
 import importlib
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from common.system.errors import UserError
 from projects.foundations import lessons
 from projects.foundations.lessons import FOLDER, Lesson, find
 from tests.conftest import REPOSITORY
+from tests.warm import python
 
 LESSONS = lessons.lessons()
 SECONDS = {"07": 600, "08": 600}
@@ -44,11 +44,11 @@ def run_whole(lesson: Lesson, pictures: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [lesson.number for lesson in LESSONS if lesson.number != "07"])
+@pytest.mark.parametrize("number", [lesson.number for lesson in LESSONS if lesson.number not in ("07", "08")])
 def test_it_runs_in_its_time_and_leaves_pictures(
     number: str, own_pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Lesson 7 is run where its claims are tested, so that it is trained once."""
+    """Lessons 7 and 8 are run where their claims are tested."""
     run_whole(find(number), own_pictures, capsys)
 
 
@@ -95,9 +95,7 @@ def run_checks(lesson: Lesson, exercises: Path, folder: Path) -> "subprocess.Com
         f"import sys; sys.path[:0] = [{str(folder)!r}, {str(REPOSITORY)!r}]; "
         f"import pytest; sys.exit(pytest.main({options!r}))"
     )
-    return subprocess.run(
-        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False, timeout=120
-    )
+    return python("-c", script, cwd=folder, timeout=120)
 
 
 @pytest.mark.slow
@@ -125,9 +123,7 @@ def checklist(lesson: Lesson, exercises: Path, folder: Path) -> "subprocess.Comp
         f"import sys; sys.path[:0] = [{str(folder)!r}, {str(REPOSITORY)!r}]; "
         f"from projects.foundations import lessons; sys.exit(lessons.check(lessons.find({lesson.number!r})))"
     )
-    return subprocess.run(
-        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False, timeout=120
-    )
+    return python("-c", script, cwd=folder, timeout=120)
 
 
 HALF = """
@@ -186,16 +182,8 @@ def test_a_number_that_does_not_exist_gets_a_sentence() -> None:
 @pytest.mark.slow
 def test_the_command_lists_runs_and_checks(tmp_path: Path) -> None:
     def kit(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "common.cli", "learn", *arguments]
-        return subprocess.run(
-            command,
-            cwd=tmp_path,
-            env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin"},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        own = {"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin"}
+        return python("-m", "common.cli", "learn", *arguments, cwd=tmp_path, env=own, timeout=120)
 
     listed = kit().stdout
     assert all(lesson.number in listed and lesson.title in listed for lesson in LESSONS)
