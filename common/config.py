@@ -68,6 +68,7 @@ class ModelOptions:
         model: pretrained model: `starter:NAME` (arrives by pip), a folder, or a Hub id.
         revision: commit of the Hub model; without one the newest is looked up and recorded.
         pretrained: false starts from random weights, to see what the pretrained ones are worth.
+        attention_dropout: false trains without dropout of attention weights, which takes long on a CPU.
         freeze: `backbone` trains the head alone.
         freeze_epochs: epochs in which the head is trained alone before everything is.
     """
@@ -75,6 +76,7 @@ class ModelOptions:
     model: str = "starter:minilm-l6"
     revision: str | None = None
     pretrained: bool = True
+    attention_dropout: bool = True
     freeze: Literal["none", "backbone"] = "none"
     freeze_epochs: NonNegativeInt = 0
 

@@ -166,6 +166,10 @@ class Training:
         torch.manual_seed(config.seed)  # a head that is not in the checkpoint starts at random
         with bar("making the model ready"):
             model = task.prepare(self.source.folder, train.features)
+            if not config.attention_dropout:
+                from common.models.attention import leave_dropout_out
+
+                leave_dropout_out(model)
             self._rehearse(model)
             prepared = time.perf_counter() - started
             fits = preflight.find_micro_batch(task, model, train.features, config, accelerator, self.precision)

@@ -4,12 +4,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-# What transformers knows it by.
-NAME = "plain_where_faster"
+from common.system.errors import UserError
+
+# What transformers knows them by.
+PLAIN, WITHOUT_DROPOUT = "plain_where_faster", "plain_without_dropout"
 # Tokens up to which it is: its (tokens, tokens) matrices are kept for the gradient, the fused one's are not.
 LONGEST = 256
 # Arguments of models whose attention is more than products.
@@ -19,7 +21,21 @@ FUSED_ONLY = ("position_bias", "softcap", "cache")
 def use_plain_attention(model: Any) -> None:
     """Let a model of transformers train with `attend`, if PyTorch's fused attention is what it has."""
     if model.config._attn_implementation == "sdpa":
-        model.set_attn_implementation(NAME)
+        model.set_attn_implementation(PLAIN)
+
+
+def leave_dropout_out(model: nn.Module) -> None:
+    """Let all models of transformers in `model` train without dropout of their attention weights.
+
+    To draw it takes most of the time that attention takes on a CPU. Raises UserError for a model that would have it all
+    the same.
+    """
+    parts = [module for module in model.modules() if isinstance(module, PreTrainedModel)]
+    for part in parts:
+        if part.config._attn_implementation in ("sdpa", PLAIN):
+            part.set_attn_implementation(WITHOUT_DROPOUT)
+    if not parts or any(part.config._attn_implementation != WITHOUT_DROPOUT for part in parts):
+        raise UserError("this model's attention cannot be told to leave its dropout out: leave --attention_dropout.")
 
 
 def attend(
@@ -50,6 +66,19 @@ def attend(
     return products(query, key, value, attention_mask, scaling or query.shape[-1] ** -0.5).transpose(1, 2), None
 
 
+def attend_without_dropout(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """`attend`, whatever dropout the model has."""
+    return attend(module, query, key, value, attention_mask, **options)
+
+
 def products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
     """(b, heads, t, d) attention (Vaswani et al. 2017, section 3.2.1); a mask says what is seen, or is added."""
     scores = (query * scaling) @ key.transpose(2, 3)  # (b, heads, t, t)
@@ -68,5 +97,7 @@ def _is_slow(query: Tensor, key: Tensor) -> bool:
     return in_bf16 and query.requires_grad and max(query.shape[2], key.shape[2]) <= LONGEST
 
 
-AttentionInterface.register(NAME, attend)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+AttentionInterface.register(PLAIN, attend)
+AttentionInterface.register(WITHOUT_DROPOUT, attend_without_dropout)
+for name in (PLAIN, WITHOUT_DROPOUT):
+    AttentionMaskInterface.register(name, sdpa_mask)

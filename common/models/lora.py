@@ -13,8 +13,6 @@ from typing import Any
 
 from torch import nn
 
-from common.models.attention import use_plain_attention
-
 # Below the folder of a model whose weights hold the adapters already.
 FOLDER = "adapter"
 # Without this file peft would read a pickle, which can run code.
@@ -44,6 +42,8 @@ class Adapters:
 
 def as_options_say(plain: Any, config: Any, source: Path, kind: str) -> Any:
     """A model from the folder `source`, made ready to train as the options of a language model say."""
+    from common.models.attention import use_plain_attention
+
     use_plain_attention(plain)
     if config.gradient_checkpointing:
         plain.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

@@ -5,10 +5,11 @@ import copy
 import pytest
 import torch
 from torch import Tensor
-from transformers import LlamaConfig, LlamaModel
+from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
 
 from common.models import attention
-from common.models.attention import LONGEST, NAME, products, use_plain_attention
+from common.models.attention import LONGEST, PLAIN, leave_dropout_out, products, use_plain_attention
+from common.system.errors import UserError
 from common.system.hardware import autocast
 
 
@@ -57,7 +58,7 @@ def test_a_model_trains_with_it_in_bf16_and_is_otherwise_as_it_was(taken: list[i
     fused = LlamaModel(config).train()
     plain = copy.deepcopy(fused)
     use_plain_attention(plain)
-    assert plain.config._attn_implementation == NAME and NAME not in plain.config.to_json_string()
+    assert plain.config._attn_implementation == PLAIN and PLAIN not in plain.config.to_json_string()
     ids = torch.randint(50, (2, 9))
     for mask in (torch.ones_like(ids), torch.ones_like(ids).index_fill(1, torch.tensor([0, 1]), 0)):
         gradients = []
@@ -77,3 +78,20 @@ def test_a_model_trains_with_it_in_bf16_and_is_otherwise_as_it_was(taken: list[i
     with autocast(torch.device("cpu"), "bf16"):
         plain(input_ids=torch.randint(50, (1, LONGEST + 1)))
     assert taken == [9, 9]
+
+
+def test_dropout_of_attention_weights_is_left_out_and_other_dropout_is_not() -> None:
+    def difference(**dropout: float) -> Tensor:
+        torch.manual_seed(0)
+        config = BertConfig(
+            vocab_size=50, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4, **dropout
+        )
+        model = torch.nn.ModuleDict({"inner": BertModel(config)}).train()
+        leave_dropout_out(model)
+        ids = torch.randint(50, (2, 9))
+        return model["inner"](ids).last_hidden_state - model["inner"](ids).last_hidden_state
+
+    assert difference(attention_probs_dropout_prob=0.5, hidden_dropout_prob=0.0).abs().max() == 0
+    assert difference(attention_probs_dropout_prob=0.0, hidden_dropout_prob=0.5).abs().max() > 0
+    with pytest.raises(UserError, match="leave --attention_dropout"):
+        leave_dropout_out(torch.nn.Linear(2, 2))
