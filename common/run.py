@@ -37,6 +37,7 @@ PACKAGES = (
 )
 
 NEAREST_ROWS = "rows.jsonl"
+BASELINE_ROWS = "training_rows.json"
 # Seconds in which a lock is tried again: whoever held it may have removed its file since it was opened.
 LOOK_TWICE = 0.2
 
@@ -103,6 +104,11 @@ class Run:
     def nearest_rows(self) -> Path:
         """These rows themselves, for a demo to show; they are published only where that is asked for."""
         return self.inside(f"neighbours/{NEAREST_ROWS}")
+
+    @property
+    def baseline_rows(self) -> Path:
+        """Training rows without which the baseline has no answer, if there are any; published as `nearest_rows` are."""
+        return self.inside(f"baseline/{BASELINE_ROWS}")
 
     @property
     def inputs(self) -> Path:

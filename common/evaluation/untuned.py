@@ -8,7 +8,8 @@ import numpy as np
 from common.data.features import Columns, by_row, in_memory
 from common.evaluation.baselines import DESCRIPTION
 from common.inference import run
-from common.system.files import write_json
+from common.run import BASELINE_ROWS
+from common.system.files import read_json, write_json
 from common.system.hardware import default_device, default_precision
 from common.task.contract import Baseline, Prediction
 
@@ -38,7 +39,17 @@ class Nearest(Baseline):
         return [Prediction(self.answers[places[0]]) for places in self.nearest(prompts, 1)]
 
     def save(self, folder: Path) -> None:
-        write_json(folder / DESCRIPTION, {"kind": "nearest", "prompts": self.prompts, "answers": self.answers})
+        write_json(folder / DESCRIPTION, {"kind": "nearest"})
+        self.save_rows(folder)
+
+    def save_rows(self, folder: Path) -> None:
+        """Write the training rows down, apart: they are not for everybody."""
+        write_json(folder / BASELINE_ROWS, {"prompts": self.prompts, "answers": self.answers})
+
+    @classmethod
+    def load(cls, folder: Path) -> "Nearest":
+        """The one whose rows are in a folder."""
+        return cls(**read_json(folder / BASELINE_ROWS))
 
 
 class AsItCame(Baseline):

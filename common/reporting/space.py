@@ -61,9 +61,9 @@ def write_space(
 ) -> Path:
     """Write the Space of a run into a folder that is empty, missing, or as this function left it.
 
-    `name` is what it will be called on the Hub, whose previews of links then show the run's picture. The training rows
-    that the demo shows beside an answer are published with `training_rows` only. `others` are further runs that the
-    demo asks, by the names that its `build` has for them.
+    `name` is what it will be called on the Hub, whose previews of links then show the run's picture. Training rows,
+    those that the demo shows beside an answer and those that the best baseline answers with, are published with
+    `training_rows` only. `others` are further runs that the demo asks, by the names that its `build` has for them.
 
     Raises UserError where that cannot be, or where a file of the run is not the one that was measured.
     """
@@ -164,8 +164,10 @@ def _copy_code(modules: dict[str, Path], project: str, target: Path) -> None:
 
 
 def _copy_run(run: Run, target: Path, training_rows: bool) -> None:
-    """Model, best baseline and evidence."""
-    private = {run.predictions} if training_rows else {run.predictions, run.nearest_rows}
+    """Model, best baseline and evidence; a baseline that answers with training rows only where they may be shown."""
+    private = {run.predictions}
+    if not training_rows:
+        private |= {run.nearest_rows, *(run.files("baseline") if run.baseline_rows.exists() else ())}
     pictures = [run.picture] if run.picture.exists() else []
     _copy_files(run, [*(file for file in check_vouched(run) if file not in private), *pictures], target)
 

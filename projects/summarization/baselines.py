@@ -99,7 +99,7 @@ def load(task: Any, folder: Path) -> Baseline:
         "first": lambda: FirstSentences(description["count"]),
         "central": lambda: Central(description["count"]),
         "is_a": IsA,
-        "nearest": lambda: Nearest(description["prompts"], description["answers"]),
+        "nearest": lambda: Nearest.load(folder),
         "as_it_came": lambda: AsItCame(task, task.load(folder / "model")),
     }
     return makers[description["kind"]]()

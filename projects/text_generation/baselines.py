@@ -46,8 +46,8 @@ class WithExamples(AsItCame):
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        examples = {"prompts": self.nearest.prompts, "answers": self.nearest.answers}
-        write_json(folder / DESCRIPTION, {"kind": "four_examples", **examples})
+        write_json(folder / DESCRIPTION, {"kind": "four_examples"})
+        self.nearest.save_rows(folder)
 
 
 def fit_baselines(task: Any, data: Data, source: Path) -> dict[str, Baseline]:
@@ -66,10 +66,8 @@ def fit_baselines(task: Any, data: Data, source: Path) -> dict[str, Baseline]:
 
 def load(task: Any, folder: Path) -> Baseline:
     """The baseline that `save` wrote."""
-    description = read_json(folder / DESCRIPTION)
-    if description["kind"] == "nearest":
-        return Nearest(description["prompts"], description["answers"])
+    kind = read_json(folder / DESCRIPTION)["kind"]
+    if kind == "nearest":
+        return Nearest.load(folder)
     model = task.load(folder / "model")
-    if "prompts" not in description:
-        return AsItCame(task, model)
-    return WithExamples(task, model, Nearest(description["prompts"], description["answers"]))
+    return AsItCame(task, model) if kind == "as_it_came" else WithExamples(task, model, Nearest.load(folder))

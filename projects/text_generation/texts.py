@@ -18,6 +18,7 @@ from common.models.chat import Encoded
 from common.models.chat_model import ChatModel, features_of
 from common.models.ngram import ByteModel
 from common.models.tuned import read_of
+from common.run import BASELINE_ROWS
 from common.system.errors import UserError
 from common.system.files import read_json, write_json
 from common.task.contract import Baseline, Batch, Outputs, Prediction, Rows
@@ -115,9 +116,8 @@ class PlainTexts(ChatModel):
         )
 
     def load_baseline(self, folder: Path) -> Baseline:
-        description = read_json(folder / DESCRIPTION)
-        if description["kind"] == "bytes":
-            return Bytes(description["texts"])
+        if read_json(folder / DESCRIPTION)["kind"] == "bytes":
+            return Bytes(read_json(folder / BASELINE_ROWS)["texts"])
         return AsItCame(self, self.load(folder / "model"))
 
 
@@ -137,7 +137,8 @@ class Bytes(Baseline):
         return {"stopped": True, "tokens": 0, "gap": 1.0, **foretold}
 
     def save(self, folder: Path) -> None:
-        write_json(folder / DESCRIPTION, {"kind": "bytes", "texts": self.texts})
+        write_json(folder / DESCRIPTION, {"kind": "bytes"})
+        write_json(folder / BASELINE_ROWS, {"texts": self.texts})
 
 
 def windows(beginning: list[int], rest: list[int], limit: int) -> list[Encoded]:

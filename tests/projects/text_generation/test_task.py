@@ -17,6 +17,7 @@ from common.data.features import in_memory
 from common.metrics import language_model, text
 from common.models.causal import IGNORED
 from common.predictor import Predictor
+from common.reporting.space import write_space
 from common.run import Run
 from common.system.errors import UserError
 from common.system.files import read_json, write_json
@@ -275,6 +276,14 @@ def test_a_run_is_verified_and_other_settings_than_measured_are_seen(copy_of_run
     file = copy_of_run.model / "generation_config.json"
     write_json(file, {**read_json(file), "max_new_tokens": 3})
     assert differing(copy_of_run) >= {"files by their sha256", "answers of the model and the kept baseline"}
+
+
+@pytest.mark.slow
+def test_a_space_holds_no_baseline_that_answers_with_training_rows(finished_chat_run: Run, tmp_path: Path) -> None:
+    assert finished_chat_run.baseline_rows.exists()
+    for shown in (False, True):
+        space = write_space(finished_chat_run.folder, tmp_path / str(shown), training_rows=shown)
+        assert Run(space / "run").baseline.exists() == Run(space / "run").baseline_rows.exists() == shown
 
 
 @pytest.mark.slow
