@@ -122,7 +122,7 @@ def without_adapters(model: Any, folder: Path) -> Any | None:
         config = LoraConfig(**_plain_options(source / CONFIG, tensors))
         with _without_warnings():
             wrapped = get_peft_model(model, config)
-            found = set_peft_model_state_dict(wrapped, tensors)
+            found: Any = set_peft_model_state_dict(wrapped, tensors)
     except Exception as error:  # what the files make other libraries raise is written nowhere
         raise UserError(f"the adapters in {source} cannot be loaded ({error}): get the run's files again.") from error
     if odd := [*found.unexpected_keys, *(name for name in found.missing_keys if DOWN.search(name))]:
