@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import socket
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from common.config import parse
+from common.models.pretrained import pretrained
 from common.reporting.readme import keep_results, write_readme
 from common.run import for_visitors
 from common.system.errors import UserError
@@ -111,7 +113,20 @@ def test_results_hold_no_texts_of_their_data_and_no_path_of_a_machine() -> None:
 # the test of the benchmark for a GPU.
 TINY = dict.fromkeys(project_names(), "tiny_model")
 TINY |= dict.fromkeys(("summarization", "text_generation"), "tiny_chat_model")
-TINY |= {"image_classification": "tiny_image_model"}
+TINY |= {"image_classification": "tiny_image_model", "token_classification": "tiny_model_of_many_words"}
+
+
+@pytest.fixture(scope="module")
+def tiny_model_of_many_words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random BERT of one layer that reads names as the starter's encoder does."""
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("tiny-model-of-many-words")
+    tokenizer = AutoTokenizer.from_pretrained(pretrained("starter:minilm-l6").folder)
+    tokenizer.save_pretrained(folder)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder)
+    return folder
 
 
 @pytest.mark.slow
@@ -149,14 +164,16 @@ def test_each_projects_starter_runs_and_all_that_its_readme_names_follows(
     blocks = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
     said, saying = os.pipe()
-    command = ("-m", "common.cli", "demo", "--port", "7923")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    command = ("-m", "common.cli", "demo", "--port", port)
     demo = warm().start(command, tmp_path, environment, saying, 2)
     os.close(saying)
     try:
         with os.fdopen(said) as lines:
-            assert any("127.0.0.1:7923" in line for line in lines), "the demo says where it is"
+            assert any(f"127.0.0.1:{port}" in line for line in lines), "the demo says where it is"
             for block in blocks:
-                run("-c", block.replace(":7860", ":7923"))
+                run("-c", block.replace(":7860", f":{port}"))
     finally:
         demo.end()
 

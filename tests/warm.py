@@ -61,8 +61,9 @@ class Command:
         return self.returncode
 
     def end(self) -> None:
-        """SIGTERM, and its end."""
-        os.kill(self.pid, signal.SIGTERM)
+        """SIGTERM, if it has not ended, and its end."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
         self.wait(30)
 
     def _next(self) -> int:
