@@ -158,7 +158,10 @@ def carry_out(order: dict[str, Any], stdout: int, stderr: int, said: int) -> Non
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["environment"])
-    sys.stdout.reconfigure(line_buffering="PYTHONUNBUFFERED" in os.environ)
+    # New ones: whether a stream can be sought is asked when it is opened, and these may be files or pipes.
+    buffering = 1 if "PYTHONUNBUFFERED" in os.environ else -1
+    sys.stdout = open(1, "w", buffering, sys.stdout.encoding, sys.stdout.errors, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, sys.stderr.encoding, sys.stderr.errors, closefd=False)  # noqa: SIM115
     sys.path[:1] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     run_as_main(*order["words"])
 
