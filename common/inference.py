@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from accelerate.utils import gather_object, send_to_device
 from datasets import Dataset
 from numpy.typing import NDArray
@@ -44,22 +45,24 @@ def run(
     device: torch.device,
     *,
     precision: str = "fp32",
-    process: int = 0,
-    processes: int = 1,
+    accelerator: Accelerator | None = None,
     batch_size: int = BATCH_SIZE,
     with_loss: bool = False,
     description: str = "",
 ) -> ModelOutputs:
     """Ask `model` about every feature; `with_loss` also for its loss.
 
-    The batches are cut from all features and dealt out whole, so the values do not depend on the number of
-    processes. The model is called without DDP around it: a process with fewer batches must not wait for a
-    collective of the others.
+    The processes of an accelerator share the work, and each has all values. The batches are cut from all features and
+    dealt out whole, so the values do not depend on the number of processes. The model is called without DDP around it:
+    a process with fewer batches must not wait for a collective of the others.
 
     Raises RuntimeError if the gathered indices are not exactly those of the features.
     """
     model.eval()
-    batches = share(evaluation_batches(column(features, "length"), batch_size), process, processes)
+    batches = evaluation_batches(column(features, "length"), batch_size)
+    several = accelerator is not None and accelerator.num_processes > 1
+    if accelerator and several:
+        batches = share(batches, accelerator.process_index, accelerator.num_processes)
     mine: list[tuple[int, Any]] = []
     sums = np.zeros(2)
 
@@ -74,7 +77,7 @@ def run(
     for indices, (values, summed) in over_batches(task, features, batches, answer, description):
         sums += summed
         mine += zip(indices.tolist(), values, strict=True)
-    if processes > 1:
+    if several:
         mine = gather_object(mine)
         sums = np.sum(gather_object([sums]), axis=0)
     by_index = dict(mine)

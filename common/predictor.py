@@ -86,8 +86,7 @@ class Predictor:
             features,
             self.device,
             precision=self.precision,
-            process=accelerator.process_index if accelerator else 0,
-            processes=accelerator.num_processes if accelerator else 1,
+            accelerator=accelerator,
             description=name,
         )
         return by_row(found.values, features, rows)

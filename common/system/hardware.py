@@ -127,6 +127,11 @@ def make_accelerator(precision: str, processes: int | None) -> "tuple[Accelerato
     return accelerator, chosen
 
 
+def precision_of(accelerator: "Accelerator") -> str:
+    """The name of the precision that an accelerator's models run in."""
+    return "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
+
+
 def _check_launcher() -> None:
     """Raise UserError where `accelerate launch` was told of several processes and, as it does on a CPU, started one.
 
@@ -153,13 +158,13 @@ def use_all_cores(device: "torch.device", processes: int) -> None:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
 
 
-def reuse_freed_memory() -> None:
-    """Let glibc keep the memory of freed tensors instead of giving it back to the system after each.
+def reuse_freed_memory(device: "torch.device") -> None:
+    """Let glibc keep the memory of a CPU's freed tensors instead of giving it back to the system after each.
 
-    On a CPU every step frees and takes hundreds of megabytes; asking the kernel for them anew, page by page,
-    costs about a seventh of the step. Does nothing with other C libraries.
+    Every step frees and takes hundreds of megabytes; asking the kernel for them anew, page by page, costs about a
+    seventh of the step. Does nothing with other C libraries.
     """
-    if platform.libc_ver()[0] != "glibc":
+    if device.type != "cpu" or platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt
     m_trim_threshold, m_mmap_max = -1, -4  # malloc.h

@@ -32,6 +32,15 @@ def record(accelerator: Accelerator, metrics: Path, line: dict[str, Any]) -> Non
     accelerator.log(values, step=line["step"])
 
 
+def record_evaluation(
+    accelerator: Accelerator, metrics: Path, state: Progress, total_steps: int, loss: float, metric: str, score: float
+) -> None:
+    """Write down, and say, what was found on the validation rows."""
+    record(accelerator, metrics, {"step": state.step, "validation_loss": loss, f"validation_{metric}": score})
+    best = "  (best so far)" if state.best_step == state.step else ""
+    say(f"step {state.step:>6} of {total_steps}   validation loss {loss:.4f}   {metric} {score:.4f}{best}")
+
+
 def forget_after(metrics: Path, step: int) -> None:
     """Drop the lines of steps that will be done again, and a line that a kill cut short."""
     if not metrics.exists():

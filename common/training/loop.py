@@ -31,13 +31,13 @@ from common.data.features import Encoded, by_row, column
 from common.data.plan import Indices, Plan, Slot, deal
 from common.data.prefetch import Prefetch
 from common.system.errors import UserError
-from common.system.hardware import reuse_freed_memory
-from common.system.progress import bar, say
+from common.system.hardware import precision_of, reuse_freed_memory
+from common.system.progress import bar
 from common.system.signals import Signals, noted
 from common.task.contract import Batch, Task
 from common.training import checkpoint, distributed, stops
 from common.training.grad_cache import GradCache, part_size
-from common.training.log import Log, forget_after, record
+from common.training.log import Log, forget_after, record_evaluation
 from common.training.optimizer import make_optimizer, schedule, set_learning_rate, train_mode, unfreeze
 from common.training.resume import Progress, checkpoint_to_resume, restore
 from common.training.stages import Stage, stages
@@ -101,8 +101,7 @@ class Trainer:
 
         Raises UserError on a loss that is not finite, Interrupted after SIGTERM or Ctrl-C.
         """
-        if self.accelerator.device.type == "cpu":
-            reuse_freed_memory()
+        reuse_freed_memory(self.accelerator.device)
         resumed = self._resume()
         with noted() as signals:
             for stage in self.stages:
@@ -223,7 +222,8 @@ class Trainer:
             state.best_step = state.step
             return
         rows, features = self.validation.rows, self.validation.features
-        given = {"process": accelerator.process_index, "processes": accelerator.num_processes}
+        # accelerate gave its precision to `forward` alone, and a task may ask its model otherwise.
+        given: dict[str, Any] = {"precision": precision_of(accelerator), "accelerator": accelerator}
         task.refresh(inference.asking(task, self.model, accelerator.device, **given))
         self.evaluated = state.step
         outputs = inference.run(task, self.model, features, accelerator.device, **given, with_loss=True)
@@ -233,11 +233,7 @@ class Trainer:
         predictions = task.finish(rows, by_row(outputs.values, features, len(rows)))
         metric = task.metrics[0].name
         score = float(task.score(task.statistics(predictions, list(rows["reference"])).sum(axis=0))[metric])
-        line = {"step": state.step, "validation_loss": outputs.loss, f"validation_{metric}": score}
-        record(accelerator, self.metrics, line)
-        best = "  (best so far)" if state.best_step == state.step else ""
-        where = f"step {state.step:>6} of {self.total_steps}"
-        say(f"{where}   validation loss {outputs.loss:.4f}   {metric} {score:.4f}{best}")
+        record_evaluation(accelerator, self.metrics, state, self.total_steps, outputs.loss, metric, score)
 
     def _commit(self) -> None:
         """Write a checkpoint, then remove those that neither it nor the one before needs."""

@@ -39,8 +39,7 @@ def find_micro_batch(
     The global batch stays: smaller micro-batches are accumulated. Leaves no gradient and changes no weight.
     Raises UserError where a single example does not fit.
     """
-    if accelerator.device.type == "cpu":
-        reuse_freed_memory()  # as the training does, whose peak is higher for that
+    reuse_freed_memory(accelerator.device)  # as the training does, whose peak is higher for that
     processes = accelerator.num_processes
     size = config.micro_batch_size or -(-config.global_batch_size // processes)
     size = min(size, len(train))

@@ -216,7 +216,8 @@ class SemanticSearch(Task):
         queries, documents = representations[:, 0], representations[:, 1:].flatten(0, 1)
         numbers = self._documents(features)
         targets = np.arange(len(numbers)) * numbers.shape[1]
-        scores = self.config.scale * queries @ documents.T  # (features, documents)
+        with torch.autocast(queries.device.type, enabled=False):
+            scores = self.config.scale * queries.float() @ documents.float().T  # (features, documents)
         known = np.stack([np.isin(numbers.ravel(), relevant) for relevant in features["relevant"]])
         known[np.arange(len(numbers)), targets] = False
         scores = scores.masked_fill(torch.from_numpy(known).to(scores.device), -torch.inf)

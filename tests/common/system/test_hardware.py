@@ -74,7 +74,7 @@ def test_one_process_where_several_were_to_be_launched_is_refused(monkeypatch: p
 
 
 def test_freed_memory_can_be_reused_here() -> None:
-    hardware.reuse_freed_memory()
+    hardware.reuse_freed_memory(torch.device("cpu"))
     assert torch.ones(1_000_000).sum() == 1_000_000
 
 

@@ -177,14 +177,18 @@ def test_very_many_steps_in_a_row_that_the_scaler_leaves_out_are_an_error(tmp_pa
 def test_every_stage_computes_in_the_precision_that_was_chosen(
     tmp_path: Path, precision: str, expected: torch.dtype
 ) -> None:
+    class AskedOtherwise(TinyClassifier):
+        def predict(self, model, batch):
+            return list(type(model).forward(model, batch["input_ids"]).float().numpy())
+
     config = dataclasses.replace(CONFIG, freeze_epochs=1)
-    task = TinyClassifier(config)
+    task = AskedOtherwise(config)
     model = task.model()
-    seen: dict[bool, set[torch.dtype]] = {}
+    seen: dict[str, set[torch.dtype]] = {}
 
     def note(head: torch.nn.Module, inputs: object, output: torch.Tensor) -> None:
-        if torch.is_grad_enabled():
-            seen.setdefault(all(parameter.requires_grad for parameter in model.parameters()), set()).add(output.dtype)
+        stage = "all" if all(parameter.requires_grad for parameter in model.parameters()) else "frozen"
+        seen.setdefault(stage if torch.is_grad_enabled() else "validation", set()).add(output.dtype)
 
     model.head.register_forward_hook(note)
     Trainer(
@@ -197,7 +201,7 @@ def test_every_stage_computes_in_the_precision_that_was_chosen(
         tmp_path,
         32,
     ).run()
-    assert seen == {False: {expected}, True: {expected}}
+    assert seen == {"frozen": {expected}, "all": {expected}, "validation": {expected}}
 
 
 def test_frozen_backbone_stays_as_it_was(tmp_path: Path) -> None:

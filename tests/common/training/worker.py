@@ -123,8 +123,7 @@ def main() -> None:
 def _predict(
     task: TinyClassifier, model: torch.nn.Module, test: Dataset, accelerator: Accelerator
 ) -> dict[str, object]:
-    rank, world = accelerator.process_index, accelerator.num_processes
-    given = {"process": rank, "processes": world, "batch_size": 8, "with_loss": True}
+    given = {"accelerator": accelerator, "batch_size": 8, "with_loss": True}
     outputs = inference.run(task, model, test, accelerator.device, **given)
     answers = task.finish(test, by_row(outputs.values, test, len(test)))
     sums = task.statistics(answers, list(test["reference"])).sum(axis=0)
