@@ -41,6 +41,17 @@ def gradients(model: Causal) -> dict[str, torch.Tensor]:
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
 
 
+def test_what_is_written_is_decided_by_exact_logits(model: Causal) -> None:
+    head, vectors = model.plain.get_output_embeddings(), torch.randn(64, model.plain.config.hidden_size)
+    assert head.weight is model.plain.get_input_embeddings().weight or not model.plain.config.tie_word_embeddings
+    with torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad():
+            written = head(vectors.bfloat16())
+        learned = head(vectors.bfloat16())
+    assert written.equal(torch.nn.functional.linear(vectors.bfloat16().float(), head.weight))
+    assert learned.dtype == torch.bfloat16 and learned.requires_grad and not written.equal(learned.float())
+
+
 @pytest.mark.parametrize("chunk", [3, 512])
 def test_the_chunked_loss_is_the_plain_one_in_value_and_gradient(
     model: Causal, chunk: int, monkeypatch: pytest.MonkeyPatch
