@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.streams RUN [--rounds 4] [--write]
 
-The real server of a run of text generation, in a process of its own, asked as its page asks. Each visitor comes from an
-address of its own, asks a prompt of the test split, sees the answer grow, and asks the next one.
+The real server of a run of text generation or summarization, in a process of its own, asked as its page asks. Each
+visitor comes from an address of its own, asks an input of the test split, sees the answer grow, and asks the next one.
 """
 
 import argparse
@@ -27,7 +27,9 @@ from tests.benchmarks.visitors import REPOSITORY, client, served
 VISITORS = 8
 # How far apart two tokens have to be as likely for the same one to come out in another batch, with bf16.
 CLEAR = 0.05
-WRITTEN = re.compile(r'<pre class="written label">(.*?)</pre>', re.DOTALL)
+# Where the pages of a chat and of a summary have it, the latter perhaps with marks in it.
+WRITTEN = re.compile(r'<(pre|p) class="(?:written label|label summary)">(.*?)</\1>', re.DOTALL)
+TAG = re.compile(r"<[^>]*>")
 
 
 @dataclass(frozen=True)
@@ -113,16 +115,21 @@ async def streamed(http: Any, function: int, prompt: str) -> Streamed:
             message = json.loads(line.removeprefix("data:"))
             if message["msg"] == "process_generating":
                 page = changed(page, message["output"]["data"][0])
-                if (written := WRITTEN.search(page)) and written[1]:
+                if written_in(page):
                     grew |= "growing" in page
                     first = first or time.monotonic() - started
             elif message["msg"] == "process_completed":
                 last = time.monotonic() - started
                 if not message["success"]:
                     return Streamed(None, str(message["output"].get("error")), grew, first, last)
-                written = WRITTEN.search(page)
-                return Streamed(html.unescape(written[1]) if written else None, "", grew, first, last)
+                return Streamed(written_in(page), "", grew, first, last)
     return Streamed(None, "the stream ended", grew, first, time.monotonic() - started)
+
+
+def written_in(page: str) -> str | None:
+    """The answer that a page shows."""
+    written = WRITTEN.search(page)
+    return html.unescape(TAG.sub("", written[2])) if written else None
 
 
 def changed(page: str, given: Any) -> str:
