@@ -174,7 +174,7 @@ def training_table(content: dict[str, Any]) -> str:
         training = result["training"]
         speed, waiting = f"{training['examples_per_second']:.0f}", wording.share(training["waiting_share"])
         machine = f"{training['device']} ({training['precision']})"
-        rows.append([name, f"{training['train_rows']:,}", _minutes(result), speed, waiting, machine])
+        rows.append([name, wording.rows_seen(training), _minutes(result), speed, waiting, machine])
     return as_table(["run", "training rows", "training", "examples a second", "waiting for data", "on"], rows)
 
 

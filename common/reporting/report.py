@@ -211,6 +211,7 @@ def _environment(results: wording.Results, is_markdown: bool) -> Environment:
     }
     environment.tests["address"] = markdown.is_address
     environment.globals |= {
+        "rows_seen": wording.rows_seen,
         "leanings": leanings,
         "scale_of": figures.scale_of,
         "comparison_scale": figures.comparison_scale,

@@ -110,6 +110,12 @@ def scaled(value: float, kind: Kind) -> float:
     return 100 * value if kind["unit"] == "share" else value
 
 
+def rows_seen(training: dict[str, Any]) -> str:
+    """How many training rows the model has seen: `1,280 of 1,728` where its steps ended before it had seen them all."""
+    seen, rows = training["examples"], training["train_rows"]
+    return f"{seen:,} of {rows:,}" if seen < rows else f"{rows:,}"
+
+
 def number(interval: Interval, kind: Kind, decimals: int | None = None) -> str:
     """The value alone: `86.0 %`, or `1.42`."""
     return _formatted(interval, "value", kind, decimals)[0] + _unit(kind)

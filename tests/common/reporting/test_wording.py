@@ -27,6 +27,7 @@ from common.reporting.wording import (
     parts,
     plain,
     printable,
+    rows_seen,
     sampled,
     sentence,
     share,
@@ -119,6 +120,11 @@ def test_where_it_wins_ties_and_loses_is_said_in_clauses() -> None:
     assert judged("unclear", "worse", "better")[2] == "beats the best baseline on b", "the one named last is another"
     assert judged("better") == ["beats the best baseline on its own test rows"]
     assert verdicts({**RESULTS, "comparison": None, "out_of_domain": {}}) == []
+
+
+def test_rows_that_the_steps_never_came_to_are_not_counted_as_seen() -> None:
+    assert rows_seen({"examples": 1280, "train_rows": 1728}) == "1,280 of 1,728"
+    assert rows_seen({"examples": 3456, "train_rows": 1728}) == "1,728"
 
 
 def test_no_line_is_broken_in_an_interval() -> None:
