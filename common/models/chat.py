@@ -8,13 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from jinja2 import TemplateError
+
 from common.system.errors import UserError
+from common.system.signals import within
 
 # {"role": "system", "user" or "assistant", "content": a text}
 Message: TypeAlias = dict[str, str]
 ANSWERER = "assistant"
 # Tokens of a prompt below which an answer is said to nothing.
 LEAST_PROMPT = 8
+# Seconds that the first chats may take, of a few tokens each.
+RENDERING = 10.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,11 @@ class ChatTemplate:
         if not tokenizer.is_fast:
             raise UserError(f"{name} has no fast tokenizer: choose another --model.")
         self.signs = sorted({sign for sign in tokenizer.all_special_tokens if len(sign) > 1}, key=len, reverse=True)
-        self.turn_end = self._find_turn_end(name)
+        endless = UserError(
+            f"the chat template of {name} comes to no end: choose another --model, or get its files again."
+        )
+        with within(RENDERING, endless):
+            self.turn_end = self._find_turn_end(name)
 
     def _find_turn_end(self, name: str) -> int:
         asked = [{"role": "user", "content": "a"}]
@@ -116,7 +125,14 @@ class ChatTemplate:
         return text, spans
 
     def _rendered(self, chat: Sequence[Message], to_answer: bool = False) -> str:
-        return str(self.tokenizer.apply_chat_template(list(chat), tokenize=False, add_generation_prompt=to_answer))
+        """Raises UserError where the template refuses the chat, such as one with a system message."""
+        try:
+            return str(self.tokenizer.apply_chat_template(list(chat), tokenize=False, add_generation_prompt=to_answer))
+        except TemplateError as error:
+            roles = ", ".join(message["role"] for message in chat)
+            raise UserError(
+                f"the model's chat template refuses a chat of {roles} ({error}): choose another --model."
+            ) from error
 
     def _tokens(self, texts: list[str], **options: Any) -> Any:
         """The template writes all signs, the first one included: the tokenizer adds none."""

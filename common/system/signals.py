@@ -1,8 +1,9 @@
-"""SIGTERM and Ctrl-C, noted for the end of a step."""
+"""SIGTERM and Ctrl-C, noted for the end of a step; and a limit of time."""
 
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,3 +33,25 @@ def noted() -> Iterator[Signals]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def within(seconds: float, error: Exception) -> Iterator[None]:
+    """Raise an error in Python code that is still running after so many seconds.
+
+    Only the main thread can be interrupted so, and not on Windows: elsewhere there is no limit.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise error
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,10 +1,12 @@
 """What is learned of a chat, found by characters: the answers, the ends of their turns, and nothing else."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.models import chat as chats
 from common.models.chat import ChatTemplate
 from common.models.tokenizer import load_chat_tokenizer
 from common.system.errors import UserError
@@ -96,3 +98,22 @@ def test_a_template_that_nothing_can_be_learned_by_is_refused(
     tokenizer.chat_template = text
     with pytest.raises(UserError, match=said):
         ChatTemplate(tokenizer, "tiny")
+
+
+@pytest.mark.parametrize(
+    ("jinja", "said"),
+    [
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "comes to no end"),
+        ("{% for a in 'ab' * 9999 %}{% for b in 'ab' * 99999 %}{% endfor %}{% endfor %}", "comes to no end"),
+        ("{{ raise_exception('no chats today') }}", "refuses a chat of user, assistant .no chats today."),
+        ("{% if messages %}", "refuses a chat"),
+    ],
+)
+def test_a_template_that_does_not_render_is_refused(
+    tokenizer: Any, jinja: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chats, "RENDERING", 0.2)
+    monkeypatch.setattr(tokenizer, "chat_template", jinja)
+    with pytest.raises(UserError, match=said):
+        ChatTemplate(tokenizer, "tiny")
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
