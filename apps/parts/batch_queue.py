@@ -1,9 +1,9 @@
 """One micro-batching queue in front of a model, for a server that many ask at the same time.
 
 While the model answers one batch, the questions that arrive wait; then the next batch is taken from all who wait, in
-turns: whoever asks a thousand things gets one answered for each of everybody else's. A single visitor waits for
-nobody, and 32 visitors cost little more than one. (Gradio's own `batch=True` fails a whole batch for one bad input,
-so inputs are checked before they come here.)
+turns: whoever asks a thousand things gets one answered for each of everybody else's, and of dear things fewer. A single
+visitor waits for nobody, and 32 visitors cost little more than one. (Gradio's own `batch=True` fails a whole batch for
+one bad input, so inputs are checked before they come here.)
 """
 
 import asyncio
@@ -19,35 +19,6 @@ from apps.parts import visitors
 MODEL_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
 
 
-class Turns:
-    """Items that are taken from their owners in turn; each owner's again from those that it is made of, in turn."""
-
-    def __init__(self) -> None:
-        self.own: deque[Any] = deque()
-        self.of: dict[Hashable, Turns] = {}  # whoever is first has the next turn
-
-    def __bool__(self) -> bool:
-        return bool(self.own or self.of)
-
-    def put(self, item: Any, *owners: Hashable) -> None:
-        """Add an item of an owner, such as a request, within another, such as a visitor; the outermost comes first."""
-        if owners:
-            self.of.setdefault(owners[0], Turns()).put(item, *owners[1:])
-        else:
-            self.own.append(item)
-
-    def take(self) -> Any:
-        """The item whose turn it is."""
-        if self.own:
-            return self.own.popleft()
-        owner, items = next(iter(self.of.items()))
-        item = items.take()
-        del self.of[owner]
-        if items:
-            self.of[owner] = items  # behind all others
-        return item
-
-
 @dataclass(frozen=True)
 class Waiting:
     """A question, where its answer goes, and what it costs."""
@@ -55,6 +26,44 @@ class Waiting:
     question: Any
     future: asyncio.Future[Any]
     cost: float
+
+
+class Turns:
+    """What waits, taken from its owners in turn; each owner's again from those that it is made of, in turn.
+
+    The next turn has whoever was given least for what it cost, counted since they began to wait; among equals, whoever
+    has waited longest (start-time fair queueing, Goyal et al. 1996).
+    """
+
+    def __init__(self) -> None:
+        self.own: deque[Waiting] = deque()
+        self.of: dict[Hashable, Turns] = {}
+        self.given: dict[Hashable, float] = {}
+        self.level = 0.0  # of whoever had the last turn: where a newcomer begins
+
+    def __bool__(self) -> bool:
+        return bool(self.own or self.of)
+
+    def put(self, waiting: Waiting, *owners: Hashable) -> None:
+        """Add what an owner waits for, such as a request, within another, such as a visitor; the outermost is first."""
+        if not owners:
+            self.own.append(waiting)
+            return
+        first, *inner = owners
+        if first not in self.of:
+            self.of[first], self.given[first] = Turns(), self.level
+        self.of[first].put(waiting, *inner)
+
+    def take(self) -> Waiting:
+        """That whose turn it is."""
+        if self.own:
+            return self.own.popleft()
+        owner = min(self.of, key=lambda one: self.given[one])
+        items, self.level = self.of.pop(owner), self.given.pop(owner)
+        waiting = items.take()
+        if items:  # behind all equals
+            self.of[owner], self.given[owner] = items, self.level + waiting.cost
+        return waiting
 
 
 class BatchQueue:

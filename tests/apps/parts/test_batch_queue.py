@@ -125,6 +125,14 @@ def test_every_question_is_answered_once_and_nobody_waits_for_more_than_one_of_e
             assert set(between) == set(following) - {address} and len(between) == len(set(between))
 
 
+def test_whoever_asks_dear_things_is_given_no_more_than_others() -> None:
+    askers = [("flooder", "r", 20), ("one", "r", 20), ("two", "r", 20)]
+    batches = batches_of(askers, largest=1, cost=lambda question: 10.0 if question.startswith("flooder") else 1.0)
+    order = [question.split("/")[0] for (question,) in batches]
+    before = order[: order.index("flooder", order.index("flooder") + 1)]
+    assert before.count("one") == before.count("two") == 10
+
+
 def test_a_batch_costs_no_more_than_it_may_but_for_a_single_question() -> None:
     costs = {"a": 3.0, "b": 9.0, "c": 4.0}
     batches = batches_of(
