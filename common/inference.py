@@ -59,7 +59,7 @@ def run(
     Raises RuntimeError if the gathered indices are not exactly those of the features.
     """
     model.eval()
-    batches = evaluation_batches(column(features, "length"), batch_size)
+    batches: Sequence[Indices] = evaluation_batches(column(features, "length"), batch_size)
     several = accelerator is not None and accelerator.num_processes > 1
     if accelerator and several:
         batches = share(batches, accelerator.process_index, accelerator.num_processes)
