@@ -296,7 +296,7 @@ class Demo(ABC):
         question = self.example_input(example)
         says = self.predictor.task.in_words(prediction.value, example["input"])
         truth = self.truth_html(example, says, prediction.sure)
-        return *self.as_values(question), self.answer_html(question, prediction, baseline, milliseconds) + truth, ""
+        return *self.as_values(question), truth + self.answer_html(question, prediction, baseline, milliseconds), ""
 
     @guarded(LIMITS.seconds)
     async def correct(self, *given: Any) -> str:

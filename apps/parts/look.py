@@ -49,11 +49,14 @@ CSS = """
 .answer.unsure .bars > .track:nth-child(2) i { background: var(--amber); }
 .answer .track u { position: absolute; top: -.2rem; bottom: -.2rem; width: 2px; background: var(--ink); }
 .answer .bars .value { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-.truth { margin: .5rem 0 0 !important; padding: .5rem 1.1rem; border-radius: 8px; border-left: 6px solid var(--line);
+.truth { margin: 0 0 .5rem !important; padding: .5rem 1.1rem; border-radius: 8px; border-left: 6px solid var(--line);
   background: color-mix(in srgb, var(--ink) 7%, transparent); overflow-wrap: anywhere; }
 .truth.right { border-color: var(--good); background: var(--good-ground); color: var(--good); }
 .truth.wrong { border-color: var(--bad); background: var(--bad-ground); color: var(--bad); }
 .truth b { color: inherit; }
+
+/* A loss is as loud as a gain; several sets may need more than a line. */
+.first .pill.clause { white-space: normal; border-radius: 8px; padding: 0 .5rem; }
 
 /* A sentence says what was wrong: nothing has to stand over the answer that is still there. */
 [data-testid="status-tracker"]:has(> .error) { display: none !important; }
