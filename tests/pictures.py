@@ -238,7 +238,7 @@ class Studio:
             page.get_by_role("button", name="Why this answer?").click()
             page.locator(".why mark").first.wait_for(timeout=60_000)
             page.wait_for_timeout(800)
-            self.keep("failure", part(page, page.locator(".answer").first, 12), 900)
+            self.keep("failure", part(page, page.locator(".truth").first, 12), 900)
         return unsure
 
     def recording(self, log: str, shots: dict[str, Image.Image]) -> None:
