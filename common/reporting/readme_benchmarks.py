@@ -229,6 +229,22 @@ def lora_table(content: dict[str, Any]) -> str:
     return f"{lora['what']}\n\n{as_table(head, rows)}\n\n{compared}"
 
 
+def negatives_table(content: dict[str, Any]) -> str:
+    """What a step takes by the examples in it, which are each other's negatives."""
+    found = content["negatives"]
+    rows = [
+        [
+            f"{int(size):,}",
+            f"{one['peak_memory_bytes'] / 2**30:.2f} GiB",
+            f"{one['seconds_a_step']:.1f} s",
+            f"{one['device']} ({one['precision']})",
+        ]
+        for size, one in found["sizes"].items()
+    ]
+    said = f"{found['steps']} steps, micro-batches of at most {found['micro_batch_size']} examples:"
+    return f"{said}\n\n{as_table(['examples in a step', 'peak memory', 'a step', 'on'], rows)}"
+
+
 def streams_line(content: dict[str, Any]) -> str:
     """What visitors see whose answers grow at the same time."""
     found = content["streams"]
@@ -258,5 +274,6 @@ TABLES: dict[str, Table] = {
     "gpt": gpt_table,
     "lora": lora_table,
     "streams": streams_line,
+    "negatives": negatives_table,
     "curve": curve_table,
 }

@@ -9,7 +9,14 @@ from common.portfolio import Portfolio
 from common.reporting import readme
 from common.reporting.picture import describe
 from common.reporting.readme import keep_results, write_readme
-from common.reporting.readme_benchmarks import claims_list, curve_table, lora_table, streams_line, visitors_line
+from common.reporting.readme_benchmarks import (
+    claims_list,
+    curve_table,
+    lora_table,
+    negatives_table,
+    streams_line,
+    visitors_line,
+)
 from common.reporting.readme_runs import (
     elsewhere_table,
     headline,
@@ -239,6 +246,13 @@ def test_runs_on_a_set_that_is_none_of_theirs_have_a_table() -> None:
     run = {"questions": 1_190, "f1": share, "exact_match": share, "no_answer_said": 0.25}
     table = elsewhere_table({"elsewhere": {"what": "W", "runs": {"people": run}}})
     assert cells(table)[-1] == ["people", "1,190", *["50.0 % (40.0 % to 60.0 %)"] * 2, "25.0 %"]
+
+
+def test_a_batch_of_negatives_is_said_with_its_memory() -> None:
+    one = {"peak_memory_bytes": 3 * 2**30, "seconds_a_step": 2.04, "device": "a CPU", "precision": "bf16"}
+    said = negatives_table({"negatives": {"micro_batch_size": 128, "steps": 2, "sizes": {"1024": one}}})
+    assert "2 steps, micro-batches of at most 128 examples" in said
+    assert "| 1,024 | 3.00 GiB | 2.0 s | a CPU (bf16) |" in said
 
 
 def test_adapters_stand_beside_those_of_another_loop_and_streams_are_counted() -> None:
