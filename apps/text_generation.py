@@ -63,13 +63,15 @@ class GenerationDemo(StreamedAnswers):
         return f"It was broken off after {prediction.details['tokens']} tokens."
 
     def baseline_html(self, question: str, prediction: Prediction) -> str:
-        return f'<pre class="written">{html.escape(prediction.value) or NOTHING}</pre>'
+        written = f'<pre class="written">{html.escape(prediction.value) or NOTHING}</pre>'
+        return written if prediction.details.get("stopped", True) else f"{written} {self._broken_off(prediction)}"
 
     def notes_html(self, question: str, prediction: Prediction) -> list[str]:
         config: Any = self.predictor.task.config
         system = f"the system prompt {html.escape(repr(config.system_prompt))}, " if config.system_prompt else ""
-        cut = prediction.details.get("cut", 0)
-        left_out = f" The middle of the prompt was left out: {cut} tokens." if cut else ""
+        task: Any = self.predictor.task
+        (cut,) = task.encode(task.rows([question])[:])["cut"]
+        left_out = f" The middle of the prompt was left out: {cut:,} tokens." if cut else ""
         return [
             f'<span class="quiet">As it was measured: {system}the likeliest token each time (no chance in it, so no '
             f"seed), at most {config.max_new_tokens} tokens and {WRITING:.0f} seconds.{left_out}</span>"

@@ -11,6 +11,7 @@ import pytest
 from apps.question_answering import READ
 from apps.question_answering import build as build_questions
 from apps.semantic_search import build as build_search
+from apps.summarization import build as build_summaries
 from apps.text_generation import build as build_chats
 from common.models.causal import _Told
 from common.predictor import Predictor
@@ -20,6 +21,7 @@ from tests.apps.test_browser import TABS, TOO_WIDE, DemoVisit
 from tests.projects.question_answering.conftest import finished_question_run  # noqa: F401  (a fixture)
 from tests.projects.semantic_search.conftest import finished_search_run  # noqa: F401  (a fixture)
 from tests.projects.semantic_search.rows import menus
+from tests.projects.summarization.conftest import finished_abstract, finished_extract  # noqa: F401  (fixtures)
 from tests.projects.text_generation.conftest import finished_chat_run  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.slow
@@ -50,6 +52,18 @@ def chats(finished_chat_run: Run) -> Iterator[Shown]:  # noqa: F811
 
 
 @pytest.fixture(scope="module")
+def summaries(finished_abstract: Run) -> Iterator[Shown]:  # noqa: F811
+    with serving(build_summaries, finished_abstract) as blocks:
+        yield Shown(blocks.local_url, "A text", "The rain is a weather. It falls on a town.", "There is no text yet")
+
+
+@pytest.fixture(scope="module")
+def extracts(finished_extract: Run) -> Iterator[Shown]:  # noqa: F811
+    with serving(build_summaries, finished_extract) as blocks:
+        yield Shown(blocks.local_url, "A text", "The rain is a weather. It falls on a town.", "There is no text yet")
+
+
+@pytest.fixture(scope="module")
 def questions(finished_question_run: Run, finished_search_run: Run) -> Iterator[Shown]:  # noqa: F811
     """The demo that reads, together with the run that searches."""
     found = Predictor.load(finished_search_run.folder, precision="fp32")
@@ -65,7 +79,7 @@ def ask(visit: DemoVisit, shown: Shown, button: str = "Ask") -> None:
     visit.page.locator(".answer .took").wait_for()
 
 
-@pytest.mark.parametrize("name", ["search", "questions", "chats"])
+@pytest.mark.parametrize("name", ["search", "questions", "chats", "summaries", "extracts"])
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
 def test_every_tab_is_for_everybody(
     browser: Any, request: pytest.FixtureRequest, axe: str, name: str, width: int, theme: str

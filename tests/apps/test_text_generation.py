@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -54,6 +55,19 @@ def test_it_answers_the_whole_test_split_as_it_was_measured_before_and_after(
     finished_chat_run: Run,  # noqa: F811
 ) -> None:
     assert_answers_as_measured(demo, finished_chat_run)
+
+
+def test_a_long_prompt_is_said_to_be_read_in_part(demo: GenerationDemo) -> None:
+    page = asyncio.run(demo.ask("rain " * 400 + "."))[0]
+    left_out = re.search(r"The middle of the prompt was left out: ([\d,]+) tokens", page)
+    assert left_out and int(left_out[1].replace(",", "")) > 100
+    assert "left out" not in asyncio.run(demo.ask("The rain."))[0]
+
+
+def test_an_answer_beside_that_was_broken_off_says_so(demo: GenerationDemo) -> None:
+    beside = [Prediction("{", details={"stopped": stopped, "tokens": 24, "gap": 0.0}) for stopped in (False, True)]
+    said = ["broken off after 24 tokens" in demo.baseline_html("rain", one) for one in beside]
+    assert said == [True, False]
 
 
 @pytest.mark.parametrize("fault", [{"max_new_tokens": 3}, {"repetition_penalty": 5.0}])
@@ -196,6 +210,18 @@ def test_who_stops_gets_what_was_written_and_others_get_all_of_theirs(demo: Gene
         and len(other.so_far.answer) > 1
         and len(other.so_far.beside) > 1
     )
+
+
+def test_an_answer_that_takes_too_long_is_broken_off_and_says_so(
+    demo: GenerationDemo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.parts.streams.STEP", 0.001)
+    prompt = answered(1)[0]["prompt"]
+    (whole,) = demo.predictor.predict([prompt])
+    monkeypatch.setattr("apps.parts.streams.WRITING", 0.0)
+    *_, last = streamed(demo, prompt)
+    tokens = re.search(r"It was broken off after (\d+) tokens", last)
+    assert tokens and int(tokens[1]) < whole.details["tokens"]
 
 
 def test_one_visitor_cannot_stop_the_answer_of_another(demo: GenerationDemo) -> None:
