@@ -70,7 +70,7 @@ class GenerationDemo(StreamedAnswers):
         config: Any = self.predictor.task.config
         system = f"the system prompt {html.escape(repr(config.system_prompt))}, " if config.system_prompt else ""
         task: Any = self.predictor.task
-        (cut,) = task.encode(task.rows([question])[:])["cut"]
+        (cut,) = task.encode(task.rows([question]))["cut"]
         left_out = f" The middle of the prompt was left out: {cut:,} tokens." if cut else ""
         return [
             f'<span class="quiet">As it was measured: {system}the likeliest token each time (no chance in it, so no '
