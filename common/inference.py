@@ -59,10 +59,8 @@ def run(
     Raises RuntimeError if the gathered indices are not exactly those of the features.
     """
     model.eval()
-    batches: Sequence[Indices] = evaluation_batches(column(features, "length"), batch_size)
-    several = accelerator is not None and accelerator.num_processes > 1
-    if accelerator and several:
-        batches = share(batches, accelerator.process_index, accelerator.num_processes)
+    process, processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
+    batches = share(evaluation_batches(column(features, "length"), batch_size), process, processes)
     mine: list[tuple[int, Any]] = []
     sums = np.zeros(2)
 
@@ -77,7 +75,7 @@ def run(
     for indices, (values, summed) in over_batches(task, features, batches, answer, description):
         sums += summed
         mine += zip(indices.tolist(), values, strict=True)
-    if several:
+    if processes > 1:
         mine = gather_object(mine)
         sums = np.sum(gather_object([sums]), axis=0)
     by_index = dict(mine)

@@ -9,17 +9,16 @@ from common.reporting import report
 from common.reporting.figures import data_uri
 from common.reporting.markdown import is_address
 from common.reporting.wording import (
-    ELSEWHERE,
     Results,
     achieves,
     baseline_title,
     difference,
+    elsewhere,
     plain,
     primary,
     printable,
     sentence,
     verdict,
-    verdicts_elsewhere,
 )
 from common.run import Run
 from common.system.errors import UserError
@@ -51,12 +50,14 @@ def header(results: Results | None, task: Task) -> str:
     parts = [f"<h1>{escaped(title(results, task))}</h1>"]
     if results:
         parts += [*_about(results), f'<p class="result">{_result(results)}</p>']
-        if clauses := [
-            f'<span class="pill clause worse">{escaped(clause)}</span>' if found == "worse" else escaped(clause)
-            for found, clause in verdicts_elsewhere(results)
-        ]:
-            parts.append(f'<p class="small muted">{ELSEWHERE} {", ".join(clauses)}.</p>')
+        if losses := elsewhere(results, _clause):
+            parts.append(f'<p class="small muted">{losses}</p>')
     return f'<header class="report first">{"".join(parts)}</header>'
+
+
+def _clause(found: str, clause: str) -> str:
+    """A loss is as loud as a gain."""
+    return f'<span class="pill clause worse">{escaped(clause)}</span>' if found == "worse" else escaped(clause)
 
 
 def _about(results: Results) -> list[str]:

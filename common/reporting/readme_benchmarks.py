@@ -254,7 +254,7 @@ def streams_line(content: dict[str, Any]) -> str:
     others = f", and {found['others']:,} another one" if found["others"] else ""
     seconds, first = found["seconds"], found["first_word_seconds"]["median"]
     return (
-        f"On {found['device']}, clients included: {found['visitors']} visitors at once ask about {asked:,} rows of the "
+        f"On {found['device']}, clients included: {found['visitors']} visitors at once ask {asked:,} prompts of the "
         f"test split and see each answer grow. {found['answers']:,} were answered, half of them within "
         f"{seconds['median']:.1f} s (the first word within {first:.1f} s), all within {seconds['slowest']:.1f} s; "
         f"{found['as_measured']:,} got the answer that was measured"

@@ -9,7 +9,7 @@ import math
 import re
 import statistics
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
@@ -17,8 +17,6 @@ from common.system import terminal
 
 Results: TypeAlias = dict[str, Any]
 Kind: TypeAlias = dict[str, Any]
-# Begins the sentence that says where it wins and loses out of domain.
-ELSEWHERE = "Out of domain, compared with the best baseline there, it is"
 # {"value", "low", "high"}; low and high are None where there are too few groups.
 Interval: TypeAlias = dict[str, Any]
 # {"difference", "low", "high", "p_value", ...}: the model's metric minus the baseline's.
@@ -399,21 +397,19 @@ def listed(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def elsewhere(results: Results) -> str:
-    """How it does out of domain, in one sentence; empty where there is nothing to compare."""
-    clauses = [clause for _, clause in verdicts_elsewhere(results)]
-    return f"{ELSEWHERE} {', '.join(clauses)}." if clauses else ""
+def elsewhere(results: Results, said: Callable[[str, str], str] = lambda _, clause: clause) -> str:
+    """How it does out of domain, in one sentence; empty where there is nothing to compare.
 
-
-def verdicts_elsewhere(results: Results) -> list[tuple[str, str]]:
-    """(verdict, words) of the sets out of domain, together where it does equally well on them."""
+    `said` makes of a verdict and its clause what stands in the sentence.
+    """
     kind = primary(results)
     sets: dict[str, list[str]] = {"better": [], "unclear": [], "worse": []}
     for name, part in results["out_of_domain"].items():
         if comparison := part["comparison"]:
             sets[verdict(comparison, kind)].append(f"{name} ({difference_alone(comparison, kind)})")
     words = {"better": "better on", "unclear": "not clearly different on", "worse": "worse on"}
-    return [(found, f"{words[found]} {' and '.join(names)}") for found, names in sets.items() if names]
+    clauses = [said(found, f"{words[found]} {' and '.join(names)}") for found, names in sets.items() if names]
+    return f"Out of domain, compared with the best baseline there, it is {', '.join(clauses)}." if clauses else ""
 
 
 def day(moment: str) -> str:

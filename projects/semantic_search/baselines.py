@@ -55,12 +55,16 @@ class BM25(Lexical):
 
         super().__init__(texts, documents)
         self.retriever = bm25s.BM25(method="lucene")
-        if any(words := words_of(texts)):  # it cannot index texts without a word
+        if any(words := self.words(texts)):  # it cannot index texts without a word
             self.retriever.index(words, show_progress=False)
+
+    def words(self, texts: list[str]) -> list[list[str]]:
+        """What counts as a word of each text."""
+        return words_of(texts)
 
     def scores(self, inputs: list[str]) -> Iterable[NDArray[np.float32]]:
         known = getattr(self.retriever, "vocab_dict", {})
-        for words in words_of(inputs):
+        for words in self.words(inputs):
             kept = [word for word in words if word in known]
             yield self.retriever.get_scores(kept) if kept else np.zeros(len(self.documents), dtype=np.float32)
 

@@ -12,13 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from common.data.splits import Data
-from common.fine_tune import STEPS, Training
-from common.models.pretrained import pretrained
-from common.run import Run
 from common.system.files import read_json, write_json
-from common.system.hardware import make_accelerator
-from common.system.progress import Steps, quiet_libraries
-from common.task.projects import load_task_class, parse_options
+from tests.benchmarks.training import trained
 
 PROJECT = "semantic_search"
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -49,15 +44,10 @@ def main() -> None:
 
 def measure(size: int) -> dict[str, Any]:
     """The peak memory of this process after some steps, and the seconds of one."""
-    quiet_libraries()
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["--config", str(CONFIG), "--output_dir", folder, "--max_steps", str(TRAINED), "--log_every", "1"]
         arguments += ["--global_batch_size", str(size), "--micro_batch_size", str(MICRO)]
-        config = parse_options(PROJECT, arguments)
-        task, run = load_task_class(PROJECT)(config), Run.of(config, PROJECT)
-        accelerator, precision = make_accelerator(config.precision, config.processes)
-        source, data = pretrained(config.model, config.revision), without_validation(task.data())
-        Training(task, run, data, source, accelerator, precision, Steps(*STEPS)).run_and_save(arguments)
+        _, run, _ = trained(PROJECT, arguments, without_validation)
         training = read_json(run.manifest)["training"]
     return {
         "peak_memory_bytes": training["peak_memory_bytes"],

@@ -14,18 +14,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
-
 from common.data.features import encoded
-from common.fine_tune import STEPS, Training
-from common.models.pretrained import pretrained
 from common.predictor import Predictor
-from common.run import Run
 from common.system.files import read_json, write_json
-from common.system.hardware import make_accelerator
-from common.system.progress import Steps, quiet_libraries
 from common.task.contract import Prediction
-from common.task.projects import load_task_class, parse_options
+from tests.benchmarks.training import trained
 
 PROJECT = "question_answering"
 RESULTS = Path(__file__).resolve().parents[2] / f"projects/{PROJECT}/results/learning_curve.json"
@@ -64,15 +57,17 @@ def main() -> None:
             write_json(RESULTS, {"what": WHAT, "parts": parts, "published": PUBLISHED})
 
 
-def measure(data: Path, part: int) -> dict[str, Any]:
+def measure(source: Path, part: int) -> dict[str, Any]:
     """Train on 1/part of the rows, and score all test rows."""
     with tempfile.TemporaryDirectory() as folder:
         train, test = Path(folder) / "train.jsonl", Path(folder) / "test.jsonl"
-        rows = write_questions(data / "train_0.json", train, part)
-        write_questions(data / "test.json", test)
+        rows = write_questions(source / "train_0.json", train, part)
+        write_questions(source / "test.json", test)
         options = [*OPTIONS, "--epochs", str(EPOCHS[part]), "--output_dir", folder, "--run_name", "slots"]
-        predictor, asked, training = trained(["--train_file", str(train), "--test_file", str(test), *options])
-        answers = predictor.answers(asked, encoded(predictor.task.encode, asked), name="test questions")
+        task, run, data = trained(PROJECT, ["--train_file", str(train), "--test_file", str(test), *options])
+        asked, training = data.splits["test"], read_json(run.manifest)["training"]
+        predictor = Predictor.load(run.folder, task=task)
+        answers = predictor.answers(asked, encoded(task.encode, asked), name="test questions")
         return {
             "sentences": rows,
             **slot_scores(asked["reference"], answers),
@@ -80,20 +75,6 @@ def measure(data: Path, part: int) -> dict[str, Any]:
             "device": training["device"],
             "computed_in": training["precision"],
         }
-
-
-def trained(arguments: list[str]) -> tuple[Predictor, Dataset, dict[str, Any]]:
-    """The model that `kit train` makes of these options, the test rows, and what the manifest says of the training.
-
-    What the command does after the training is left out: with so many test rows it takes longer than most trainings.
-    """
-    quiet_libraries()
-    config = parse_options(PROJECT, arguments)
-    task, run = load_task_class(PROJECT)(config), Run.of(config, PROJECT)
-    accelerator, precision = make_accelerator(config.precision, config.processes)
-    source, data = pretrained(config.model, config.revision), task.data()
-    Training(task, run, data, source, accelerator, precision, Steps(*STEPS)).run_and_save(arguments)
-    return Predictor.load(run.folder, task=task), data.splits["test"], read_json(run.manifest)["training"]
 
 
 def write_questions(source: Path, target: Path, part: int = 1) -> int:

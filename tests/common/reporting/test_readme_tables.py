@@ -274,7 +274,5 @@ def test_adapters_stand_beside_those_of_another_loop_and_streams_are_counted() -
     }
     streams |= {"others_where_two_tokens_were_as_likely": 1, "seconds": {"median": 2.0, "slowest": 3.0}}
     said = streams_line({"streams": {**streams, "first_word_seconds": {"median": 0.5}}})
-    assert (
-        "8 visitors at once ask about 10 rows" in said and "9 were answered" in said and "within 3.0 s; 7 got" in said
-    )
+    assert "8 visitors at once ask 10 prompts" in said and "9 were answered" in said and "within 3.0 s; 7 got" in said
     assert "1 another where two tokens were nearly as likely, and 1 another one." in said
